@@ -1,0 +1,187 @@
+/* arrays.h - the plain passes over arrays: sums over the batch, penalties, scaling, masks, gathering. */
+
+static void column_sums(void *vsums, const void *vx, size_t rows, size_t cols)
+{
+    real *sums = vsums;
+    const real *x = vx;
+    for (size_t j = 0; j < cols; j += VF_LANES) {
+        size_t lanes = cols - j < VF_LANES ? cols - j : VF_LANES;
+        vf s = vf_zero();
+        if (lanes == VF_LANES)
+            for (size_t i = 0; i < rows; i++)
+                s = vf_add(s, vf_load(x + i * cols + j));
+        else
+            for (size_t i = 0; i < rows; i++)
+                s = vf_add(s, vf_load_part(x + i * cols + j, lanes));
+        vf_store_part(sums + j, s, lanes);
+    }
+}
+
+FNN_INLINE vf absolute_of_first(vf a, vf b)
+{
+    (void)b;
+    return vf_abs(a);
+}
+
+static double penalty(const void *w, size_t n, double l1, double l2)
+{
+    double s = 0;
+    if (l1 != 0)
+        s += l1 * (double)reduce2(absolute_of_first, w, w, n);
+    if (l2 != 0)
+        s += l2 * (double)dot(w, w, n);
+    return s;
+}
+
+/* the book's subgradient of |w|: 1 at 0 */
+static void penalty_grad_acc(void *vdw, const void *vw, size_t n, double l1, double l2)
+{
+    real *dw = vdw;
+    const real *w = vw;
+    vf a = vf_set1((real)l1), minus_a = vf_neg(a), b = vf_set1((real)(2 * l2));
+    for (size_t i = 0; i < n; i += VF_LANES) {
+        size_t lanes = n - i < VF_LANES ? n - i : VF_LANES;
+        vf x = lanes == VF_LANES ? vf_load(w + i) : vf_load_part(w + i, lanes);
+        vf g = lanes == VF_LANES ? vf_load(dw + i) : vf_load_part(dw + i, lanes);
+        g = vf_add(g, vf_select(vf_lt(x, vf_zero()), minus_a, a));
+        g = vf_fma(b, x, g);
+        if (lanes == VF_LANES)
+            vf_store(dw + i, g);
+        else
+            vf_store_part(dw + i, g, lanes);
+    }
+}
+
+static void affine(void *vy, const void *vx, size_t n, double scale, double shift)
+{
+    real *y = vy;
+    const real *x = vx;
+    vf s = vf_set1((real)scale), t = vf_set1((real)shift);
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES)
+        vf_store(y + i, vf_fma(vf_load(x + i), s, t));
+    if (i < n)
+        vf_store_part(y + i, vf_fma(vf_load_part(x + i, n - i), s, t), n - i);
+}
+
+FNN_INLINE vf product_of(vf a, vf b) { return vf_mul(a, b); }
+static void multiply(void *y, const void *a, const void *b, size_t n) { map2(product_of, y, a, b, n); }
+
+/* Philox4x32-10 on PHILOX_BLOCKS counters at once: plain integer C that the compiler turns into vectors. Element i of the
+ * stream is word i % 4 of block i / 4; the counter is (block, stream and the block's high bits, step). */
+#define PHILOX_BLOCKS 16
+static void philox_words(uint32_t out[4 * PHILOX_BLOCKS], uint64_t block, uint64_t key, uint32_t stream, uint64_t step)
+{
+    uint32_t c0[PHILOX_BLOCKS], c1[PHILOX_BLOCKS], c2[PHILOX_BLOCKS], c3[PHILOX_BLOCKS];
+    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+    for (int i = 0; i < PHILOX_BLOCKS; i++) {
+        c0[i] = (uint32_t)(block + (uint64_t)i);
+        c1[i] = fnn_philox_stream_word(stream, block + (uint64_t)i);
+        c2[i] = (uint32_t)step;
+        c3[i] = (uint32_t)(step >> 32);
+    }
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < PHILOX_BLOCKS; i++)
+            fnn_philox_round(&c0[i], &c1[i], &c2[i], &c3[i], k0, k1);
+        k0 += FNN_PHILOX_KEY0;
+        k1 += FNN_PHILOX_KEY1;
+    }
+    for (int i = 0; i < PHILOX_BLOCKS; i++) {
+        out[4 * i] = c0[i];
+        out[4 * i + 1] = c1[i];
+        out[4 * i + 2] = c2[i];
+        out[4 * i + 3] = c3[i];
+    }
+}
+
+static void dropout_mask(void *vmask, size_t n, uint64_t key, uint32_t stream, uint64_t step, uint64_t threshold,
+                         double keep)
+{
+    real *mask = vmask, kept = (real)keep;
+    uint32_t word[4 * PHILOX_BLOCKS], limit = (uint32_t)(threshold ? threshold - 1 : 0);
+    if (!threshold) {
+        for (size_t i = 0; i < n; i++)
+            mask[i] = kept;
+        return;
+    }
+    for (size_t i = 0; i < n; i += 4 * PHILOX_BLOCKS) {
+        size_t count = n - i < 4 * PHILOX_BLOCKS ? n - i : 4 * PHILOX_BLOCKS;
+        philox_words(word, i / 4, key, stream, step);
+        for (size_t j = 0; j < count; j++)
+            mask[i + j] = word[j] <= limit ? (real)0 : kept;
+    }
+}
+
+/* --- gather: one loop for each source type, dense rows apart so that they become vectors --- */
+#define DEFINE_GATHER(name, type)                                                                                        \
+    FNN_INLINE void gather_row_##name(real *y, const char *x, size_t cols, ptrdiff_t col_bytes)                          \
+    {                                                                                                                    \
+        type v;                                                                                                          \
+        if (col_bytes == (ptrdiff_t)sizeof v)                                                                            \
+            for (size_t j = 0; j < cols; j++) {                                                                          \
+                __builtin_memcpy(&v, x + j * sizeof v, sizeof v);                                                        \
+                y[j] = (real)v;                                                                                          \
+            }                                                                                                            \
+        else                                                                                                             \
+            for (size_t j = 0; j < cols; j++) {                                                                          \
+                __builtin_memcpy(&v, x + (ptrdiff_t)j * col_bytes, sizeof v);                                            \
+                y[j] = (real)v;                                                                                          \
+            }                                                                                                            \
+    }
+FNN_SOURCES(DEFINE_GATHER)
+
+static void gather(void *vy, const void *x, fnn_source_id source, const uint32_t *index, size_t rows, size_t cols,
+                   ptrdiff_t row_bytes, ptrdiff_t col_bytes)
+{
+    real *y = vy;
+    for (size_t i = 0; i < rows; i++) {
+        const char *row = (const char *)x + (ptrdiff_t)(index ? index[i] : i) * row_bytes;
+        switch (source) {
+#define GATHER_CASE(name, type)                                                                                          \
+    case FNN_SRC_##name: gather_row_##name(y + i * cols, row, cols, col_bytes); break;
+            FNN_SOURCES(GATHER_CASE)
+        default: break;
+        }
+    }
+}
+
+static double sum(const void *vx, size_t n)
+{
+    const real *x = vx;
+    double s = 0;
+    for (size_t i = 0; i < n; i++)
+        s += (double)x[i];
+    return s;
+}
+
+static int all_finite(const void *vx, size_t n)
+{
+    const real *x = vx;
+    fnn_bits exponent = (((fnn_bits)1 << (FNN_BITS - 1 - FNN_MANTISSA_BITS)) - 1) << FNN_MANTISSA_BITS, bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        fnn_bits b;
+        __builtin_memcpy(&b, x + i, sizeof b);
+        bad |= (fnn_bits)((b & exponent) == exponent);
+    }
+    return !bad;
+}
+
+static void map_exp(void *y, const void *x, size_t n) { map1(vf_exp, y, x, n); }
+static void map_log(void *y, const void *x, size_t n) { map1(vf_log, y, x, n); }
+static void map_erf(void *y, const void *x, size_t n) { map1(vf_erf, y, x, n); }
+
+/* 12 independent chains: enough for two FMA units of latency 4 to 6. The result is used, so nothing is dropped. */
+static double fma_peak(size_t repeats)
+{
+    vf a[12], x = vf_set1((real)0.999), y = vf_set1((real)1e-3);
+    for (int i = 0; i < 12; i++)
+        a[i] = vf_set1((real)i);
+    for (size_t r = 0; r < repeats; r++)
+#pragma GCC unroll 12
+        for (int i = 0; i < 12; i++)
+            a[i] = vf_fma(a[i], x, y);
+    real used = 0;
+    for (int i = 0; i < 12; i++)
+        used += vf_max_tree(a[i]);
+    return (double)repeats * 24.0 * VF_LANES + (used > (real)1e30 ? 1.0 : 0.0);
+}

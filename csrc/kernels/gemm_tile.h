@@ -1,0 +1,136 @@
+/* gemm_tile.h - register tiles of a matrix product. Each element of c is one chain of fused multiply-adds over p
+ * ascending, so neither the tile's shape nor the vector's width can change a bit of it. */
+
+/* c[R][V vectors] (+)= a.b; `last` = live lanes of the last vector. R and V are constants of each instantiation, so the
+ * accumulators live in registers. One of a's strides is 1; the instantiation knows which. */
+FNN_INLINE void tile_product(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b, size_t ldb,
+                             size_t k, size_t last, const real *bias, int accumulate, const int R, const int V)
+{
+    vf acc[FNN_MR][8];
+#pragma GCC unroll 16
+    for (int i = 0; i < R; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < V; j++) {
+            const real *at = c + (size_t)i * ldc + (size_t)j * VF_LANES;
+            if (!accumulate)
+                acc[i][j] = vf_zero();
+            else if (j < V - 1 || last == VF_LANES)
+                acc[i][j] = vf_load(at);
+            else
+                acc[i][j] = vf_load_part(at, last);
+        }
+
+#pragma GCC unroll 4
+    for (size_t p = 0; p < k; p++) {
+        vf row[8];
+#pragma GCC unroll 8
+        for (int j = 0; j < V; j++)
+            row[j] = vf_load(b + p * ldb + (size_t)j * VF_LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < R; i++) {
+            vf ai = vf_set1(a[(size_t)i * a_rs + p * a_cs]);
+#pragma GCC unroll 8
+            for (int j = 0; j < V; j++)
+                acc[i][j] = vf_fma(ai, row[j], acc[i][j]);
+        }
+    }
+
+#pragma GCC unroll 16
+    for (int i = 0; i < R; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < V; j++) {
+            real *at = c + (size_t)i * ldc + (size_t)j * VF_LANES;
+            int whole = j < V - 1 || last == VF_LANES;
+            vf y = acc[i][j];
+            if (bias)
+                y = vf_add(y, whole ? vf_load(bias + j * VF_LANES) : vf_load_part(bias + j * VF_LANES, last));
+            if (whole)
+                vf_store(at, y);
+            else
+                vf_store_part(at, y, last);
+        }
+}
+
+typedef void tile_fn(real *c, size_t ldc, const real *a, size_t a_stride, const real *b, size_t ldb, size_t k,
+                     size_t last, const real *bias, int accumulate);
+
+/* T(R, V): rows x vectors. One or two rows get wider tiles, to have as many chains in flight. */
+#define FNN_TILES_34(T) T(3, 1) T(3, 2) T(4, 1) T(4, 2)
+#define FNN_TILES_56(T) T(5, 1) T(5, 2) T(6, 1) T(6, 2)
+#define FNN_TILES_78(T) T(7, 1) T(7, 2) T(8, 1) T(8, 2)
+#if FNN_MR >= 8
+#define FNN_TILES_BY_2(T) FNN_TILES_34(T) FNN_TILES_56(T) FNN_TILES_78(T)
+#elif FNN_MR >= 6
+#define FNN_TILES_BY_2(T) FNN_TILES_34(T) FNN_TILES_56(T)
+#else
+#define FNN_TILES_BY_2(T) FNN_TILES_34(T)
+#endif
+#if FNN_NV < 4
+#define FNN_TILES_BY_4(T)
+#elif FNN_MR >= 6
+#define FNN_TILES_BY_4(T) T(3, 4) T(4, 4) T(5, 4) T(6, 4)
+#else
+#define FNN_TILES_BY_4(T) T(3, 4) T(4, 4)
+#endif
+#define FNN_TILES(T) T(1, 1) T(1, 2) T(1, 4) T(1, 8) T(2, 1) T(2, 2) T(2, 4) FNN_TILES_BY_2(T) FNN_TILES_BY_4(T)
+
+/* tile_r: a by rows (a_cs == 1);  tile_c: a by columns (a_rs == 1) */
+#define DEFINE_TILE(R, V)                                                                                                \
+    static void tile_r_##R##x##V(real *c, size_t ldc, const real *a, size_t stride, const real *b, size_t ldb, size_t k, \
+                                 size_t last, const real *bias, int accumulate)                                          \
+    {                                                                                                                    \
+        tile_product(c, ldc, a, stride, 1, b, ldb, k, last, bias, accumulate, R, V);                                     \
+    }                                                                                                                    \
+    static void tile_c_##R##x##V(real *c, size_t ldc, const real *a, size_t stride, const real *b, size_t ldb, size_t k, \
+                                 size_t last, const real *bias, int accumulate)                                          \
+    {                                                                                                                    \
+        tile_product(c, ldc, a, 1, stride, b, ldb, k, last, bias, accumulate, R, V);                                     \
+    }
+FNN_TILES(DEFINE_TILE)
+
+#define TILE_ENTRY_R(R, V) [R][V] = tile_r_##R##x##V,
+#define TILE_ENTRY_C(R, V) [R][V] = tile_c_##R##x##V,
+static tile_fn *const tiles_by_row[FNN_MR + 1][9] = {FNN_TILES(TILE_ENTRY_R)};
+static tile_fn *const tiles_by_column[FNN_MR + 1][9] = {FNN_TILES(TILE_ENTRY_C)};
+
+/* the widest tile (in vectors, a power of two) for so many rows and at most so many vectors */
+FNN_INLINE size_t tile_width(size_t rows, size_t vectors)
+{
+    size_t widest = rows == 1 ? 8 : rows == 2 ? 4 : FNN_NV;
+    return vectors >= 8 && widest >= 8 ? 8 : vectors >= 4 && widest >= 4 ? 4 : vectors >= 2 ? 2 : 1;
+}
+
+static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t a_cs, const void *vb, size_t ldb,
+                       size_t m, size_t n, size_t k, const void *vbias, int accumulate)
+{
+    real *c = vc;
+    const real *a = va, *b = vb, *bias = vbias;
+    const int by_row = a_cs == 1;
+    const size_t stride = by_row ? a_rs : a_cs, row_step = by_row ? stride : 1;
+    tile_fn *const(*tiles)[9] = by_row ? tiles_by_row : tiles_by_column;
+
+    /* rows are dealt out evenly: 33 rows are 7 7 7 6 6, not 8 8 8 8 1 */
+    const size_t row_tiles = (m + FNN_MR - 1) / FNN_MR, rows = m / row_tiles, one_more = m % row_tiles;
+    const size_t tallest = rows + (one_more > 0);
+
+    for (size_t j = 0; j < n;) {
+        size_t vectors = (n - j + VF_LANES - 1) / VF_LANES;
+        size_t panel = ldb || vectors < FNN_NV ? vectors : FNN_NV; /* vectors in a row of the memory at hand */
+        const real *bp = ldb ? b + j : b + j * k;
+        size_t bp_ld = ldb ? ldb : panel * VF_LANES;
+        for (size_t used = 0; used < panel;) {
+            size_t width = tile_width(tallest, panel - used), cols = width * VF_LANES;
+            size_t last = n - j < cols ? VF_LANES - (cols - (n - j)) : VF_LANES;
+            real *ct = c + j;
+            const real *at = a, *bias_t = bias ? bias + j : NULL;
+            for (size_t t = 0; t < row_tiles; t++) {
+                size_t r = rows + (t < one_more);
+                tiles[r][width](ct, ldc, at, stride, bp + used * VF_LANES, bp_ld, k, last, bias_t, accumulate);
+                ct += r * ldc;
+                at += r * row_step;
+            }
+            used += width;
+            j += cols;
+        }
+    }
+}

@@ -1,0 +1,70 @@
+/* loops.h - the loops, once. The function is a compile-time constant of each caller, so it is inlined; the tail runs the
+ * same function on a partial vector, so a value never depends on its position. */
+
+FNN_INLINE void map1(vf (*f)(vf), real *y, const real *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES)
+        vf_store(y + i, f(vf_load(x + i)));
+    if (i < n)
+        vf_store_part(y + i, f(vf_load_part(x + i, n - i)), n - i);
+}
+
+/* y = f(a, b) */
+FNN_INLINE void map2(vf (*f)(vf, vf), real *y, const real *a, const real *b, size_t n)
+{
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES)
+        vf_store(y + i, f(vf_load(a + i), vf_load(b + i)));
+    if (i < n)
+        vf_store_part(y + i, f(vf_load_part(a + i, n - i), vf_load_part(b + i, n - i)), n - i);
+}
+
+/* y = f(a, b) * s */
+FNN_INLINE void map2_scaled(vf (*f)(vf, vf), real *y, const real *a, const real *b, size_t n, real s)
+{
+    vf vs = vf_set1(s);
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES)
+        vf_store(y + i, vf_mul(f(vf_load(a + i), vf_load(b + i)), vs));
+    if (i < n)
+        vf_store_part(y + i, vf_mul(f(vf_load_part(a + i, n - i), vf_load_part(b + i, n - i)), vs), n - i);
+}
+
+/* sum over i of f(a[i], b[i]), by chains */
+FNN_INLINE real reduce2(vf (*f)(vf, vf), const real *a, const real *b, size_t n)
+{
+    chains c = chains_zero();
+    size_t i = 0;
+    for (; i + CHAINS <= n; i += CHAINS)
+        for (int v = 0; v < CHAIN_VECTORS; v++)
+            c.v[v] = vf_add(c.v[v], f(vf_load(a + i + v * VF_LANES), vf_load(b + i + v * VF_LANES)));
+    for (int v = 0; v < CHAIN_VECTORS; v++) {
+        size_t lanes = chain_lanes(n - i, v);
+        if (lanes == VF_LANES)
+            c.v[v] = vf_add(c.v[v], f(vf_load(a + i + v * VF_LANES), vf_load(b + i + v * VF_LANES)));
+        else if (lanes) { /* dead lanes hold f(0, 0): only the live ones may be added */
+            real part[VF_LANES] = {0};
+            vf_store_part(part, f(vf_load_part(a + i + v * VF_LANES, lanes), vf_load_part(b + i + v * VF_LANES, lanes)),
+                          lanes);
+            c.v[v] = vf_add(c.v[v], vf_load(part));
+        }
+    }
+    return chains_join(c);
+}
+
+/* sum over i of a[i] * b[i], by chains of fused multiply-adds */
+FNN_INLINE real dot(const real *a, const real *b, size_t n)
+{
+    chains c = chains_zero();
+    size_t i = 0;
+    for (; i + CHAINS <= n; i += CHAINS)
+        for (int v = 0; v < CHAIN_VECTORS; v++)
+            c.v[v] = vf_fma(vf_load(a + i + v * VF_LANES), vf_load(b + i + v * VF_LANES), c.v[v]);
+    for (int v = 0; v < CHAIN_VECTORS; v++) { /* dead lanes add 0 * 0 */
+        size_t lanes = chain_lanes(n - i, v);
+        if (lanes)
+            c.v[v] = vf_fma(vf_load_part(a + i + v * VF_LANES, lanes), vf_load_part(b + i + v * VF_LANES, lanes), c.v[v]);
+    }
+    return chains_join(c);
+}

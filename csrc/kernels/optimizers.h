@@ -1,0 +1,115 @@
+/* optimizers.h - one update of w by its gradient g, in one pass.
+ * lr is the learning rate of this step, t its number (1, 2, ...), p the optimizer's own parameters in the order each
+ * function names. What is the same for all of w is worked out once, in float64. */
+
+/* w -= lr g */
+static void opt_sgd(void *vw, void *s0, void *s1, const void *vg, size_t n, double learning_rate, const double *p,
+                    uint64_t t)
+{
+    real *w = vw;
+    const real *g = vg;
+    vf lr = vf_set1((real)learning_rate);
+    size_t i = 0;
+    (void)s0, (void)s1, (void)p, (void)t;
+    for (; i + VF_LANES <= n; i += VF_LANES)
+        vf_store(w + i, vf_fnma(lr, vf_load(g + i), vf_load(w + i)));
+    if (i < n)
+        vf_store_part(w + i, vf_fnma(lr, vf_load_part(g + i, n - i), vf_load_part(w + i, n - i)), n - i);
+}
+
+/* An optimizer with state is a function from (w, a, b, g) to (w, a, b) in place; the loop is written once. */
+typedef struct {
+    vf w, a, b;
+} opt_lane;
+typedef struct {
+    vf h[6];
+} opt_constants;
+
+FNN_INLINE void opt_loop(opt_lane (*f)(opt_lane, vf, const opt_constants *), void *vw, void *va, void *vb,
+                         const void *vg, size_t n, const double *h, int constants)
+{
+    real *w = vw, *a = va, *b = vb;
+    const real *g = vg;
+    opt_constants c;
+    for (int j = 0; j < constants; j++)
+        c.h[j] = vf_set1((real)h[j]);
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES) {
+        opt_lane x = {vf_load(w + i), vf_load(a + i), b ? vf_load(b + i) : vf_zero()};
+        x = f(x, vf_load(g + i), &c);
+        vf_store(w + i, x.w);
+        vf_store(a + i, vf_flush(x.a));
+        if (b)
+            vf_store(b + i, vf_flush(x.b));
+    }
+    if (i < n) {
+        size_t m = n - i;
+        opt_lane x = {vf_load_part(w + i, m), vf_load_part(a + i, m), b ? vf_load_part(b + i, m) : vf_zero()};
+        x = f(x, vf_load_part(g + i, m), &c);
+        vf_store_part(w + i, x.w, m);
+        vf_store_part(a + i, vf_flush(x.a), m);
+        if (b)
+            vf_store_part(b + i, vf_flush(x.b), m);
+    }
+}
+
+/* v = momentum v - lr g;  w += v  (Polyak 1964; the book, chapter 10).   p = {momentum} */
+FNN_INLINE opt_lane lane_momentum(opt_lane x, vf g, const opt_constants *c)
+{
+    x.a = vf_fnma(c->h[0], g, vf_mul(c->h[1], x.a));
+    x.w = vf_add(x.w, x.a);
+    return x;
+}
+static void opt_momentum(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t)
+{
+    const double h[] = {lr, p[0]};
+    (void)s1, (void)t;
+    opt_loop(lane_momentum, w, s0, NULL, g, n, h, 2);
+}
+
+/* c += g^2;  w -= lr g / (sqrt(c) + epsilon)  (Duchi et al. 2011).   p = {epsilon} */
+FNN_INLINE opt_lane lane_adagrad(opt_lane x, vf g, const opt_constants *c)
+{
+    x.a = vf_fma(g, g, x.a);
+    x.w = vf_sub(x.w, vf_div(vf_mul(c->h[0], g), vf_add(vf_sqrt(x.a), c->h[1])));
+    return x;
+}
+static void opt_adagrad(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t)
+{
+    const double h[] = {lr, p[0]};
+    (void)s1, (void)t;
+    opt_loop(lane_adagrad, w, s0, NULL, g, n, h, 2);
+}
+
+/* c = rho c + (1 - rho) g^2;  w -= lr g / (sqrt(c) + epsilon)  (Tieleman and Hinton 2012).
+ * p = {rho, epsilon} */
+FNN_INLINE opt_lane lane_rmsprop(opt_lane x, vf g, const opt_constants *c)
+{
+    x.a = vf_fma(vf_mul(c->h[2], g), g, vf_mul(c->h[1], x.a));
+    x.w = vf_sub(x.w, vf_div(vf_mul(c->h[0], g), vf_add(vf_sqrt(x.a), c->h[3])));
+    return x;
+}
+static void opt_rmsprop(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t)
+{
+    const double h[] = {lr, p[0], 1 - p[0], p[1]};
+    (void)s1, (void)t;
+    opt_loop(lane_rmsprop, w, s0, NULL, g, n, h, 4);
+}
+
+/* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  w -= lr m' / (sqrt(v') + epsilon) with m' = m / (1 - b1^t) and
+ * v' = v / (1 - b2^t)  (Kingma and Ba 2015). With r = sqrt(1 - b2^t) the corrections move out of the loop, as the paper
+ * does before its section 2.1:   w -= (lr r / (1 - b1^t)) m / (sqrt(v) + epsilon r).
+ * p = {b1, b2, epsilon} */
+FNN_INLINE opt_lane lane_adam(opt_lane x, vf g, const opt_constants *c)
+{
+    x.a = vf_fma(c->h[1], x.a, vf_mul(c->h[2], g));
+    x.b = vf_fma(c->h[3], x.b, vf_mul(vf_mul(c->h[4], g), g));
+    x.w = vf_sub(x.w, vf_div(vf_mul(c->h[0], x.a), vf_add(vf_sqrt(x.b), c->h[5])));
+    return x;
+}
+static void opt_adam(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t)
+{
+    const double r = fnn_sqrt(1 - fnn_powi(p[1], t));
+    const double h[] = {lr * r / (1 - fnn_powi(p[0], t)), p[0], 1 - p[0], p[1], 1 - p[1], p[2] * r};
+    opt_loop(lane_adam, w, s0, s1, g, n, h, 6);
+}

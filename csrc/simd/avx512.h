@@ -1,0 +1,144 @@
+/* avx512.h - 512-bit lanes, AVX-512 F, DQ, BW and VL: x86-64 servers since Skylake-SP (2017), Zen 4. */
+#include <immintrin.h>
+
+/* 8 x 2 accumulators + 2 vectors of B: enough chains for two units of latency 4; A is broadcast from memory in the FMA */
+#define FNN_MR 8
+#define FNN_NV 2
+
+#if FNN_BITS == 32
+#define VF_LANES 16
+typedef __m512 vf;
+typedef __mmask16 vm;
+typedef __m512i vi;
+#define FNN_FIRST_LANES(n) ((__mmask16)((1U << (n)) - 1U))
+
+FNN_INLINE vf vf_zero(void) { return _mm512_setzero_ps(); }
+FNN_INLINE vf vf_set1(real a) { return _mm512_set1_ps(a); }
+FNN_INLINE vf vf_load(const real *p) { return _mm512_loadu_ps(p); }
+FNN_INLINE void vf_store(real *p, vf v) { _mm512_storeu_ps(p, v); }
+FNN_INLINE vf vf_load_part(const real *p, size_t n) { return _mm512_maskz_loadu_ps(FNN_FIRST_LANES(n), p); }
+FNN_INLINE void vf_store_part(real *p, vf v, size_t n) { _mm512_mask_storeu_ps(p, FNN_FIRST_LANES(n), v); }
+FNN_INLINE vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+FNN_INLINE vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+FNN_INLINE vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+FNN_INLINE vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+FNN_INLINE vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
+FNN_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+FNN_INLINE vf vf_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
+FNN_INLINE vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+FNN_INLINE vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+FNN_INLINE vm vf_gt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+FNN_INLINE vm vf_ge(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+FNN_INLINE vm vf_eq(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+FNN_INLINE vf vf_select(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
+FNN_INLINE vi vf_bits(vf a) { return _mm512_castps_si512(a); }
+FNN_INLINE vf vf_from_bits(vi a) { return _mm512_castsi512_ps(a); }
+FNN_INLINE vi vi_set1(fnn_bits a) { return _mm512_set1_epi32((int)a); }
+FNN_INLINE vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+FNN_INLINE vi vi_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+FNN_INLINE vi vi_sll(vi a, unsigned n) { return _mm512_slli_epi32(a, n); }
+FNN_INLINE vi vi_srl(vi a, unsigned n) { return _mm512_srli_epi32(a, n); }
+FNN_INLINE real vf_sum_tree(vf a)
+{
+    __m256 q = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 h = _mm_add_ps(_mm256_castps256_ps128(q), _mm256_extractf128_ps(q, 1));
+    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_add_ss(h, _mm_shuffle_ps(h, h, 1)));
+}
+FNN_INLINE real vf_max_tree(vf a)
+{
+    __m256 q = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 h = _mm_max_ps(_mm256_castps256_ps128(q), _mm256_extractf128_ps(q, 1));
+    h = _mm_max_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_max_ss(h, _mm_shuffle_ps(h, h, 1)));
+}
+FNN_INLINE void vf_transpose(vf *v)
+{
+    vf t[16], u[16];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) { /* u[i + j]: column j of each 4 x 4 block of rows i .. i + 3 */
+        u[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
+        u[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
+        u[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        u[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    for (int j = 0; j < 4; j++) { /* then a transpose of 128-bit blocks */
+        vf a = _mm512_shuffle_f32x4(u[j], u[4 + j], 0x44), b = _mm512_shuffle_f32x4(u[j], u[4 + j], 0xee);
+        vf c = _mm512_shuffle_f32x4(u[8 + j], u[12 + j], 0x44), d = _mm512_shuffle_f32x4(u[8 + j], u[12 + j], 0xee);
+        v[j] = _mm512_shuffle_f32x4(a, c, 0x88);
+        v[4 + j] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        v[8 + j] = _mm512_shuffle_f32x4(b, d, 0x88);
+        v[12 + j] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+}
+#else
+#define VF_LANES 8
+typedef __m512d vf;
+typedef __mmask8 vm;
+typedef __m512i vi;
+#define FNN_FIRST_LANES(n) ((__mmask8)((1U << (n)) - 1U))
+
+FNN_INLINE vf vf_zero(void) { return _mm512_setzero_pd(); }
+FNN_INLINE vf vf_set1(real a) { return _mm512_set1_pd(a); }
+FNN_INLINE vf vf_load(const real *p) { return _mm512_loadu_pd(p); }
+FNN_INLINE void vf_store(real *p, vf v) { _mm512_storeu_pd(p, v); }
+FNN_INLINE vf vf_load_part(const real *p, size_t n) { return _mm512_maskz_loadu_pd(FNN_FIRST_LANES(n), p); }
+FNN_INLINE void vf_store_part(real *p, vf v, size_t n) { _mm512_mask_storeu_pd(p, FNN_FIRST_LANES(n), v); }
+FNN_INLINE vf vf_add(vf a, vf b) { return _mm512_add_pd(a, b); }
+FNN_INLINE vf vf_sub(vf a, vf b) { return _mm512_sub_pd(a, b); }
+FNN_INLINE vf vf_mul(vf a, vf b) { return _mm512_mul_pd(a, b); }
+FNN_INLINE vf vf_div(vf a, vf b) { return _mm512_div_pd(a, b); }
+FNN_INLINE vf vf_sqrt(vf a) { return _mm512_sqrt_pd(a); }
+FNN_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_pd(a, b, c); }
+FNN_INLINE vf vf_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_pd(a, b, c); }
+FNN_INLINE vf vf_max(vf a, vf b) { return _mm512_max_pd(a, b); }
+FNN_INLINE vf vf_min(vf a, vf b) { return _mm512_min_pd(a, b); }
+FNN_INLINE vm vf_gt(vf a, vf b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
+FNN_INLINE vm vf_ge(vf a, vf b) { return _mm512_cmp_pd_mask(a, b, _CMP_GE_OQ); }
+FNN_INLINE vm vf_eq(vf a, vf b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+FNN_INLINE vf vf_select(vm m, vf a, vf b) { return _mm512_mask_blend_pd(m, b, a); }
+FNN_INLINE vi vf_bits(vf a) { return _mm512_castpd_si512(a); }
+FNN_INLINE vf vf_from_bits(vi a) { return _mm512_castsi512_pd(a); }
+FNN_INLINE vi vi_set1(fnn_bits a) { return _mm512_set1_epi64((long long)a); }
+FNN_INLINE vi vi_add(vi a, vi b) { return _mm512_add_epi64(a, b); }
+FNN_INLINE vi vi_sub(vi a, vi b) { return _mm512_sub_epi64(a, b); }
+FNN_INLINE vi vi_sll(vi a, unsigned n) { return _mm512_slli_epi64(a, n); }
+FNN_INLINE vi vi_srl(vi a, unsigned n) { return _mm512_srli_epi64(a, n); }
+FNN_INLINE real vf_sum_tree(vf a)
+{
+    __m256d q = _mm256_add_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
+    __m128d h = _mm_add_pd(_mm256_castpd256_pd128(q), _mm256_extractf128_pd(q, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(h, _mm_unpackhi_pd(h, h)));
+}
+FNN_INLINE real vf_max_tree(vf a)
+{
+    __m256d q = _mm256_max_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
+    __m128d h = _mm_max_pd(_mm256_castpd256_pd128(q), _mm256_extractf128_pd(q, 1));
+    return _mm_cvtsd_f64(_mm_max_sd(h, _mm_unpackhi_pd(h, h)));
+}
+FNN_INLINE void vf_transpose(vf *v)
+{
+    vf t[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm512_unpacklo_pd(v[i], v[i + 1]);
+        t[i + 1] = _mm512_unpackhi_pd(v[i], v[i + 1]);
+    }
+    for (int j = 0; j < 2; j++) { /* then a transpose of 128-bit blocks */
+        vf a = _mm512_shuffle_f64x2(t[j], t[2 + j], 0x44), b = _mm512_shuffle_f64x2(t[j], t[2 + j], 0xee);
+        vf c = _mm512_shuffle_f64x2(t[4 + j], t[6 + j], 0x44), d = _mm512_shuffle_f64x2(t[4 + j], t[6 + j], 0xee);
+        v[j] = _mm512_shuffle_f64x2(a, c, 0x88);
+        v[2 + j] = _mm512_shuffle_f64x2(a, c, 0xdd);
+        v[4 + j] = _mm512_shuffle_f64x2(b, d, 0x88);
+        v[6 + j] = _mm512_shuffle_f64x2(b, d, 0xdd);
+    }
+}
+#endif
+
+FNN_INLINE vm vm_and(vm a, vm b) { return (vm)(a & b); }
+FNN_INLINE vm vm_or(vm a, vm b) { return (vm)(a | b); }
+FNN_INLINE vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
+FNN_INLINE vi vi_or(vi a, vi b) { return _mm512_or_si512(a, b); }
+FNN_INLINE vi vi_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }

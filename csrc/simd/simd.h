@@ -1,0 +1,70 @@
+/* simd.h - the lane primitives, and the one place that picks their header.
+ *
+ * A stub in csrc/tables/ names its instruction set (FNN_SIMD_HEADER) and its real type (FNN_BITS, 32 or 64); everything
+ * above this file is written once on the names below. Selection is by our own macros, never by __AVX2__: a user's
+ * -march=native must not turn one table into another.
+ *
+ * Types      real        float or double
+ *            vf          VF_LANES reals
+ *            vi          VF_LANES unsigned integers of the width of a real (bit patterns)
+ *            vm          VF_LANES truth values
+ * Constants  VF_LANES    lanes of vf
+ *            FNN_MR      rows of the full register tile of a matrix product
+ *            FNN_NV      vectors in a row of that tile
+ * Memory     vf_load vf_store                     any alignment
+ *            vf_load_part(p, n)                   lanes >= n are +0 and their memory is not touched; 0 <= n <= VF_LANES
+ *            vf_store_part(p, v, n)               likewise
+ * Arithmetic vf_zero vf_set1 vf_add vf_sub vf_mul vf_div vf_sqrt      IEEE, round to nearest
+ *            vf_fma(a, b, c) = a*b + c            one rounding (two in the sse2 table, which is outside the bit contract)
+ *            vf_fnma(a, b, c) = c - a*b           likewise
+ *            vf_max(a, b) = a > b ? a : b         so b where either is NaN: x86's rule, kept on every instruction set
+ *            vf_min(a, b) = a < b ? a : b
+ * Truth      vf_gt vf_ge vf_eq                    false where either is NaN
+ *            vm_and vm_or vf_select(m, a, b) = m ? a : b
+ * Bits       vf_bits vf_from_bits vi_set1 vi_add vi_sub vi_and vi_or vi_xor vi_sll vi_srl (shift count a constant)
+ * Lanes      vf_sum_tree(v)                       fixed tree: lane i + lane i + LANES/2, then LANES/4, ... (see reduce.h)
+ *            vf_max_tree(v)                       the largest lane (NaN lanes: unspecified)
+ *            vf_transpose(v)                      VF_LANES vectors in place: v[i][j] <-> v[j][i]
+ */
+#ifndef FNN_SIMD_H
+#define FNN_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if FNN_BITS == 32
+typedef float real;
+typedef uint32_t fnn_bits;
+#define FNN_REAL_MIN 0x1p-126F       /* smallest normal number */
+#define FNN_EXPONENT_BIAS 127
+#define FNN_MANTISSA_BITS 23
+#elif FNN_BITS == 64
+typedef double real;
+typedef uint64_t fnn_bits;
+#define FNN_REAL_MIN 0x1p-1022
+#define FNN_EXPONENT_BIAS 1023
+#define FNN_MANTISSA_BITS 52
+#else
+#error "FNN_BITS must be 32 or 64"
+#endif
+
+#define FNN_INLINE static inline __attribute__((always_inline, unused))
+#define FNN_SIGN_BIT ((fnn_bits)1 << (FNN_BITS - 1))
+
+#include FNN_SIMD_HEADER
+
+/* --- what follows from the primitives, alike on every instruction set --- */
+
+FNN_INLINE vf vf_abs(vf x) { return vf_from_bits(vi_and(vf_bits(x), vi_set1(~FNN_SIGN_BIT))); }
+FNN_INLINE vf vf_neg(vf x) { return vf_from_bits(vi_xor(vf_bits(x), vi_set1(FNN_SIGN_BIT))); }
+FNN_INLINE vf vf_copysign(vf magnitude, vf sign)
+{
+    vi s = vi_and(vf_bits(sign), vi_set1(FNN_SIGN_BIT));
+    return vf_from_bits(vi_or(vf_bits(vf_abs(magnitude)), s));
+}
+FNN_INLINE vm vf_lt(vf a, vf b) { return vf_gt(b, a); }
+FNN_INLINE vm vf_le(vf a, vf b) { return vf_ge(b, a); }
+/* state that sank below the smallest normal number becomes +0 (see docs/numerics.md, rule 6) */
+FNN_INLINE vf vf_flush(vf x) { return vf_select(vf_lt(vf_abs(x), vf_set1(FNN_REAL_MIN)), vf_zero(), x); }
+
+#endif

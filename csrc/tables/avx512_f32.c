@@ -1,0 +1,12 @@
+/* avx512_f32.c - the avx512 table for float. */
+#include "target.h"
+
+#if FNN_X86
+FNN_TARGET_PUSH("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")
+#define FNN_BITS 32
+#define FNN_SIMD_HEADER "simd/avx512.h"
+#define FNN_ISA_NAME "avx512"
+#define FNN_TABLE fnn_avx512_f32
+#include "kernels.inc"
+FNN_TARGET_POP
+#endif

@@ -1,0 +1,64 @@
+"""fastnn: the fastest way to train and serve small and medium neural networks on a CPU from Python.
+
+    from fastnn import Model, Dense, data
+    X, y = data.spiral(samples=1000, classes=3, seed=0)
+    model = Model([Dense(64, activation="relu"), Dense(3, activation="softmax")], seed=0)
+    model.set(loss="categorical_crossentropy", optimizer="adam")
+    model.train(X, y, epochs=100, batch_size=32, shuffle=True)
+"""
+
+from importlib import import_module
+from typing import Any
+
+from fastnn._core import active_isa, available_isas
+from fastnn.activations import Activation, Linear, ReLU, Sigmoid, Softmax, Step, Tanh
+from fastnn.checkpoint import FormatError
+from fastnn.history import History
+from fastnn.layers import Dense, Dropout, Input, Layer, Rescale
+from fastnn.model import Model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Activation",
+    "Dense",
+    "Dropout",
+    "FormatError",
+    "History",
+    "Input",
+    "Layer",
+    "Linear",
+    "Model",
+    "ReLU",
+    "Rescale",
+    "Sigmoid",
+    "Softmax",
+    "Step",
+    "Tanh",
+    "__version__",
+    "active_isa",
+    "available_isas",
+    "data",
+    "doctor",
+    "functional",
+    "initializers",
+    "losses",
+    "metrics",
+    "optimizers",
+]
+
+# loaded when first asked for, to keep the import short
+_LAZY = {"data": "fastnn.data", "functional": "fastnn.functional", "plots": "fastnn.plots"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return import_module(_LAZY[name])
+    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+
+def doctor() -> dict[str, Any]:
+    """Print what was found and chosen here (processor, kernel tables, threads, versions) and return it as a dict."""
+    from fastnn.doctor import doctor as examine
+
+    return examine()

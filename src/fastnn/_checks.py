@@ -1,0 +1,121 @@
+"""The customs post: every array that a user hands in is checked here, before any size or pointer reaches native code.
+
+Messages name the argument, what came and what was wanted. Nothing is copied that the engine can read as it is: rows of any
+stride in the integer and float types of the machine are gathered natively.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from fastnn.engine.loop import Data
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+# rows looked at together by the checks that need a temporary
+CHUNK = 1 << 20
+
+
+def as_array(name: str, value: Any) -> Array:
+    """``value`` as an ndarray of a type that the engine gathers; bool, float16 and foreign byte orders are converted."""
+    if value is None:
+        raise TypeError(f"{name}: expected an array, got None")
+    try:
+        a: Array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: cannot be made an array ({error})") from None
+    if np.ma.isMaskedArray(value):
+        raise TypeError(f"{name}: masked arrays are not supported: fill the masked values first")
+    if a.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}")
+    if a.dtype.kind == "b":
+        return a.view(np.uint8)
+    if not Data.can_gather(a.dtype):
+        return a.astype(np.float32 if a.dtype.itemsize <= 2 and a.dtype.kind == "f" else a.dtype.newbyteorder("=")
+                        if a.dtype.itemsize <= 8 else np.float64)
+    return a
+
+
+def as_rows(name: str, value: Any, width: int | None = None, where: str = "") -> Array:
+    """Rows of features: two dimensions, at least one column, ``width`` columns where that is given."""
+    a = as_array(name, value)
+    if a.ndim != 2:
+        hint = ""
+        if a.ndim == 1:
+            hint = f"; for one row use {name}.reshape(1, -1), for one feature {name}.reshape(-1, 1)"
+        elif a.ndim > 2:
+            hint = f"; flatten each row with {name}.reshape(len({name}), -1)"
+        raise ValueError(f"{name}: expected 2 dimensions (rows, features), got {a.ndim} (shape {a.shape}){hint}")
+    if width is not None and a.shape[1] != width:
+        raise ValueError(f"{name}: {where}expected input of shape (rows, {width}), got {a.shape}")
+    if a.shape[1] == 0:
+        raise ValueError(f"{name}: expected at least one feature, got shape {a.shape}")
+    return a
+
+
+def need_rows(name: str, a: Array) -> None:
+    if len(a) == 0:
+        raise ValueError(f"{name}: there are no rows (shape {a.shape})")
+
+
+def need_finite(name: str, a: Array) -> None:
+    """ValueError with the place of the first NaN or infinity."""
+    if a.dtype.kind != "f":
+        return
+    step = max(CHUNK // max(a.shape[1], 1), 1)
+    seen = a[:1] if a.strides[0] == 0 else a  # a broadcast row need be looked at once
+    for start in range(0, len(seen), step):
+        finite = np.isfinite(seen[start : start + step])
+        if not finite.all():
+            row, column = (int(i) for i in np.argwhere(~finite)[0])
+            raise ValueError(f"{name}: {a[start + row, column]} at row {start + row}, column {column}; remove or fill "
+                             f"such values, or pass check_finite=False")
+
+
+def as_labels(name: str, a: Array, classes: int) -> Array:
+    """Class labels 0 .. classes-1 as contiguous int32."""
+    if a.dtype.kind not in "iu":
+        raise TypeError(f"{name}: class labels must be integers, got dtype {a.dtype}")
+    if len(a):
+        low, high = int(a.min()), int(a.max())
+        if low < 0 or high >= classes:
+            bad = low if low < 0 else high
+            raise ValueError(f"{name}: expected class labels 0 to {classes - 1} (the model has {classes} outputs), "
+                             f"got {bad} at row {int(np.argmax(a == bad))}")
+    return np.ascontiguousarray(a, np.int32)
+
+
+def as_targets(name: str, value: Any, rows: int, width: int, takes_labels: bool, loss: str) -> tuple[Array | None, Array | None]:
+    """(dense targets, None) or (None, int32 labels) for a model with ``width`` outputs."""
+    a = as_array(name, value)
+    if a.ndim == 0 or len(a) != rows:
+        raise ValueError(f"{name}: expected {rows} rows, as many as X, got shape {a.shape}")
+    if a.ndim == 1 and takes_labels:
+        if width == 1:
+            raise ValueError(f"{name}: {loss} needs an output for each class, and the model has 1; for two classes end in "
+                             f"Dense(1, activation='sigmoid') and use loss='binary_crossentropy'")
+        return None, as_labels(name, a, width)
+    if a.ndim == 1 and width == 1:
+        a = a.reshape(rows, 1)
+    if a.ndim != 2 or a.shape[1] != width:
+        wanted = f"({rows}, {width})" + (f" or ({rows},) class labels" if takes_labels else "")
+        raise ValueError(f"{name}: expected shape {wanted}, got {a.shape}")
+    return a, None
+
+
+def need_probabilities(name: str, a: Array) -> None:
+    """Targets of a cross-entropy lie in [0, 1]."""
+    if len(a) and (a.min() < 0 or a.max() > 1):
+        bad = a.min() if a.min() < 0 else a.max()
+        raise ValueError(f"{name}: targets of a cross-entropy must lie in 0 to 1, got {bad}")
+
+
+def whole(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:
+    """``value`` as an int in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected a whole number, got {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name}: expected at least {low}{f' and at most {high}' if high < 2**63 - 1 else ''}, got {value}")
+    return int(value)

@@ -1,0 +1,73 @@
+# _core.pxd - what _core hands to the other Cython modules by cimport. csrc/ is linked into _core alone: types come from
+# fnn.h, functions only from here.
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+
+cdef extern from "fpstate.h" nogil:
+    ctypedef unsigned long fnn_fp_state
+    fnn_fp_state fnn_fp_enter() noexcept
+    void fnn_fp_leave(fnn_fp_state found) noexcept
+
+cdef extern from "fnn.h" nogil:
+    enum: FNN_F32
+    enum: FNN_F64
+    enum: FNN_ACT_linear
+    enum: FNN_BY_WIDTH
+    enum: FNN_SEQUENTIAL
+    enum: FNN_EPI_NONE
+    enum: FNN_EPI_FORWARD
+    enum: FNN_EPI_BACKWARD
+    ctypedef int fnn_act_id
+    ctypedef int fnn_source_id
+    ctypedef int fnn_rule
+    ctypedef struct fnn_epilogue:
+        int kind
+        int act
+        void *y
+        const void *saved
+
+    ctypedef struct fnn_kernels:
+        const char *isa
+        int dtype
+        size_t itemsize
+        size_t lanes
+        size_t mr
+        size_t nr
+        void (**act_fwd)(void *y, const void *x, size_t rows, size_t cols) noexcept nogil
+        void (**act_bwd)(void *dx, const void *dy, const void *saved, size_t rows, size_t cols) noexcept nogil
+        void (**loss_fwd)(void *losses, const void *p, const void *t, const int32_t *labels, size_t rows,
+                          size_t cols) noexcept nogil
+        void (**loss_bwd)(void *dp, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
+                          double scale) noexcept nogil
+        void (**opt_step)(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p,
+                          uint64_t t) noexcept nogil
+        uint64_t (**metric_count)(const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
+                                  double precision) noexcept nogil
+        void (*dot_rows)(void *c, size_t ldc, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n,
+                         size_t k, const void *bias) noexcept nogil
+        void (*column_sums)(void *sums, const void *x, size_t rows, size_t cols) noexcept nogil
+        void (*residual)(void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
+                         double scale) noexcept nogil
+        double (*penalty)(const void *w, size_t n, double l1, double l2) noexcept nogil
+        void (*penalty_grad_acc)(void *dw, const void *w, size_t n, double l1, double l2) noexcept nogil
+        void (*affine)(void *y, const void *x, size_t n, double scale, double shift) noexcept nogil
+        void (*multiply)(void *y, const void *a, const void *b, size_t n) noexcept nogil
+        void (*dropout_mask)(void *mask, size_t n, uint64_t key, uint32_t stream, uint64_t step, uint64_t threshold,
+                             double keep) noexcept nogil
+        void (*gather)(void *y, const void *x, fnn_source_id source, const uint32_t *index, size_t rows, size_t cols,
+                       Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept nogil
+        double (*sum)(const void *x, size_t n) noexcept nogil
+        int (*all_finite)(const void *x, size_t n) noexcept nogil
+        void (*map_exp)(void *y, const void *x, size_t n) noexcept nogil
+        void (*map_log)(void *y, const void *x, size_t n) noexcept nogil
+        void (*map_erf)(void *y, const void *x, size_t n) noexcept nogil
+        double (*fma_peak)(size_t repeats) noexcept nogil
+
+# the table in force for FNN_F32 or FNN_F64
+cdef const fnn_kernels *table(int dtype) noexcept nogil
+# this thread's scratch, or NULL; see fnn.h
+cdef void *workspace(size_t nbytes) noexcept nogil
+cdef size_t gemm_workspace(const fnn_kernels *t, size_t m, size_t n, size_t k) noexcept nogil
+cdef void gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t b_rs,
+               size_t b_cs, size_t m, size_t n, size_t k, const void *bias, fnn_rule rule, const fnn_epilogue *epilogue,
+               void *ws) noexcept nogil
+cdef void permutation(uint32_t *index, size_t n, uint64_t seed, uint32_t stream, uint64_t step) noexcept nogil

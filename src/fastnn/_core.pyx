@@ -1,0 +1,214 @@
+"""The native core: the kernel tables and which one is in force, the workspace, the random streams.
+
+Everything in csrc/ is linked here and nowhere else, so that there is one dispatch state and one scratch block a thread.
+"""
+import os
+
+import numpy as np
+
+from libc.stdint cimport uint32_t, uint64_t
+
+cdef extern from "fnn.h" nogil:
+    enum: FNN_ACT_COUNT
+    enum: FNN_LOSS_COUNT
+    enum: FNN_OPT_COUNT
+    enum: FNN_METRIC_COUNT
+    enum: FNN_SRC_COUNT
+    enum: FNN_ISA_COUNT
+    const char **fnn_act_names
+    const char *fnn_act_saves
+    const char *fnn_act_shape
+    const char **fnn_loss_names
+    const char *fnn_loss_targets
+    const char **fnn_opt_names
+    const int *fnn_opt_states
+    const char **fnn_metric_names
+    const char **fnn_source_names
+    const char **fnn_isa_names
+    int fnn_isa_supported(int isa) noexcept
+    const char *fnn_isa_needs(int isa) noexcept
+    int fnn_isa_best() noexcept
+    const fnn_kernels *fnn_table(int isa, int dtype) noexcept
+    void fnn_cpu_name(char *name) noexcept
+    void *fnn_workspace(size_t nbytes) noexcept
+    size_t fnn_gemm_workspace(const fnn_kernels *t, size_t m, size_t n, size_t k) noexcept
+    void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t b_rs,
+                  size_t b_cs, size_t m, size_t n, size_t k, const void *bias, fnn_rule rule,
+                  const fnn_epilogue *epilogue, void *ws) noexcept
+    void fnn_uniform(double *u, size_t n, uint64_t first, uint64_t seed, uint32_t stream, uint64_t step) noexcept
+    void fnn_normal(double *z, size_t n, uint64_t seed, uint32_t stream, uint64_t step) noexcept
+    void fnn_permutation(uint32_t *index, size_t n, uint64_t seed, uint32_t stream, uint64_t step) noexcept
+
+cdef extern from "math64.h" nogil:
+    double fnn_sin(double x) noexcept
+    double fnn_cos(double x) noexcept
+
+# --- the registry, by name ---
+ACTIVATIONS = {fnn_act_names[i].decode(): i for i in range(FNN_ACT_COUNT)}
+ACTIVATION_SAVES = {fnn_act_names[i].decode(): chr(fnn_act_saves[i]) for i in range(FNN_ACT_COUNT)}
+ACTIVATION_SHAPE = {fnn_act_names[i].decode(): chr(fnn_act_shape[i]) for i in range(FNN_ACT_COUNT)}
+LOSSES = {fnn_loss_names[i].decode(): i for i in range(FNN_LOSS_COUNT)}
+LOSS_TARGETS = {fnn_loss_names[i].decode(): chr(fnn_loss_targets[i]) for i in range(FNN_LOSS_COUNT)}
+OPTIMIZERS = {fnn_opt_names[i].decode(): i for i in range(FNN_OPT_COUNT)}
+OPTIMIZER_STATES = {fnn_opt_names[i].decode(): fnn_opt_states[i] for i in range(FNN_OPT_COUNT)}
+METRICS = {fnn_metric_names[i].decode(): i for i in range(FNN_METRIC_COUNT)}
+SOURCES = {fnn_source_names[i].decode(): i for i in range(FNN_SRC_COUNT)}
+ISAS = {fnn_isa_names[i].decode(): i for i in range(FNN_ISA_COUNT)}
+
+# --- the tables in force ---
+cdef const fnn_kernels *tables[2]
+cdef int isa_in_force = -1
+_chosen_by = "detected"
+
+
+def _take(int isa):
+    global isa_in_force
+    tables[FNN_F32] = fnn_table(isa, FNN_F32)
+    tables[FNN_F64] = fnn_table(isa, FNN_F64)
+    isa_in_force = isa
+
+
+def use_isa(name):
+    """Put the tables of the instruction set ``name`` in force, for plans and calls made from now on.
+
+    Raises ValueError where this build does not know the name or this processor cannot run it.
+    """
+    if name not in ISAS:
+        raise ValueError(f"unknown instruction set {name!r}: this build has {', '.join(ISAS)}")
+    if not fnn_isa_supported(ISAS[name]):
+        needs = fnn_isa_needs(ISAS[name]).decode()
+        raise ValueError(f"instruction set {name!r} needs {needs}, which this processor or its operating system "
+                         f"does not offer; supported here: {', '.join(available_isas())}")
+    _take(ISAS[name])
+
+
+def available_isas():
+    """The names of the instruction sets that this build has and this processor runs, the preferred one last."""
+    return [name for name, i in ISAS.items() if fnn_isa_supported(i)]
+
+
+def active_isa():
+    """The name of the instruction set in force."""
+    return fnn_isa_names[isa_in_force].decode()
+
+
+def isa_report():
+    """For each compiled instruction set: (name, what it needs, runs here, in force)."""
+    return [(name, fnn_isa_needs(i).decode(), bool(fnn_isa_supported(i)), i == isa_in_force)
+            for name, i in ISAS.items()]
+
+
+def chosen_by():
+    """Why the instruction set is in force: "detected", or the environment variable that forced it."""
+    return _chosen_by
+
+
+def table_info(dtype):
+    """Lanes and register tile of the table in force for "float32" or "float64"."""
+    cdef const fnn_kernels *t = tables[FNN_F64 if np.dtype(dtype) == np.float64 else FNN_F32]
+    return {"isa": t.isa.decode(), "lanes": t.lanes, "tile": (t.mr, t.nr), "itemsize": t.itemsize}
+
+
+def cpu_name():
+    """The processor's name for itself."""
+    cdef char name[64]
+    fnn_cpu_name(name)
+    return name.decode("ascii", "replace").strip()
+
+
+def _choose_at_import():
+    global _chosen_by
+    _take(fnn_isa_best())
+    forced = os.environ.get("FASTNN_ISA", "")
+    if forced:
+        try:
+            use_isa(forced)
+        except ValueError as error:
+            raise ImportError(f"FASTNN_ISA={forced}: {error}") from None
+        _chosen_by = f"FASTNN_ISA={forced}"
+
+
+_choose_at_import()
+
+
+# --- for the other Cython modules ---
+cdef const fnn_kernels *table(int dtype) noexcept nogil:
+    return tables[dtype]
+
+
+cdef void *workspace(size_t nbytes) noexcept nogil:
+    return fnn_workspace(nbytes)
+
+
+cdef size_t gemm_workspace(const fnn_kernels *t, size_t m, size_t n, size_t k) noexcept nogil:
+    return fnn_gemm_workspace(t, m, n, k)
+
+
+cdef void gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t b_rs,
+               size_t b_cs, size_t m, size_t n, size_t k, const void *bias, fnn_rule rule, const fnn_epilogue *epilogue,
+               void *ws) noexcept nogil:
+    fnn_gemm(t, c, a, a_rs, a_cs, b, b_rs, b_cs, m, n, k, bias, rule, epilogue, ws)
+
+
+cdef void permutation(uint32_t *index, size_t n, uint64_t seed, uint32_t stream, uint64_t step) noexcept nogil:
+    fnn_permutation(index, n, seed, stream, step)
+
+
+# --- random streams and the float64 functions of the datasets ---
+def random_uniform(Py_ssize_t n, uint64_t seed, uint32_t stream=0, uint64_t step=0):
+    """``n`` float64 values, uniform in [0, 1), of the counter-based stream (seed, stream, step).
+
+    stream < 65536. Philox4x32-10 (Salmon et al. 2011): the same values on every machine.
+    """
+    cdef double[::1] u = np.empty(n, np.float64)
+    if n:
+        with nogil:
+            fnn_uniform(&u[0], <size_t>n, 0, seed, stream, step)
+    return np.asarray(u)
+
+
+def random_normal(Py_ssize_t n, uint64_t seed, uint32_t stream=0, uint64_t step=0):
+    """``n`` float64 values, standard normal, of the stream (seed, stream, step) (Box and Muller 1958)."""
+    cdef double[::1] z = np.empty(n, np.float64)
+    if n:
+        with nogil:
+            fnn_normal(&z[0], <size_t>n, seed, stream, step)
+    return np.asarray(z)
+
+
+def random_permutation(Py_ssize_t n, uint64_t seed, uint32_t stream=0, uint64_t step=0):
+    """A random permutation of 0 .. n-1 as uint32, of the stream (seed, stream, step)."""
+    if n >= 2**32:
+        raise ValueError(f"n must be below 2**32, got {n}")
+    cdef uint32_t[::1] index = np.empty(n, np.uint32)
+    if n:
+        with nogil:
+            fnn_permutation(&index[0], <size_t>n, seed, stream, step)
+    return np.asarray(index)
+
+
+def sin(x):
+    """Sine of each float64 of ``x`` (|x| <= 1e5), the same bits on every machine."""
+    cdef double[::1] a = np.array(x, np.float64).ravel()
+    cdef Py_ssize_t i
+    for i in range(a.shape[0]):
+        a[i] = fnn_sin(a[i])
+    return np.asarray(a).reshape(np.shape(x))
+
+
+def cos(x):
+    """Cosine of each float64 of ``x`` (|x| <= 1e5), the same bits on every machine."""
+    cdef double[::1] a = np.array(x, np.float64).ravel()
+    cdef Py_ssize_t i
+    for i in range(a.shape[0]):
+        a[i] = fnn_cos(a[i])
+    return np.asarray(a).reshape(np.shape(x))
+
+
+def fma_peak(dtype="float32", Py_ssize_t repeats=100_000):
+    """Run a loop of register-only fused multiply-adds; return the floating-point operations done."""
+    cdef const fnn_kernels *t = tables[FNN_F64 if np.dtype(dtype) == np.float64 else FNN_F32]
+    cdef double operations
+    with nogil:
+        operations = t.fma_peak(<size_t>repeats)
+    return operations

@@ -1,0 +1,115 @@
+"""What every part of a network is made from: the registry of names and the ``Layer`` base class."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from fastnn.engine.plan import Plan
+    from fastnn.engine.spec import Spec
+
+
+class Registered:
+    """A kind of part (loss, optimizer, ...) whose classes are found by name.
+
+    A direct subclass opens a family; each class below it that has ``names`` enters that family's registry by them, the
+    first being the canonical one. Unknown names raise ValueError with the nearest known ones.
+    """
+
+    kind: ClassVar[str] = ""
+    names: ClassVar[tuple[str, ...]] = ()
+    registry: ClassVar[dict[str, type[Any]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" in cls.__dict__:
+            cls.registry = {}
+        for name in cls.__dict__.get("names", ()):
+            if name in cls.registry:
+                raise TypeError(f"{cls.kind} {name!r} is registered twice")
+            cls.registry[name] = cls
+
+    @classmethod
+    def resolve(cls, what: Any) -> Self:
+        """The object for a name, a class or an object of this family."""
+        if isinstance(what, cls):
+            return what
+        if isinstance(what, type) and issubclass(what, cls):
+            return what()
+        if not isinstance(what, str):
+            raise TypeError(f"{cls.kind}: expected a name or a {cls.__name__}, got {type(what).__name__}")
+        found = cls.registry.get(what.lower())
+        if found is None:
+            known = sorted({c.names[0] for c in cls.registry.values()})
+            near = difflib.get_close_matches(what.lower(), cls.registry, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ValueError(f"{cls.kind}: unknown name {what!r}{hint}; known: {', '.join(known)}")
+        return found()  # type: ignore[no-any-return]
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's keyword arguments, as values that JSON can hold."""
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        """Name and config: what a file stores, and ``from_description`` reads back."""
+        return {"name": self.names[0], **self.config()}
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any]) -> Self:
+        arguments = dict(description)
+        name = arguments.pop("name", None)
+        found = cls.registry.get(name) if isinstance(name, str) else None
+        if found is None:
+            raise ValueError(f"{cls.kind}: unknown name {name!r}")
+        return found.rebuild(**arguments)  # type: ignore[no-any-return]
+
+    @classmethod
+    def rebuild(cls, **config: Any) -> Self:
+        """The object again, from what ``config`` gave."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+class Layer(Registered):
+    """One layer of a model. It describes itself; the plan made at ``Model.finalize`` does the work.
+
+    After finalize: ``index`` (its place in the model), ``n_in`` and ``n_out`` (widths of its input and output rows).
+    """
+
+    kind = "layer"
+    index: int | None = None
+    n_in: int | None = None
+    n_out: int | None = None
+    _plan: Plan | None = None
+
+    def width(self, n_in: int) -> int:
+        """Width of the output rows for input rows of width ``n_in``; ValueError where the layer cannot take them."""
+        return n_in
+
+    def wanted_input(self) -> int | None:
+        """The input width the layer was built for, None where it takes what comes."""
+        return None
+
+    def lower(self, index: int, n_in: int) -> list[Spec]:
+        """The operations of the layer, in order."""
+        raise NotImplementedError
+
+    def initialize(self, seed: int) -> None:
+        """Draw the initial parameters into the plan's arena. Layers without parameters do nothing."""
+
+    def bind(self, plan: Plan, index: int, n_in: int) -> None:
+        self._plan, self.index, self.n_in, self.n_out = plan, index, n_in, self.width(n_in)
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trainable parameters (0 before finalize)."""
+        return 0
+
+    def label(self) -> str:
+        """How messages name the layer: ``layer 2 (Dense)``."""
+        place = "layer" if self.index is None else f"layer {self.index}"
+        return f"{place} ({type(self).__name__})"

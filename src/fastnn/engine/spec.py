@@ -1,0 +1,83 @@
+"""What a plan is made from: one small record an operation, in the order they run.
+
+Layers lower themselves to these; ``fuse`` is the one visible place where neighbours are merged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+# Streams of the counter-based generator: one number for each purpose, so that no two uses share random bits.
+STREAM_SHUFFLE = 0
+STREAM_WEIGHTS = 1024  # + index of the layer
+STREAM_DROPOUT = 8192  # + index of the layer
+MOST_LAYERS = 4096
+
+
+@dataclass(frozen=True)
+class DenseSpec:
+    """y = f(x.w + b); f is merged in by ``fuse``. Penalties are (l1, l2)."""
+
+    layer: int
+    n_in: int
+    n_out: int
+    activation: str = "linear"
+    weight_penalty: tuple[float, float] = (0.0, 0.0)
+    bias_penalty: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class ActivationSpec:
+    """y = f(x)."""
+
+    layer: int
+    n_in: int
+    activation: str
+
+    @property
+    def n_out(self) -> int:
+        return self.n_in
+
+
+@dataclass(frozen=True)
+class DropoutSpec:
+    """y = x * mask while training, x otherwise; rate is the share dropped."""
+
+    layer: int
+    n_in: int
+    rate: float
+
+    @property
+    def n_out(self) -> int:
+        return self.n_in
+
+
+@dataclass(frozen=True)
+class AffineSpec:
+    """y = x * scale + shift."""
+
+    layer: int
+    n_in: int
+    scale: float
+    shift: float
+
+    @property
+    def n_out(self) -> int:
+        return self.n_in
+
+
+Spec: TypeAlias = DenseSpec | ActivationSpec | DropoutSpec | AffineSpec
+
+
+def fuse(specs: list[Spec]) -> list[Spec]:
+    """Merge each activation into the dense operation before it: it then runs on each strip of rows while that is in
+    cache. Bits do not change: the same lane function runs on the same values."""
+    fused: list[Spec] = []
+    for spec in specs:
+        last = fused[-1] if fused else None
+        if isinstance(spec, ActivationSpec) and isinstance(last, DenseSpec) and last.activation == "linear":
+            fused[-1] = replace(last, activation=spec.activation)
+        else:
+            fused.append(spec)
+    return fused

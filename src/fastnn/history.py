@@ -1,0 +1,79 @@
+"""What a training leaves behind: one entry for each finished epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+KEYS = ("loss", "data_loss", "regularization_loss", "accuracy", "learning_rate", "val_loss", "val_accuracy")
+
+
+class History:
+    """Lists by name: ``history["loss"][-1]``, ``history.loss``, ``len(history)`` epochs.
+
+    loss = data_loss + regularization_loss, where data_loss is the mean over the epoch's rows as they were trained on
+    (weights moving) and regularization_loss is that of the weights at its end; accuracy likewise over the epoch.
+    learning_rate is that of the last step. val_loss (without penalties) and val_accuracy are there where
+    ``validation_data`` was given, None for epochs without.
+    """
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[float | None]] = {key: [] for key in KEYS}
+
+    def append(self, **values: float) -> None:
+        """Add an epoch; NaN and missing values become None where nothing was measured."""
+        for key, column in self._columns.items():
+            value = values.get(key, math.nan)
+            measured = not math.isnan(value) or key in ("loss", "data_loss")
+            column.append(float(value) if measured else None)
+
+    def __len__(self) -> int:
+        return len(self._columns["loss"])
+
+    def __getitem__(self, key: str) -> list[float | None]:
+        if key not in self._columns:
+            raise KeyError(f"history has {', '.join(KEYS)}, not {key!r}")
+        return self._columns[key]
+
+    def __getattr__(self, key: str) -> list[float | None]:
+        columns = self.__dict__.get("_columns", {})
+        if key in columns:
+            return columns[key]  # type: ignore[no-any-return]
+        raise AttributeError(f"history has {', '.join(KEYS)}, not {key!r}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(KEYS)
+
+    @property
+    def history(self) -> dict[str, list[float | None]]:
+        """All of it as a dict, as in Keras."""
+        return self._columns
+
+    def last(self) -> dict[str, float | None]:
+        """The latest epoch, {} before the first."""
+        return {key: column[-1] for key, column in self._columns.items()} if len(self) else {}
+
+    def state(self) -> dict[str, list[float | None]]:
+        """The part of it that a file stores."""
+        return {key: list(column) for key, column in self._columns.items()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, list[float | None]]) -> History:
+        history = cls()
+        for key in KEYS:
+            history._columns[key] = list(state.get(key, []))
+        return history
+
+    def plot(self, path: str | None = None) -> Any:
+        """A picture of loss and accuracy over the epochs; needs matplotlib (``pip install 'fastnn-cpu[plot]'``).
+
+        path: where to save it; the matplotlib figure is returned.
+        """
+        from fastnn import plots
+
+        return plots.plot_history(self, path)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{k}={v:.4g}" for k, v in self.last().items() if v is not None)
+        return f"History({len(self)} epochs{': ' + shown if shown else ''})"

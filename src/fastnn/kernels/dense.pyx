@@ -1,0 +1,242 @@
+"""The dot product and the dense layer.
+
+Shapes: x (rows, n_in), w (n_in, n_out), b (n_out), y and dz (rows, n_out).
+Source: Kinsley and Kukiela, Neural Networks from Scratch, 2020, chapters 2, 3 and 9.
+"""
+import numpy as np
+
+cimport numpy as cnp
+from cython cimport floating
+
+from fastnn._core cimport (
+    FNN_ACT_linear, FNN_BY_WIDTH, FNN_EPI_FORWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, FNN_SEQUENTIAL, fnn_epilogue,
+    fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, gemm, gemm_workspace, table, workspace,
+)
+from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS
+
+cnp.import_array()
+
+# products of fewer multiply-adds than this keep the GIL: giving it up and taking it back costs as much
+cdef size_t GIL_WORK = 400_000
+
+
+# --- on pointers: what the engine runs ---
+cdef void forward(const fnn_kernels *t, void *y, void *z, const void *x, const void *w, const void *b, int act, bint fuse,
+                  size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil:
+    """y = f(z) with z = x.w + b. z may be y, unless backward needs z. fuse: f runs on each strip while it is in cache."""
+    cdef fnn_epilogue e
+    cdef bint f_is_linear = act == FNN_ACT_linear
+    e.kind = FNN_EPI_FORWARD if fuse and not f_is_linear else FNN_EPI_NONE
+    e.act = act
+    e.y = y
+    gemm(t, z, x, n_in, 1, w, n_out, 1, rows, n_out, n_in, b, FNN_BY_WIDTH, &e, ws)
+    if not fuse and not f_is_linear:
+        t.act_fwd[act](y, z, rows, n_out)
+
+
+cdef void backward(const fnn_kernels *t, void *dx, void *dw, void *db, const void *dz, const void *x, const void *w,
+                   const fnn_epilogue *to_dx, size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil:
+    """dw = x'.dz, db = sum of the rows of dz, and where dx is wanted (not NULL) dx = dz.w', then the epilogue to_dx."""
+    gemm(t, dw, x, 1, n_in, dz, n_out, 1, n_in, n_out, rows, NULL, FNN_SEQUENTIAL, NULL, ws)
+    t.column_sums(db, dz, rows, n_out)
+    if dx != NULL:
+        gemm(t, dx, dz, n_out, 1, w, 1, n_out, rows, n_in, n_out, NULL, FNN_BY_WIDTH, to_dx, ws)
+
+
+cdef size_t scratch(const fnn_kernels *t, size_t rows, size_t n_in, size_t n_out) noexcept nogil:
+    """Workspace bytes that forward and backward need."""
+    return max(gemm_workspace(t, rows, n_out, n_in), gemm_workspace(t, n_in, n_out, rows),
+               gemm_workspace(t, rows, n_in, n_out))
+
+
+# --- on typed memoryviews ---
+cdef void *_need_workspace(size_t nbytes) except NULL:
+    cdef void *ws = workspace(nbytes)
+    if ws == NULL:
+        raise MemoryError(f"no memory for {nbytes} bytes of scratch")
+    return ws
+
+
+cdef _check_dense(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, x_shape, b_shape):
+    if x_shape != (rows, n_in):
+        raise ValueError(f"x: expected shape ({rows}, {n_in}) to go with y and w, got {x_shape}")
+    if b_shape != (n_out,):
+        raise ValueError(f"b: expected shape ({n_out},) to go with w, got {b_shape}")
+
+
+def dense_forward(floating[:, ::1] y, floating[:, ::1] z, const floating[:, ::1] x, const floating[:, ::1] w,
+                  const floating[::1] b, str activation="linear"):
+    """y = f(z), z = x.w + b. Pass the same array for y and z where backward needs only y (see ACTIVATION_SAVES).
+
+    Shapes: y, z (rows, n_out); x (rows, n_in); w (n_in, n_out); b (n_out). Raises ValueError where they disagree.
+    """
+    cdef Py_ssize_t rows = y.shape[0], n_in = w.shape[0], n_out = w.shape[1]
+    cdef int act = ACTIVATIONS[activation]
+    cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
+    cdef fnn_fp_state found
+    if (y.shape[1], z.shape[0], z.shape[1]) != (n_out, rows, n_out):
+        raise ValueError(f"y, z: expected shape ({rows}, {n_out}), got {(rows, y.shape[1])} and {(z.shape[0], z.shape[1])}")
+    _check_dense(rows, n_in, n_out, (x.shape[0], x.shape[1]), (b.shape[0],))
+    if &y[0, 0] == &z[0, 0] and ACTIVATION_SAVES[activation] == "X":
+        raise ValueError(f"z: {activation} needs its input for backward, so z must be an array of its own")
+    cdef void *ws = _need_workspace(scratch(t, rows, n_in, n_out))
+    with nogil:
+        found = fnn_fp_enter()
+        forward(t, &y[0, 0], &z[0, 0], &x[0, 0], &w[0, 0], &b[0], act, True, rows, n_in, n_out, ws)
+        fnn_fp_leave(found)
+
+
+def dense_backward(floating[:, ::1] dx, floating[:, ::1] dw, floating[::1] db, const floating[:, ::1] dz,
+                   const floating[:, ::1] x, const floating[:, ::1] w):
+    """dw = x'.dz, db = column sums of dz, dx = dz.w' (dx may be None). dz is the gradient before the activation.
+
+    Shapes: dx, x (rows, n_in); dw, w (n_in, n_out); db (n_out); dz (rows, n_out). Raises ValueError where they disagree.
+    """
+    cdef Py_ssize_t rows = dz.shape[0], n_in = w.shape[0], n_out = w.shape[1]
+    cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
+    cdef fnn_fp_state found
+    cdef void *dx_at = NULL
+    if dz.shape[1] != n_out:
+        raise ValueError(f"dz: expected {n_out} columns, got {dz.shape[1]}")
+    _check_dense(rows, n_in, n_out, (x.shape[0], x.shape[1]), (db.shape[0],))
+    if (dw.shape[0], dw.shape[1]) != (n_in, n_out):
+        raise ValueError(f"dw: expected shape ({n_in}, {n_out}), got {(dw.shape[0], dw.shape[1])}")
+    if dx is not None:
+        if (dx.shape[0], dx.shape[1]) != (rows, n_in):
+            raise ValueError(f"dx: expected shape ({rows}, {n_in}), got {(dx.shape[0], dx.shape[1])}")
+        dx_at = &dx[0, 0]
+    cdef void *ws = _need_workspace(scratch(t, rows, n_in, n_out))
+    with nogil:
+        found = fnn_fp_enter()
+        backward(t, dx_at, &dw[0, 0], &db[0], &dz[0, 0], &x[0, 0], &w[0, 0], NULL, rows, n_in, n_out, ws)
+        fnn_fp_leave(found)
+
+
+# --- dot ---
+# A memoryview costs 160 ns, as much as a product of 8 x 8: dot reads the array headers themselves.
+cdef struct Matrix:
+    void *data
+    size_t rows, cols, row_step, col_step  # steps in elements
+
+
+cdef bint _as_matrix(cnp.ndarray a, bint column, Matrix *m) noexcept:
+    """a seen as a matrix (a vector as one row, or one column). False where its strides need a copy first."""
+    cdef Py_ssize_t size = a.itemsize, rows, cols, rs, cs
+    if a.ndim == 2:
+        rows, cols, rs, cs = a.shape[0], a.shape[1], a.strides[0], a.strides[1]
+    elif column:
+        rows, cols, rs, cs = a.shape[0], 1, a.strides[0], size
+    else:
+        rows, cols, rs, cs = 1, a.shape[0], size, a.strides[0]
+    if cols <= 1 or rows == 0:  # a stride that is never taken may be anything
+        cs = size
+    if rows <= 1 or cols == 0:
+        rs = max(cols, 1) * size if cs == size else size
+    if not cnp.PyArray_ISALIGNED(a) or rs < size or cs < size or rs % size or cs % size or (rs != size and cs != size):
+        return False
+    m.data = cnp.PyArray_DATA(a)
+    m.rows, m.cols, m.row_step, m.col_step = rows, cols, rs // size, cs // size
+    return True
+
+
+cdef bint _overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
+    """Whether the spans of memory between first and last element meet (strides are positive here)."""
+    cdef char *a0 = <char *>cnp.PyArray_DATA(a)
+    cdef char *b0 = <char *>cnp.PyArray_DATA(b)
+    cdef Py_ssize_t a_span = a.itemsize, b_span = b.itemsize
+    cdef int i
+    for i in range(a.ndim):
+        a_span += (a.shape[i] - 1) * a.strides[i]
+    for i in range(b.ndim):
+        b_span += (b.shape[i] - 1) * b.strides[i]
+    return a0 < b0 + b_span and b0 < a0 + a_span
+
+
+cdef _dot_operand(name, x, dtype):
+    a = np.asarray(x)
+    if a.ndim not in (1, 2):
+        raise ValueError(f"{name}: expected a vector or a matrix, got {a.ndim} dimensions (shape {a.shape})")
+    if a.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}")
+    return np.ascontiguousarray(a, dtype)
+
+
+cdef _dot_any(a, b, out):
+    """Whatever the quick way does not take: other types and strides are converted, errors are named."""
+    x, y = np.asarray(a), np.asarray(b)
+    dtype = np.float32 if x.dtype == np.float32 and y.dtype == np.float32 else np.float64
+    x, y = _dot_operand("a", x, dtype), _dot_operand("b", y, dtype)
+    if x.shape[x.ndim - 1] != y.shape[0]:
+        raise ValueError(f"dot: a has {x.shape[x.ndim - 1]} columns, b has {y.shape[0]} rows "
+                         f"(shapes {x.shape} and {y.shape})")
+    shape = x.shape[:x.ndim - 1] + y.shape[1:]
+    if out is None:
+        return dot(x, y)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out: expected an array, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out: expected shape {shape}, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("out: the array is read-only")
+    if out.dtype != dtype:
+        raise TypeError(f"out: expected dtype {np.dtype(dtype)}, got {out.dtype}")
+    out[...] = dot(x, y)
+    return out
+
+
+def dot(a, b, out=None):
+    """The dot product, as ``numpy.dot`` for vectors and matrices: element (i, j) is the sum over k of a[i, k] * b[k, j].
+
+    a: (k,) or (m, k); b: (k,) or (k, n); float32 or float64 (other numbers are converted to float64); a transposed
+    view is taken without a copy. Result: a scalar, (m,), (n,) or (m, n), written to ``out`` where it is given (of the
+    result's shape and type). Every element is one chain of fused multiply-adds, k ascending, or 16 interleaved chains
+    where the result has fewer than 8 columns, so its bits depend on nothing but the two operands (docs/numerics.md).
+
+    Raises ValueError for other ranks or sizes that do not meet, TypeError for complex or object arrays.
+    """
+    if type(a) is not cnp.ndarray or type(b) is not cnp.ndarray or not (out is None or type(out) is cnp.ndarray):
+        return _dot_any(a, b, out)
+    cdef cnp.ndarray x = a, w = b, y
+    cdef int kind = x.descr.type_num
+    cdef Matrix xm, wm
+    cdef bint ok = ((kind == cnp.NPY_FLOAT32 or kind == cnp.NPY_FLOAT64) and w.descr.type_num == kind
+                    and cnp.PyArray_ISNOTSWAPPED(x) and cnp.PyArray_ISNOTSWAPPED(w)
+                    and 1 <= x.ndim <= 2 and 1 <= w.ndim <= 2)
+    if not ok or not _as_matrix(x, False, &xm) or not _as_matrix(w, True, &wm) or xm.cols != wm.rows:
+        return _dot_any(a, b, out)
+    if wm.cols < 8 and xm.col_step != 1:
+        return _dot_any(a, b, out)  # chains along rows want rows
+
+    cdef cnp.npy_intp shape[2]
+    cdef int ndim = 0
+    if x.ndim == 2:
+        shape[ndim] = xm.rows
+        ndim += 1
+    if w.ndim == 2:
+        shape[ndim] = wm.cols
+        ndim += 1
+    if out is None:
+        y = cnp.PyArray_EMPTY(ndim, shape, kind, 0)
+    else:
+        y = out
+        if (y.descr.type_num != kind or y.ndim != ndim or not cnp.PyArray_ISCARRAY(y)
+                or (ndim > 0 and y.shape[0] != shape[0]) or (ndim > 1 and y.shape[1] != shape[1])
+                or _overlap(x, y) or _overlap(w, y)):
+            return _dot_any(a, b, out)
+
+    cdef const fnn_kernels *t = table(FNN_F32 if kind == cnp.NPY_FLOAT32 else FNN_F64)
+    cdef void *ws = _need_workspace(gemm_workspace(t, xm.rows, wm.cols, xm.cols))
+    cdef void *yp = cnp.PyArray_DATA(y)
+    cdef fnn_fp_state found
+    if xm.rows * wm.cols * xm.cols < GIL_WORK:
+        found = fnn_fp_enter()
+        gemm(t, yp, xm.data, xm.row_step, xm.col_step, wm.data, wm.row_step, wm.col_step, xm.rows, wm.cols, xm.cols, NULL,
+             FNN_BY_WIDTH, NULL, ws)
+        fnn_fp_leave(found)
+    else:
+        with nogil:
+            found = fnn_fp_enter()
+            gemm(t, yp, xm.data, xm.row_step, xm.col_step, wm.data, wm.row_step, wm.col_step, xm.rows, wm.cols, xm.cols,
+                 NULL, FNN_BY_WIDTH, NULL, ws)
+            fnn_fp_leave(found)
+    return y[()] if ndim == 0 and out is None else y

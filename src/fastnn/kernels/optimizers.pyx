@@ -1,0 +1,61 @@
+"""Optimizer steps on typed memoryviews. The mathematics of each is one lane function in csrc/kernels/optimizers.h."""
+from cython cimport floating
+from libc.stdint cimport uint64_t
+
+from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
+from fastnn._core import OPTIMIZER_STATES, OPTIMIZERS
+
+cdef int MOST_PARAMETERS = 8
+
+
+def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floating[::1] state0, floating[::1] state1,
+                   double learning_rate, parameters, uint64_t t):
+    """One update of w by its gradient g, in place; the states too (None where the optimizer has fewer).
+
+    Shapes: (n,) each. parameters: floats in the order of csrc/kernels/optimizers.h. t: the number of the step, from 1.
+    Raises ValueError where sizes differ or a state is missing.
+    """
+    cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
+    cdef int which = OPTIMIZERS[optimizer], states = OPTIMIZER_STATES[optimizer], i
+    cdef double p[8]
+    cdef void *s0 = NULL
+    cdef void *s1 = NULL
+    cdef size_t n = w.shape[0]
+    cdef fnn_fp_state found
+    if len(parameters) > MOST_PARAMETERS or t < 1:
+        raise ValueError(f"expected at most {MOST_PARAMETERS} parameters and t >= 1, got {len(parameters)} and {t}")
+    for i in range(len(parameters)):
+        p[i] = parameters[i]
+    for name, array, wanted in (("g", g, True), ("state0", state0, states > 0), ("state1", state1, states > 1)):
+        if wanted and (array is None or array.shape[0] != w.shape[0]):
+            raise ValueError(f"{name}: {optimizer} expected shape ({n},), "
+                             f"got {None if array is None else (array.shape[0],)}")
+    if states > 0:
+        s0 = &state0[0]
+    if states > 1:
+        s1 = &state1[0]
+    with nogil:
+        found = fnn_fp_enter()
+        k.opt_step[which](&w[0], s0, s1, &g[0], n, learning_rate, p, t)
+        fnn_fp_leave(found)
+
+
+def penalty(const floating[::1] w, double l1, double l2):
+    """l1 * sum |w| + l2 * sum w^2, as a float."""
+    cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
+    cdef double value
+    cdef fnn_fp_state found = fnn_fp_enter()
+    value = k.penalty(&w[0], w.shape[0], l1, l2)
+    fnn_fp_leave(found)
+    return value
+
+
+def penalty_backward(floating[::1] dw, const floating[::1] w, double l1, double l2):
+    """dw += l1 * (w < 0 ? -1 : 1) + 2 * l2 * w, in place. Shapes: (n,) both."""
+    cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
+    cdef fnn_fp_state found
+    if dw.shape[0] != w.shape[0]:
+        raise ValueError(f"dw: expected shape ({w.shape[0]},), got ({dw.shape[0]},)")
+    found = fnn_fp_enter()
+    k.penalty_grad_acc(&dw[0], &w[0], w.shape[0], l1, l2)
+    fnn_fp_leave(found)

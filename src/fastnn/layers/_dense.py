@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from fastnn.activations import Activation
+from fastnn.base import Layer
+from fastnn.engine.spec import STREAM_WEIGHTS, ActivationSpec, DenseSpec
+from fastnn.initializers import Initializer
+from fastnn.layers._sizes import positive
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastnn.engine.spec import Spec
+
+
+class Dense(Layer):
+    """y = f(x.weights + biases): every output sees every input. The book, chapters 2, 3 and 9.
+
+    ``Dense(n_inputs, n_neurons)`` states both sizes, ``Dense(n_neurons)`` takes its inputs from the layer before.
+    Shapes: x (rows, n_inputs), weights (n_inputs, n_neurons), biases (1, n_neurons), y (rows, n_neurons).
+
+    activation: a name or an ``Activation``, linear by default. weight_initializer: ``he_normal`` by default; ``"book"`` is
+    the book's 0.01 * normal. Biases start at zero. The regularizers add l1 * sum |w| + l2 * sum w^2 to the loss.
+    """
+
+    names = ("Dense",)
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_neurons: int | None = None,
+        *,
+        activation: str | Activation | type[Activation] = "linear",
+        weight_regularizer_l1: float = 0.0,
+        weight_regularizer_l2: float = 0.0,
+        bias_regularizer_l1: float = 0.0,
+        bias_regularizer_l2: float = 0.0,
+        weight_initializer: str | Initializer | type[Initializer] = "he_normal",
+    ) -> None:
+        if n_neurons is None:
+            self.n_inputs, self.n_neurons = None, positive("n_neurons", n_inputs)
+        else:
+            self.n_inputs, self.n_neurons = positive("n_inputs", n_inputs), positive("n_neurons", n_neurons)
+        self.activation = Activation.resolve(activation)
+        self.weight_initializer = Initializer.resolve(weight_initializer)
+        self.weight_regularizer_l1 = _strength("weight_regularizer_l1", weight_regularizer_l1)
+        self.weight_regularizer_l2 = _strength("weight_regularizer_l2", weight_regularizer_l2)
+        self.bias_regularizer_l1 = _strength("bias_regularizer_l1", bias_regularizer_l1)
+        self.bias_regularizer_l2 = _strength("bias_regularizer_l2", bias_regularizer_l2)
+
+    def config(self) -> dict[str, Any]:
+        sizes = [self.n_neurons] if self.n_inputs is None else [self.n_inputs, self.n_neurons]
+        return {
+            **dict(zip(("n_inputs", "n_neurons"), sizes, strict=False)),
+            "activation": self.activation.names[0],
+            "weight_regularizer_l1": self.weight_regularizer_l1,
+            "weight_regularizer_l2": self.weight_regularizer_l2,
+            "bias_regularizer_l1": self.bias_regularizer_l1,
+            "bias_regularizer_l2": self.bias_regularizer_l2,
+            "weight_initializer": self.weight_initializer.describe(),
+        }
+
+    @classmethod
+    def rebuild(cls, **config: Any) -> Self:
+        config["weight_initializer"] = Initializer.from_description(config["weight_initializer"])
+        return cls(**config)
+
+    def wanted_input(self) -> int | None:
+        return self.n_inputs
+
+    def width(self, n_in: int) -> int:
+        return self.n_neurons
+
+    def lower(self, index: int, n_in: int) -> list[Spec]:
+        specs: list[Spec] = [
+            DenseSpec(
+                index,
+                n_in,
+                self.n_neurons,
+                weight_penalty=(self.weight_regularizer_l1, self.weight_regularizer_l2),
+                bias_penalty=(self.bias_regularizer_l1, self.bias_regularizer_l2),
+            )
+        ]
+        if self.activation.kernel != "linear":
+            specs.append(ActivationSpec(index, self.n_neurons, self.activation.kernel))
+        return specs
+
+    def initialize(self, seed: int) -> None:
+        assert self.index is not None and self.n_in is not None
+        self.weights = self.weight_initializer.sample(self.n_in, self.n_neurons, seed, STREAM_WEIGHTS + self.index)
+
+    @property
+    def parameter_count(self) -> int:
+        return 0 if self.n_in is None else (self.n_in + 1) * self.n_neurons
+
+    @property
+    def weights(self) -> NDArray[Any]:
+        """The weights (n_inputs, n_neurons): a live view; writing into it changes the model. Assigning copies."""
+        return self._tensor("weights")
+
+    @weights.setter
+    def weights(self, value: ArrayLike) -> None:
+        self._assign("weights", value)
+
+    @property
+    def biases(self) -> NDArray[Any]:
+        """The biases (1, n_neurons): a live view. Assigning copies; (n_neurons,) is taken too."""
+        return self._tensor("biases")
+
+    @biases.setter
+    def biases(self, value: ArrayLike) -> None:
+        self._assign("biases", value)
+
+    def _tensor(self, name: str) -> NDArray[Any]:
+        if self._plan is None:
+            raise AttributeError(f"{self.label()} has no {name} before the model is finalized: call model.finalize()")
+        view: NDArray[Any] = self._plan.view(self._plan.params, self.index, name)
+        return view
+
+    def _assign(self, name: str, value: ArrayLike) -> None:
+        view = self._tensor(name)
+        new = np.asarray(value)
+        if name == "biases" and new.shape == (self.n_neurons,):
+            new = new.reshape(1, -1)
+        if new.shape != view.shape:
+            raise ValueError(f"{self.label()}: expected {name} of shape {view.shape}, got {new.shape}")
+        if new.dtype.kind not in "fiub":
+            raise TypeError(f"{self.label()}: expected {name} of real numbers, got dtype {new.dtype}")
+        view[...] = new
+
+
+def _strength(name: str, value: float) -> float:
+    number = float(value)
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"{name}: expected a number of at least 0, got {value!r}")
+    return number

@@ -1,0 +1,65 @@
+"""Accuracies: the share of predictions that are right, counted natively while training runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from fastnn.base import Registered
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Accuracy(Registered):
+    """``kernel``: its name in csrc/registry.h."""
+
+    kind = "accuracy"
+    kernel: ClassVar[str]
+
+    @staticmethod
+    def right(p: NDArray[np.float64], t: NDArray[np.float64], precision: float) -> NDArray[np.bool_]:
+        """Which are right, for dense targets, in NumPy."""
+        raise NotImplementedError
+
+
+class CategoricalAccuracy(Accuracy):
+    """A row is right where the largest prediction (the first of equals) is the target's class. The book, chapter 5."""
+
+    names = ("categorical",)
+    kernel = "categorical"
+
+    @staticmethod
+    def right(p: NDArray[np.float64], t: NDArray[np.float64], precision: float) -> NDArray[np.bool_]:
+        return p.argmax(axis=1) == t.argmax(axis=1)
+
+
+class BinaryAccuracy(Accuracy):
+    """An output is right where (p > 0.5) equals its target of 0 or 1. The book, chapter 16."""
+
+    names = ("binary",)
+    kernel = "binary"
+
+    @staticmethod
+    def right(p: NDArray[np.float64], t: NDArray[np.float64], precision: float) -> NDArray[np.bool_]:
+        return (p > 0.5) == t
+
+
+class RegressionAccuracy(Accuracy):
+    """An output is right where it is within std(y) / 250 of its target, y being the training targets. The book, ch. 17."""
+
+    names = ("regression",)
+    kernel = "regression"
+
+    @staticmethod
+    def right(p: NDArray[np.float64], t: NDArray[np.float64], precision: float) -> NDArray[np.bool_]:
+        return np.abs(p - t) < precision
+
+
+REGRESSION_SHARE = 250.0
+
+
+def regression_precision(y: NDArray[np.generic]) -> float:
+    """The book's precision for regression accuracy: the standard deviation of the targets over 250."""
+    return float(np.std(y, dtype=np.float64) / REGRESSION_SHARE)

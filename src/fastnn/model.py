@@ -1,0 +1,369 @@
+"""The model: a list of layers described in Python, trained and run natively. The book's verbs, with Keras's as aliases."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _checks, _runs, checkpoint
+from fastnn._runs import Evaluation, Progress
+from fastnn._summary import summary_text
+from fastnn.base import Layer
+from fastnn.engine.plan import Buffers, Plan
+from fastnn.engine.spec import MOST_LAYERS, AffineSpec, Spec
+from fastnn.history import History
+from fastnn.losses import Loss
+from fastnn.metrics import Accuracy
+from fastnn.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+MOST_SEED = 2**64 - 1
+
+
+class Model:
+    """A network: layers in a row, a loss, an optimizer.
+
+    ``Model([Dense(64, activation="relu"), Dense(3, activation="softmax")])`` or ``add`` layer by layer; ``set`` the loss
+    and optimizer; ``train``, ``evaluate``, ``predict``. Sizes are worked out by ``finalize``, which happens by itself.
+
+    seed: keys the initial weights, shuffles and dropout masks; the same seed gives the same bits on every machine. None
+    draws one, kept in ``model.seed``. dtype: "float32" or "float64", of parameters and predictions.
+    metadata: a dict of your own, of values that JSON can hold; saved with the model.
+
+    Calls from several threads wait for one another; different models run at the same time.
+    """
+
+    def __init__(self, layers: Iterable[Layer] = (), *, seed: int | None = None, dtype: Any = "float32") -> None:
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ValueError(f"dtype: expected float32 or float64, got {self.dtype}")
+        self.seed = secrets.randbits(63) if seed is None else _checks.whole("seed", seed, 0, MOST_SEED)
+        self.layers: list[Layer] = []
+        self.history = History()
+        self.metadata: dict[str, Any] = {}
+        self.loss: Loss | None = None
+        self.optimizer: Optimizer | None = None
+        self.accuracy: Accuracy | str | None = "auto"
+        self.precision: float | None = None  # of the regression accuracy; from the first training targets
+        self.steps_done = 0
+        self.epochs_done = 0
+        self._fused = True
+        self._plan: Plan | None = None
+        self._buffers: dict[Any, Buffers] = {}
+        self._lock = threading.RLock()
+        for layer in layers:
+            self.add(layer)
+
+    # --- description ---
+
+    def add(self, layer: Layer) -> None:
+        """Put a layer after the others. TypeError for anything else; ValueError once finalized."""
+        if not isinstance(layer, Layer):
+            hint = f": did you mean {layer.__name__}(...)?" if isinstance(layer, type) else ""
+            raise TypeError(f"layer: expected a Layer, got {layer!r}{hint}")
+        if self._plan is not None:
+            raise ValueError("the model is finalized: layers cannot be added any more")
+        if layer in self.layers or layer.index is not None:
+            raise ValueError(f"{layer.label()} belongs to a model already: make a new one")
+        if len(self.layers) >= MOST_LAYERS:
+            raise ValueError(f"a model has at most {MOST_LAYERS} layers")
+        self.layers.append(layer)
+
+    def set(self, *, loss: Any = None, optimizer: Any = None, accuracy: Any = "auto") -> None:
+        """Choose loss, optimizer and accuracy, by name or as objects; what is None stays as it is.
+
+        accuracy: "auto" goes with the loss; None counts nothing. A new optimizer starts its state and step count anew.
+        ValueError for unknown names.
+        """
+        with self._lock:
+            new_loss = self.loss if loss is None else Loss.resolve(loss)
+            new_optimizer = self.optimizer if optimizer is None else Optimizer.resolve(optimizer)
+            if accuracy not in ("auto", None):
+                accuracy = Accuracy.resolve(accuracy)
+            if new_optimizer is not self.optimizer:
+                self.steps_done = self.epochs_done = 0
+                if self._plan is not None:
+                    self._plan.drop_states()
+            self.loss, self.optimizer, self.accuracy = new_loss, new_optimizer, accuracy
+            self._buffers.clear()
+
+    def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None) -> None:
+        """Keras's name for ``set``. metrics: None or ["accuracy"], which both count the accuracy that goes with the loss."""
+        if metrics not in (None, [], ["accuracy"], ["acc"], "accuracy"):
+            raise ValueError(f"metrics: expected ['accuracy'], got {metrics!r}")
+        self.set(loss=loss, optimizer=optimizer)
+
+    def finalize(self, n_inputs: int | None = None) -> None:
+        """Work out all sizes, allocate the parameters and draw the initial weights. Does nothing the second time.
+
+        n_inputs: width of the input rows, needed where no layer states it. ValueError where sizes do not meet.
+        """
+        with self._lock:
+            if self._plan is not None:
+                return
+            if not self.layers:
+                raise ValueError("the model has no layers: add some first")
+            widths = self._widths(n_inputs)
+            specs: list[Spec] = []
+            for index, (layer, n_in) in enumerate(zip(self.layers, widths, strict=False)):
+                specs += layer.lower(index, n_in)
+            if not specs:  # nothing but Input: the identity
+                specs = [AffineSpec(0, widths[0], 1.0, 0.0)]
+            plan = Plan(specs, self.dtype, self._fused)
+            for index, layer in enumerate(self.layers):
+                layer.bind(plan, index, widths[index])
+                layer.initialize(self.seed)
+            self._plan = plan
+
+    def _widths(self, n_inputs: int | None) -> list[int]:
+        """Width before each layer, and after the last."""
+        width = n_inputs if n_inputs is not None else self.layers[0].wanted_input()
+        for layer in self.layers if width is None else ():  # layers that keep the width may stand before one that states it
+            width = layer.wanted_input()
+            if width is not None or layer.width(1) != 1 or layer.width(2) != 2:
+                break
+        if width is None:
+            raise ValueError("the width of the input is not known: give the first layer two sizes, as in Dense(2, 64), "
+                             "start with Input(n), call finalize(n_inputs=n), or train first")
+        widths = [_checks.whole("n_inputs", width, 1, 2**31 - 1)]
+        for index, layer in enumerate(self.layers):
+            wanted = layer.wanted_input()
+            if wanted is not None and wanted != widths[-1]:
+                source = f"layer {index - 1} ({type(self.layers[index - 1]).__name__}) gives" if index else "the input has"
+                raise ValueError(f"layer {index} ({type(layer).__name__}): expected input of width {wanted}, "
+                                 f"but {source} {widths[-1]}")
+            widths.append(layer.width(widths[-1]))
+        return widths
+
+    # --- what the runs ask for ---
+
+    @property
+    def plan(self) -> Plan:
+        """The native plan; ValueError before finalize."""
+        if self._plan is None:
+            raise ValueError("the model is not finalized: call finalize() or train() first")
+        return self._plan
+
+    @property
+    def loss_object(self) -> Loss:
+        if self.loss is None:
+            raise ValueError("no loss is set: call model.set(loss=..., optimizer=...)")
+        return self.loss
+
+    @property
+    def optimizer_object(self) -> Optimizer:
+        if self.optimizer is None:
+            raise ValueError("no optimizer is set: call model.set(optimizer=...)")
+        return self.optimizer
+
+    @property
+    def accuracy_object(self) -> Accuracy | None:
+        if self.accuracy == "auto":
+            return Accuracy.resolve(self.loss_object.accuracy)
+        return self.accuracy  # type: ignore[return-value]
+
+    @property
+    def merged(self) -> bool:
+        """Whether the loss's gradient is taken together with the last activation's."""
+        last = self.plan.specs[-1] if self.plan.specs else None
+        return getattr(last, "activation", None) == self.loss_object.merges_with is not None
+
+    def training_buffers(self, rows: int) -> Buffers:
+        return self._cached(("train", rows), lambda: Buffers(self.plan, rows, True, labels=True, head=self.merged))
+
+    def inference_buffers(self, rows: int | None) -> Buffers:
+        rows = self.plan.block_rows() if rows is None else _checks.whole("batch_size", rows, 1)
+        return self._cached(("infer", rows), lambda: Buffers(self.plan, rows, False))
+
+    def _cached(self, key: Any, make: Any) -> Buffers:
+        if key not in self._buffers:
+            for old in [k for k in self._buffers if k[0] == key[0]]:  # one of each kind is kept
+                del self._buffers[old]
+            self._buffers[key] = make()
+        return self._buffers[key]
+
+    def _ready(self, X: Any) -> Any:
+        if self._plan is None:
+            X = _checks.as_rows("X", X)
+            self.finalize(None if self._knows_its_input() else X.shape[1])
+        return X
+
+    def _knows_its_input(self) -> bool:
+        try:
+            self._widths(None)
+        except ValueError as error:
+            if "not known" in str(error):
+                return False
+            raise
+        return True
+
+    # --- the verbs ---
+
+    def train(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        epochs: int = 1,
+        batch_size: int | None = None,
+        print_every: int = 0,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        shuffle: bool = False,
+        check_finite: bool = True,
+        verbose: int = 0,
+        progress: Progress | None = None,
+    ) -> History:
+        """Train for so many more epochs; returns ``model.history``.
+
+        X: (rows, features) of any number type and strides; uint8 rows are converted batch by batch. y: integer labels
+        (rows,), or (rows, outputs), or (rows,) where there is one output. batch_size: rows a step, None for all (the
+        book's default). shuffle: a new order each epoch. validation_data: (X, y), evaluated after each epoch.
+        print_every: print every so many steps, and each epoch, in the book's words; 0 prints nothing. verbose=1: a progress
+        bar (needs the cli extra). progress: an object told of progress instead.
+        check_finite: refuse NaN and infinity in the data, and stop where the loss is not finite.
+
+        Everything is checked before a weight moves. Raises ValueError or TypeError for data that does not fit,
+        FloatingPointError where the loss is not finite, MemoryError for a batch too large. Ctrl-C raises
+        KeyboardInterrupt and leaves the model as after its last full step.
+        """
+        with self._lock:
+            self.loss_object, self.optimizer_object  # noqa: B018 (their errors come before the data's)
+            X = self._ready(X)
+            run = _runs.TrainingRun(
+                self, X, y, epochs=epochs, batch_size=batch_size, validation_data=validation_data, shuffle=shuffle,
+                check_finite=check_finite, print_every=print_every, progress=progress,
+            )  # fmt: skip
+            if verbose and progress is None:
+                from fastnn._progress import training_bar
+
+                with training_bar() as bar:
+                    run.progress = bar
+                    run.run()
+            else:
+                run.run()
+            return self.history
+
+    def fit(self, X: ArrayLike, y: ArrayLike, *, batch_size: int | None = 32, shuffle: bool = True, **more: Any) -> History:
+        """Keras's name for ``train``, with Keras's defaults: batches of 32, shuffled."""
+        return self.train(X, y, batch_size=batch_size, shuffle=shuffle, **more)
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike, *, batch_size: int | None = None) -> Evaluation:
+        """(loss, accuracy) over the rows: the mean loss without penalties. batch_size bounds memory, never changes bits."""
+        with self._lock:
+            return _runs.evaluate(self, self._ready(X), y, batch_size)
+
+    def predict(self, X: ArrayLike, *, batch_size: int | None = None) -> NDArray[Any]:
+        """Outputs (rows, outputs) for X (rows, features). A row's bits do not depend on the other rows.
+
+        batch_size: rows worked on together; bounds memory, never changes bits. NaN in a row gives NaN in its outputs.
+        """
+        with self._lock:
+            return _runs.predict(self, self._ready(X), batch_size)
+
+    __call__ = predict
+
+    def summary(self) -> str:
+        """A table of layers, shapes and parameters, printed and returned."""
+        text = summary_text(self.layers, self.dtype, self._plan is not None)
+        print(text)
+        return text
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trainable parameters (0 before finalize)."""
+        return sum(layer.parameter_count for layer in self.layers)
+
+    def get_parameters(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """Copies of (weights, biases) of each trainable layer, in order."""
+        plan = self.plan
+        indices = dict.fromkeys(layer for layer, _ in plan.tensors)
+        return [tuple(plan.view(plan.params, i, n).copy() for n in ("weights", "biases")) for i in indices]  # type: ignore[misc]
+
+    def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ArrayLike]]) -> None:
+        """Copy (weights, biases) into each trainable layer, in order; all shapes are checked first."""
+        plan, given = self.plan, list(parameters)
+        indices = list(dict.fromkeys(layer for layer, _ in plan.tensors))
+        if len(given) != len(indices):
+            raise ValueError(f"parameters: expected {len(indices)} pairs (weights, biases), got {len(given)}")
+        pairs = []
+        for index, pair in zip(indices, given, strict=True):
+            for name, value in zip(("weights", "biases"), pair, strict=True):
+                view, new = plan.view(plan.params, index, name), np.asarray(value)
+                if new.shape != view.shape:
+                    raise ValueError(f"{self.layers[index].label()}: expected {name} of shape {view.shape}, got {new.shape}")
+                pairs.append((view, new))
+        with self._lock:
+            for view, new in pairs:
+                view[...] = new
+
+    # --- files ---
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model, with its optimizer's state and history, to one safetensors file, atomically."""
+        with self._lock:
+            plan = self.plan
+            description = {
+                "layers": [layer.describe() for layer in self.layers],
+                "n_inputs": plan.n_in,
+                "dtype": self.dtype.name,
+                "seed": self.seed,
+                "loss": None if self.loss is None else self.loss.describe(),
+                "optimizer": None if self.optimizer is None else self.optimizer.describe(),
+                "accuracy": self.accuracy.describe() if isinstance(self.accuracy, Accuracy) else self.accuracy,
+                "precision": self.precision,
+                "steps_done": self.steps_done,
+                "epochs_done": self.epochs_done,
+                "history": self.history.state(),
+                "metadata": self.metadata,
+            }
+            arenas = {"": plan.params, **{f"state{i}.": state for i, state in enumerate(plan.states)}}
+            tensors = {
+                f"{prefix}layer{layer}.{name}": plan.view(arena, layer, name)
+                for prefix, arena in arenas.items()
+                for layer, name in plan.tensors
+            }
+            checkpoint.save(path, description, tensors)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Model:
+        """A model from a file of ``save``; training goes on where it stopped. Raises FormatError for a damaged file."""
+        description, tensors = checkpoint.load(path)
+        try:
+            return cls._from_file(description, tensors)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise checkpoint.FormatError(f"{path}: the description does not make a model ({error})") from error
+
+    @classmethod
+    def _from_file(cls, d: dict[str, Any], tensors: checkpoint.Tensors) -> Model:
+        model = cls([Layer.from_description(layer) for layer in d["layers"]], seed=d["seed"], dtype=d["dtype"])
+        model.loss = None if d["loss"] is None else Loss.from_description(d["loss"])
+        model.optimizer = None if d["optimizer"] is None else Optimizer.from_description(d["optimizer"])
+        accuracy = d["accuracy"]
+        model.accuracy = Accuracy.from_description(accuracy) if isinstance(accuracy, dict) else accuracy
+        model.precision, model.metadata = d["precision"], d["metadata"]
+        model.finalize(d["n_inputs"])
+        plan = model.plan
+        states = len({name.split(".")[0] for name in tensors if name.startswith("state")})
+        if states:
+            plan.need_training_arenas(states)
+        arenas = {"": plan.params, **{f"state{i}.": state for i, state in enumerate(plan.states)}}
+        for prefix, arena in arenas.items():
+            for layer, name in plan.tensors:
+                view, stored = plan.view(arena, layer, name), tensors[f"{prefix}layer{layer}.{name}"]
+                if stored.shape != view.shape or stored.dtype != view.dtype:
+                    raise ValueError(f"{prefix}layer{layer}.{name} is {stored.shape} {stored.dtype}, "
+                                     f"expected {view.shape} {view.dtype}")
+                view[...] = stored
+        model.steps_done, model.epochs_done = d["steps_done"], d["epochs_done"]
+        model.history = History.from_state(d["history"])
+        return model
+
+    def __repr__(self) -> str:
+        return f"Model([{', '.join(repr(layer) for layer in self.layers)}], seed={self.seed}, dtype='{self.dtype}')"

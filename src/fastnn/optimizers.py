@@ -1,0 +1,175 @@
+"""Optimizers, with the book's defaults (chapter 10). The learning rate of step t = 0, 1, ... is learning_rate / (1 + decay t).
+
+Each class names its kernel (csrc/kernels/optimizers.h), gives that kernel's parameters in order, and carries one step as
+float64 NumPy, which is the oracle of the tests.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from fastnn._core import OPTIMIZER_STATES, OPTIMIZERS
+from fastnn.base import Registered
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array: TypeAlias = NDArray[np.float64]
+
+
+def _number(name: str, value: float, low: float, below: float = math.inf) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    if not (low <= value < below):
+        upper = "" if below == math.inf else f" and below {below:g}"
+        raise ValueError(f"{name}: expected at least {low:g}{upper}, got {value!r}")
+    return float(value)
+
+
+class Optimizer(Registered):
+    """Turns gradients into steps. ``learning_rate`` may be changed between calls of train."""
+
+    kind = "optimizer"
+    kernels: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for kernel in cls.kernels:
+            if kernel not in OPTIMIZERS:
+                raise ImportError(f"{cls.__name__}: add O({kernel}, ...) to csrc/registry.h and build again")
+
+    def __init__(self, learning_rate: float, decay: float) -> None:
+        self.learning_rate = _number("learning_rate", learning_rate, 0.0)
+        self.decay = _number("decay", decay, 0.0)
+
+    @property
+    def kernel(self) -> str:
+        """Name of the kernel in csrc/registry.h."""
+        return self.kernels[0]
+
+    @property
+    def state_count(self) -> int:
+        """Arrays of state beside the parameters."""
+        return int(OPTIMIZER_STATES[self.kernel])
+
+    def parameters(self) -> tuple[float, ...]:
+        """The kernel's parameters, in its order."""
+        return ()
+
+    def config(self) -> dict[str, Any]:
+        return {"learning_rate": self.learning_rate, "decay": self.decay}
+
+    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+        """One step in float64 NumPy: the new w; ``states`` change in place. t counts from 1."""
+        raise NotImplementedError
+
+
+class SGD(Optimizer):
+    """w -= lr g, or with momentum v = momentum v - lr g, w += v. Source: the book, chapter 10."""
+
+    names = ("sgd",)
+    kernels = ("sgd", "momentum")
+
+    def __init__(self, learning_rate: float = 1.0, decay: float = 0.0, momentum: float = 0.0) -> None:
+        super().__init__(learning_rate, decay)
+        self.momentum = _number("momentum", momentum, 0.0, 1.0)
+
+    @property
+    def kernel(self) -> str:
+        return "momentum" if self.momentum else "sgd"
+
+    def parameters(self) -> tuple[float, ...]:
+        return (self.momentum,) if self.momentum else ()
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "momentum": self.momentum}
+
+    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+        if not self.momentum:
+            return w - lr * g
+        states[0][:] = self.momentum * states[0] - lr * g
+        return w + states[0]
+
+
+class AdaGrad(Optimizer):
+    """c += g^2, w -= lr g / (sqrt(c) + epsilon). Source: Duchi, Hazan and Singer 2011."""
+
+    names = ("adagrad",)
+    kernels = ("adagrad",)
+
+    def __init__(self, learning_rate: float = 1.0, decay: float = 0.0, epsilon: float = 1e-7) -> None:
+        super().__init__(learning_rate, decay)
+        self.epsilon = _number("epsilon", epsilon, 0.0)
+
+    def parameters(self) -> tuple[float, ...]:
+        return (self.epsilon,)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "epsilon": self.epsilon}
+
+    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+        states[0] += g**2
+        return w - lr * g / (np.sqrt(states[0]) + self.epsilon)
+
+
+class RMSprop(Optimizer):
+    """c = rho c + (1 - rho) g^2, w -= lr g / (sqrt(c) + epsilon). Source: Tieleman and Hinton 2012."""
+
+    names = ("rmsprop",)
+    kernels = ("rmsprop",)
+
+    def __init__(
+        self, learning_rate: float = 0.001, decay: float = 0.0, epsilon: float = 1e-7, rho: float = 0.9
+    ) -> None:
+        super().__init__(learning_rate, decay)
+        self.epsilon = _number("epsilon", epsilon, 0.0)
+        self.rho = _number("rho", rho, 0.0, 1.0)
+
+    def parameters(self) -> tuple[float, ...]:
+        return (self.rho, self.epsilon)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "epsilon": self.epsilon, "rho": self.rho}
+
+    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+        states[0][:] = self.rho * states[0] + (1 - self.rho) * g**2
+        return w - lr * g / (np.sqrt(states[0]) + self.epsilon)
+
+
+class Adam(Optimizer):
+    """Moments m and v of the gradient with bias correction: w -= lr m' / (sqrt(v') + epsilon).
+
+    Source: Kingma and Ba 2015, algorithm 1; the book, chapter 10.
+    """
+
+    names = ("adam",)
+    kernels = ("adam",)
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        decay: float = 0.0,
+        epsilon: float = 1e-7,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+    ) -> None:
+        super().__init__(learning_rate, decay)
+        self.epsilon = _number("epsilon", epsilon, 0.0)
+        self.beta_1 = _number("beta_1", beta_1, 0.0, 1.0)
+        self.beta_2 = _number("beta_2", beta_2, 0.0, 1.0)
+
+    def parameters(self) -> tuple[float, ...]:
+        return (self.beta_1, self.beta_2, self.epsilon)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "epsilon": self.epsilon, "beta_1": self.beta_1, "beta_2": self.beta_2}
+
+    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+        states[0][:] = self.beta_1 * states[0] + (1 - self.beta_1) * g
+        states[1][:] = self.beta_2 * states[1] + (1 - self.beta_2) * g**2
+        m = states[0] / (1 - self.beta_1**t)
+        v = states[1] / (1 - self.beta_2**t)
+        return w - lr * m / (np.sqrt(v) + self.epsilon)
