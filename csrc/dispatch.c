@@ -8,8 +8,9 @@
 #define SHAPE_A(name, shape, saves) #shape[0],
 #define NAME_L(name, targets) #name,
 #define TARGETS_L(name, targets) #targets[0],
-#define NAME_O(name, states) #name,
-#define STATES_O(name, states) states,
+#define NAME_O(name, states, parameters) #name,
+#define STATES_O(name, states, parameters) states,
+#define PARAMETERS_O(name, states, parameters) parameters,
 #define NAME_1(name) #name,
 #define NAME_S(name, type) #name,
 const char *const fnn_act_names[FNN_ACT_COUNT] = {FNN_ACTIVATIONS(NAME_A)};
@@ -19,6 +20,7 @@ const char *const fnn_loss_names[FNN_LOSS_COUNT] = {FNN_LOSSES(NAME_L)};
 const char fnn_loss_targets[FNN_LOSS_COUNT] = {FNN_LOSSES(TARGETS_L)};
 const char *const fnn_opt_names[FNN_OPT_COUNT] = {FNN_OPTIMIZERS(NAME_O)};
 const int fnn_opt_states[FNN_OPT_COUNT] = {FNN_OPTIMIZERS(STATES_O)};
+const int fnn_opt_parameters[FNN_OPT_COUNT] = {FNN_OPTIMIZERS(PARAMETERS_O)};
 const char *const fnn_metric_names[FNN_METRIC_COUNT] = {FNN_METRICS(NAME_1)};
 const char *const fnn_source_names[FNN_SRC_COUNT] = {FNN_SOURCES(NAME_S)};
 const char *const fnn_isa_names[FNN_ISA_COUNT] = {FNN_ISAS(NAME_1)};
@@ -110,7 +112,7 @@ void fnn_cpu_name(char *name)
 }
 #endif
 
-/* On x86 sse2 stands first and scalar second, so that a processor with FMA but without AVX2 stays inside the contract. */
+/* On x86 sse2 stands first, scalar second: a processor with FMA but without AVX2 stays inside the contract. */
 fnn_isa_id fnn_isa_best(void)
 {
     fnn_isa_id best = (fnn_isa_id)0;

@@ -20,7 +20,7 @@ typedef enum { FNN_F32, FNN_F64, FNN_DTYPE_COUNT } fnn_dtype;
 
 #define FNN_ENUM_A(name, shape, saves) FNN_ACT_##name,
 #define FNN_ENUM_L(name, targets) FNN_LOSS_##name,
-#define FNN_ENUM_O(name, states) FNN_OPT_##name,
+#define FNN_ENUM_O(name, states, parameters) FNN_OPT_##name,
 #define FNN_ENUM_M(name) FNN_METRIC_##name,
 #define FNN_ENUM_S(name, type) FNN_SRC_##name,
 #define FNN_ENUM_I(name) FNN_ISA_##name,
@@ -44,70 +44,72 @@ typedef void fnn_loss_bwd(void *dp, const void *p, const void *t, const int32_t 
                           double scale);
 
 /* one update of n parameters w by their gradients g. s0, s1: state (NULL where the registry has none); lr: the learning
- * rate of this step; p: the optimizer's parameters, in the order kernels/optimizers.h gives; t: the step's number, from 1.
- * State below the smallest normal number becomes +0. */
+ * rate of this step; p: the optimizer's parameters, in the order kernels/optimizers.h gives; t: the step's number,
+ * from 1. State below the smallest normal number becomes +0. */
 typedef void fnn_opt_step(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t);
 
 /* how many of the rows (categorical) or of the rows * cols elements (binary, regression) are right */
 typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                                   double precision);
 
-/* K(result, name, arguments): gives the table member, the prototype and the table entry */
-#define FNN_KERNELS(K)                                                                                                   \
-    /* c (+)= a.b over one block of k: each element one chain of FMAs, k ascending. a: element (i, p) at i*a_rs + p*a_cs, \
-     * one of the strides 1. b: ldb > 0: row-major rows of ldb; the last vector of a row may be read whole (up to         \
-     * lanes - 1 elements past n), so n % lanes == 0 or the memory is there. ldb == 0: panels from pack_rows or            \
-     * pack_columns. accumulate: chains start from c, else from 0. bias: NULL, or n values added once after the chain. */ \
-    K(void, gemm_block,                                                                                                  \
-      (void *c, size_t ldc, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t ldb, size_t m, size_t n,      \
-       size_t k, const void *bias, int accumulate))                                                                      \
-    /* panels of b for gemm_block, zero-padded to whole vectors, from rows: element (p, j) at p*ld + j */                \
-    K(void, pack_rows, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                     \
-    /* the same from columns: element (p, j) at j*ld + p */                                                              \
-    K(void, pack_columns, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                  \
-    /* c = a.bt' (+ bias): 16 interleaved chains over k joined by a tree. a: (m, k), rows lda; bt: (n, k), rows ldb */   \
-    K(void, dot_rows,                                                                                                    \
-      (void *c, size_t ldc, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n, size_t k,         \
-       const void *bias))                                                                                                \
-    /* b = a': (m, n) to (n, m) */                                                                                       \
-    K(void, transpose, (void *b, const void *a, size_t lda, size_t m, size_t n))                                         \
-    /* sums[j] = x[0][j] + x[1][j] + ..., rows ascending */                                                              \
-    K(void, column_sums, (void *sums, const void *x, size_t rows, size_t cols))                                          \
-    /* dz = (p - target) * scale, the gradient of softmax + cross-entropy (and sigmoid + binary) by its logits */        \
-    K(void, residual,                                                                                                    \
-      (void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols, double scale))           \
-    /* l1 * sum |w| + l2 * sum w^2 */                                                                                    \
-    K(double, penalty, (const void *w, size_t n, double l1, double l2))                                                  \
-    /* dw += l1 * (w < 0 ? -1 : 1) + 2 * l2 * w */                                                                       \
-    K(void, penalty_grad_acc, (void *dw, const void *w, size_t n, double l1, double l2))                                 \
-    /* y = x * scale + shift, one FMA; in place allowed */                                                               \
-    K(void, affine, (void *y, const void *x, size_t n, double scale, double shift))                                      \
-    /* y = a * b; in place allowed */                                                                                    \
-    K(void, multiply, (void *y, const void *a, const void *b, size_t n))                                                 \
-    /* mask[i] = 0 with probability threshold / 2^32, else keep, from the counter-based stream (key, stream, step) */    \
-    K(void, dropout_mask,                                                                                                \
-      (void *mask, size_t n, uint64_t key, uint32_t stream, uint64_t step, uint64_t threshold, double keep))             \
-    /* y[i][j] = (real)x[index[i]][j]: row r of x at r*row_bytes, element j at j*col_bytes; index NULL: rows 0, 1, ... */ \
-    K(void, gather,                                                                                                      \
-      (void *y, const void *x, fnn_source_id source, const uint32_t *index, size_t rows, size_t cols,                    \
-       ptrdiff_t row_bytes, ptrdiff_t col_bytes))                                                                        \
-    /* the sum of n values in double, ascending */                                                                       \
-    K(double, sum, (const void *x, size_t n))                                                                            \
-    /* 1 where every one of n values is finite */                                                                        \
-    K(int, all_finite, (const void *x, size_t n))                                                                        \
-    /* e^x, ln x, erf x: the vector functions by themselves, in place allowed */                                         \
-    K(void, map_exp, (void *y, const void *x, size_t n))                                                                     \
-    K(void, map_log, (void *y, const void *x, size_t n))                                                                     \
-    K(void, map_erf, (void *y, const void *x, size_t n))                                                                     \
-    /* repeat x repeats of register-only FMAs; returns the floating-point operations done (the measured peak) */        \
+/* K(result, name, arguments): gives the table member and its entry.
+ *
+ * gemm_block: c (+)= a.b over one block of k, each element one chain of FMAs, k ascending. a: element (i, p) at
+ * i*a_rs + p*a_cs, one of the strides 1. b, where ldb > 0: rows of ldb; the last vector of a row may be read whole
+ * (up to lanes - 1 elements past n), so n % lanes == 0 or the memory is there. ldb == 0: panels from pack_rows or
+ * pack_columns.
+ * accumulate: chains start from c, else from 0. bias: NULL, or n values added once after the chain. */
+#define FNN_KERNELS(K)                                                                                                 \
+    K(void, gemm_block,                                                                                                \
+      (void *c, size_t ldc, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t ldb, size_t m, size_t n,    \
+       size_t k, const void *bias, int accumulate))                                                                    \
+    /* panels of b for gemm_block, zero-padded to whole vectors, from rows: element (p, j) at p*ld + j */              \
+    K(void, pack_rows, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                   \
+    /* the same from columns: element (p, j) at j*ld + p */                                                            \
+    K(void, pack_columns, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                \
+    /* c = a.bt' (+ bias): 16 interleaved chains over k joined by a tree. a: (m, k), rows lda; bt: (n, k), rows ldb */ \
+    K(void, dot_rows,                                                                                                  \
+      (void *c, size_t ldc, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n, size_t k,       \
+       const void *bias))                                                                                              \
+    /* b = a': (m, n) to (n, m) */                                                                                     \
+    K(void, transpose, (void *b, const void *a, size_t lda, size_t m, size_t n))                                       \
+    /* sums[j] = x[0][j] + x[1][j] + ..., rows ascending */                                                            \
+    K(void, column_sums, (void *sums, const void *x, size_t rows, size_t cols))                                        \
+    /* dz = (p - target) * scale, the gradient of softmax + cross-entropy (and sigmoid + binary) by its logits */      \
+    K(void, residual,                                                                                                  \
+      (void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols, double scale))         \
+    /* l1 * sum |w| + l2 * sum w^2 */                                                                                  \
+    K(double, penalty, (const void *w, size_t n, double l1, double l2))                                                \
+    /* dw += l1 * (w < 0 ? -1 : 1) + 2 * l2 * w */                                                                     \
+    K(void, penalty_grad_acc, (void *dw, const void *w, size_t n, double l1, double l2))                               \
+    /* y = x * scale + shift, one FMA; in place allowed */                                                             \
+    K(void, affine, (void *y, const void *x, size_t n, double scale, double shift))                                    \
+    /* y = a * b; in place allowed */                                                                                  \
+    K(void, multiply, (void *y, const void *a, const void *b, size_t n))                                               \
+    /* mask[i] = 0 with probability threshold / 2^32, else keep, from stream (key, stream, step) */                    \
+    K(void, dropout_mask,                                                                                              \
+      (void *mask, size_t n, uint64_t key, uint32_t stream, uint64_t step, uint64_t threshold, double keep))           \
+    /* y[i][j] = (real)x[index[i]][j]: row r of x at r*row_bytes, element j at j*col_bytes; index NULL: all */         \
+    K(void, gather,                                                                                                    \
+      (void *y, const void *x, fnn_source_id source, const uint32_t *index, size_t rows, size_t cols,                  \
+       ptrdiff_t row_bytes, ptrdiff_t col_bytes))                                                                      \
+    /* the sum of n values in double, ascending */                                                                     \
+    K(double, sum, (const void *x, size_t n))                                                                          \
+    /* 1 where every one of n values is finite */                                                                      \
+    K(int, all_finite, (const void *x, size_t n))                                                                      \
+    /* e^x, ln x, erf x: the vector functions by themselves, in place allowed */                                       \
+    K(void, map_exp, (void *y, const void *x, size_t n))                                                               \
+    K(void, map_log, (void *y, const void *x, size_t n))                                                               \
+    K(void, map_erf, (void *y, const void *x, size_t n))                                                               \
+    /* repeat x repeats of register-only FMAs; returns the floating-point operations done (the measured peak) */       \
     K(double, fma_peak, (size_t repeats))
 
 typedef struct {
     const char *isa;
     fnn_dtype dtype;
-    size_t itemsize;   /* bytes of a real */
-    size_t lanes;      /* reals in a vector */
-    size_t mr, nr;     /* rows and columns of the full register tile */
+    size_t itemsize; /* bytes of a real */
+    size_t lanes;    /* reals in a vector */
+    size_t mr, nr;   /* rows and columns of the full register tile */
     fnn_act_fwd *act_fwd[FNN_ACT_COUNT];
     fnn_act_bwd *act_bwd[FNN_ACT_COUNT];
     fnn_loss_fwd *loss_fwd[FNN_LOSS_COUNT];
@@ -121,12 +123,13 @@ typedef struct {
 
 /* --- names and properties of what is registered (dispatch.c) --- */
 extern const char *const fnn_act_names[FNN_ACT_COUNT];
-extern const char fnn_act_saves[FNN_ACT_COUNT];     /* 'X' or 'Y' */
-extern const char fnn_act_shape[FNN_ACT_COUNT];     /* 'E' or 'R' */
+extern const char fnn_act_saves[FNN_ACT_COUNT]; /* 'X' or 'Y' */
+extern const char fnn_act_shape[FNN_ACT_COUNT]; /* 'E' or 'R' */
 extern const char *const fnn_loss_names[FNN_LOSS_COUNT];
 extern const char fnn_loss_targets[FNN_LOSS_COUNT]; /* 'C' or 'D' */
 extern const char *const fnn_opt_names[FNN_OPT_COUNT];
 extern const int fnn_opt_states[FNN_OPT_COUNT];
+extern const int fnn_opt_parameters[FNN_OPT_COUNT];
 extern const char *const fnn_metric_names[FNN_METRIC_COUNT];
 extern const char *const fnn_source_names[FNN_SRC_COUNT];
 extern const char *const fnn_isa_names[FNN_ISA_COUNT];
@@ -144,15 +147,15 @@ const fnn_kernels *fnn_table(fnn_isa_id isa, fnn_dtype dtype);
 void fnn_cpu_name(char *name);
 
 /* --- workspace.c: the only file that allocates --- */
-/* this thread's scratch of at least the given bytes, 64-byte aligned; contents undefined; valid until the next call from
- * this thread; freed when the thread ends. NULL where memory is short. */
+/* this thread's scratch of at least the given bytes, 64-byte aligned; contents undefined; valid until the next call
+ * from this thread; freed when the thread ends. NULL where memory is short. */
 void *fnn_workspace(size_t bytes);
 
 /* --- gemm.c --- */
 /* how the chains of a product run (docs/numerics.md, rules 1 to 3) */
 typedef enum {
-    FNN_BY_WIDTH,   /* n < FNN_NARROW: 16 interleaved chains; else one chain, k ascending */
-    FNN_SEQUENTIAL  /* one chain, k ascending, whatever the width: sums over the batch */
+    FNN_BY_WIDTH,  /* n < FNN_NARROW: 16 interleaved chains; else one chain, k ascending */
+    FNN_SEQUENTIAL /* one chain, k ascending, whatever the width: sums over the batch */
 } fnn_rule;
 #define FNN_NARROW 8
 

@@ -7,14 +7,14 @@
  *         gemm_block: panels x register tiles
  *         after the last block of k: bias was added by the tile, the epilogue runs on the warm strip
  *
- * Work may be split over rows and columns in any way, and over k by spilling the partial sum to c, which is exact: none of
- * the sizes below can change a bit of the result.
+ * Work may be split over rows and columns in any way, and over k by spilling the partial sum to c, which is exact: none
+ * of the sizes below can change a bit of the result.
  */
 #include "fnn.h"
 
-#define PANEL_BYTES 24576  /* of b, in the first-level cache */
+#define PANEL_BYTES 24576 /* of b, in the first-level cache */
 #define COLUMN_BLOCK 2048
-#define STRIP_TILES 16     /* register tiles in the height of a strip */
+#define STRIP_TILES 16       /* register tiles in the height of a strip */
 #define DIRECT_ROW_BYTES 512 /* rows of b up to this long are read where they lie */
 
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
@@ -60,8 +60,8 @@ static void narrow_product(const fnn_kernels *t, void *c, const void *a, size_t 
 }
 
 /* a sum over the batch with few columns fills vectors badly: c' = b'.a' has the same chains, and long rows */
-static void thin_product(const fnn_kernels *t, void *c, const void *a, size_t a_cs, const void *b, size_t b_rs, size_t m,
-                         size_t n, size_t k, void *ws)
+static void thin_product(const fnn_kernels *t, void *c, const void *a, size_t a_cs, const void *b, size_t b_rs,
+                         size_t m, size_t n, size_t k, void *ws)
 {
     char *ct = ws;
     size_t whole = m - m % t->lanes;
@@ -142,7 +142,8 @@ static void wide_product(const fnn_kernels *t, void *vc, const void *va, size_t 
 }
 
 void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t b_rs,
-              size_t b_cs, size_t m, size_t n, size_t k, const void *bias, fnn_rule rule, const fnn_epilogue *e, void *ws)
+              size_t b_cs, size_t m, size_t n, size_t k, const void *bias, fnn_rule rule, const fnn_epilogue *e,
+              void *ws)
 {
     if (m == 0 || n == 0)
         return;

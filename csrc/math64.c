@@ -18,18 +18,14 @@
 #define FNN_PI_2_C 0x1.3198a2e037073p-69
 
 static const double exp_c[] = {
-    0x1.ae7dafaada34ep-26, 0x1.28a46d3723d83p-22, 0x1.71de807b4db64p-19, 0x1.a019a4f9d096dp-16,
-    0x1.a01a0176e3957p-13, 0x1.6c16c17fa252ep-10, 0x1.1111111118e52p-7, 0x1.5555555551fe3p-5, 0x1.5555555555539p-3,
-    0x1.0000000000005p-1};
-static const double log_c[] = {
-    0x1.2f03ed34334a4p-3, 0x1.39a1e3f612befp-3, 0x1.74663d1a3300fp-3, 0x1.c71c52138a799p-3, 0x1.24924941e228ap-2,
-    0x1.999999997ff0ep-2, 0x1.5555555555592p-1};
-static const double sin_c[] = {
-    0x1.5d9391445911bp-33, -0x1.ae5e6863d9b2bp-26, 0x1.71de357adbc46p-19, -0x1.a01a019c15e17p-13,
-    0x1.111111110f8a5p-7, -0x1.5555555555549p-3};
-static const double cos_c[] = {
-    -0x1.8fb123872a795p-37, 0x1.1ee9f13a10e22p-29, -0x1.27e4f812957cdp-22, 0x1.a01a019cbf3c3p-16,
-    -0x1.6c16c16c1521ep-10, 0x1.555555555554cp-5};
+    0x1.ae7dafaada34ep-26, 0x1.28a46d3723d83p-22, 0x1.71de807b4db64p-19, 0x1.a019a4f9d096dp-16, 0x1.a01a0176e3957p-13,
+    0x1.6c16c17fa252ep-10, 0x1.1111111118e52p-7,  0x1.5555555551fe3p-5,  0x1.5555555555539p-3,  0x1.0000000000005p-1};
+static const double log_c[] = {0x1.2f03ed34334a4p-3, 0x1.39a1e3f612befp-3, 0x1.74663d1a3300fp-3, 0x1.c71c52138a799p-3,
+                               0x1.24924941e228ap-2, 0x1.999999997ff0ep-2, 0x1.5555555555592p-1};
+static const double sin_c[] = {0x1.5d9391445911bp-33,  -0x1.ae5e6863d9b2bp-26, 0x1.71de357adbc46p-19,
+                               -0x1.a01a019c15e17p-13, 0x1.111111110f8a5p-7,   -0x1.5555555555549p-3};
+static const double cos_c[] = {-0x1.8fb123872a795p-37, 0x1.1ee9f13a10e22p-29,  -0x1.27e4f812957cdp-22,
+                               0x1.a01a019cbf3c3p-16,  -0x1.6c16c16c1521ep-10, 0x1.555555555554cp-5};
 
 /* c[0] x^degree + ... + c[degree] */
 static double poly(double x, const double *c, int degree)

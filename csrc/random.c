@@ -21,10 +21,7 @@ static void philox(uint32_t out[4], uint64_t block, uint64_t key, uint32_t strea
 }
 
 /* 53 of 64 random bits as a multiple of 2^-53 in [0, 1) */
-static double unit(uint32_t low, uint32_t high)
-{
-    return (double)(((uint64_t)high << 32 | low) >> 11) * 0x1p-53;
-}
+static double unit(uint32_t low, uint32_t high) { return (double)(((uint64_t)high << 32 | low) >> 11) * 0x1p-53; }
 
 void fnn_uniform(double *u, size_t n, uint64_t first, uint64_t seed, uint32_t stream, uint64_t step)
 {

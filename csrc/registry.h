@@ -1,53 +1,53 @@
 /* registry.h - what exists. Data only: the enums, the kernel table, the names and Python's id maps all come from these
- * lists, so they cannot disagree. To add an activation, a loss or an optimizer, add its lane function under kernels/ and
- * one line here (docs/adding_an_activation.md). */
+ * lists, so they cannot disagree. To add an activation, a loss or an optimizer, add its lane function under kernels/
+ * and one line here (docs/adding_an_activation.md). */
 #ifndef FNN_REGISTRY_H
 #define FNN_REGISTRY_H
 
-/* A(name, shape, saves): shape E = elementwise, R = over the whole row; saves X (the input) or Y (the output) for backward */
-#define FNN_ACTIVATIONS(A) \
-    A(linear, E, Y)        \
-    A(step, E, Y)          \
-    A(relu, E, Y)          \
-    A(sigmoid, E, Y)       \
-    A(tanh, E, Y)          \
+/* A(name, shape, saves): shape E = elementwise, R = over the row; backward needs X (the input) or Y (the output) */
+#define FNN_ACTIVATIONS(A)                                                                                             \
+    A(linear, E, Y)                                                                                                    \
+    A(step, E, Y)                                                                                                      \
+    A(relu, E, Y)                                                                                                      \
+    A(sigmoid, E, Y)                                                                                                   \
+    A(tanh, E, Y)                                                                                                      \
     A(softmax, R, Y)
 
 /* L(name, targets): targets C = class labels or a dense matrix, D = dense only */
-#define FNN_LOSSES(L)                \
-    L(categorical_crossentropy, C)   \
-    L(binary_crossentropy, D)        \
-    L(mean_squared_error, D)         \
+#define FNN_LOSSES(L)                                                                                                  \
+    L(categorical_crossentropy, C)                                                                                     \
+    L(binary_crossentropy, D)                                                                                          \
+    L(mean_squared_error, D)                                                                                           \
     L(mean_absolute_error, D)
 
-/* O(name, states): arrays of state the step reads and writes beside the parameters */
-#define FNN_OPTIMIZERS(O) \
-    O(sgd, 0)             \
-    O(momentum, 1)        \
-    O(adagrad, 1)         \
-    O(rmsprop, 1)         \
-    O(adam, 2)
+/* O(name, states, parameters): arrays of state the step reads and writes beside the weights; numbers it is given */
+#define FNN_OPTIMIZERS(O)                                                                                              \
+    O(sgd, 0, 0)                                                                                                       \
+    O(momentum, 1, 1)                                                                                                  \
+    O(adagrad, 1, 1)                                                                                                   \
+    O(rmsprop, 1, 2)                                                                                                   \
+    O(adam, 2, 3)
 
 /* M(name): what a metric counts */
-#define FNN_METRICS(M) \
-    M(categorical)     \
-    M(binary)          \
+#define FNN_METRICS(M)                                                                                                 \
+    M(categorical)                                                                                                     \
+    M(binary)                                                                                                          \
     M(regression)
 
 /* S(name, C type): what a batch may be gathered from */
-#define FNN_SOURCES(S)  \
-    S(float32, float)   \
-    S(float64, double)  \
-    S(uint8, uint8_t)   \
-    S(int8, int8_t)     \
-    S(uint16, uint16_t) \
-    S(int16, int16_t)   \
-    S(uint32, uint32_t) \
-    S(int32, int32_t)   \
-    S(uint64, uint64_t) \
+#define FNN_SOURCES(S)                                                                                                 \
+    S(float32, float)                                                                                                  \
+    S(float64, double)                                                                                                 \
+    S(uint8, uint8_t)                                                                                                  \
+    S(int8, int8_t)                                                                                                    \
+    S(uint16, uint16_t)                                                                                                \
+    S(int16, int16_t)                                                                                                  \
+    S(uint32, uint32_t)                                                                                                \
+    S(int32, int32_t)                                                                                                  \
+    S(uint64, uint64_t)                                                                                                \
     S(int64, int64_t)
 
-/* I(isa): preferred last. The scalar table is the reference; sse2 serves processors without FMA, outside the contract. */
+/* I(isa): preferred last. scalar is the reference; sse2 serves processors without FMA, outside the contract. */
 #if defined(__x86_64__) || defined(_M_X64)
 #define FNN_ISAS(I) I(sse2) I(scalar) I(avx2) I(avx512)
 #elif defined(__aarch64__) || defined(_M_ARM64)

@@ -96,15 +96,15 @@ static void act_softmax_bwd(void *vdx, const void *vdy, const void *vy, size_t r
 }
 
 /* The elementwise entries of the table. act_NAME and act_NAME_grad are constants here, so the loops inline them. */
-#define DEFINE_ACT_E(name)                                                                                               \
-    FNN_INLINE vf act_##name##_chain(vf dy, vf s) { return vf_mul(dy, act_##name##_grad(s)); }                           \
-    static void act_##name##_fwd(void *y, const void *x, size_t rows, size_t cols)                                       \
-    {                                                                                                                    \
-        map1(act_##name, y, x, rows *cols);                                                                              \
-    }                                                                                                                    \
-    static void act_##name##_bwd(void *dx, const void *dy, const void *s, size_t rows, size_t cols)                      \
-    {                                                                                                                    \
-        map2(act_##name##_chain, dx, dy, s, rows *cols);                                                                 \
+#define DEFINE_ACT_E(name)                                                                                             \
+    FNN_INLINE vf act_##name##_chain(vf dy, vf s) { return vf_mul(dy, act_##name##_grad(s)); }                         \
+    static void act_##name##_fwd(void *y, const void *x, size_t rows, size_t cols)                                     \
+    {                                                                                                                  \
+        map1(act_##name, y, x, rows * cols);                                                                           \
+    }                                                                                                                  \
+    static void act_##name##_bwd(void *dx, const void *dy, const void *s, size_t rows, size_t cols)                    \
+    {                                                                                                                  \
+        map2(act_##name##_chain, dx, dy, s, rows * cols);                                                              \
     }
 #define DEFINE_ACT_R(name)
 #define DEFINE_ACT(name, shape, saves) DEFINE_ACT_##shape(name)

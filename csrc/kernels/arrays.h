@@ -67,8 +67,8 @@ static void affine(void *vy, const void *vx, size_t n, double scale, double shif
 FNN_INLINE vf product_of(vf a, vf b) { return vf_mul(a, b); }
 static void multiply(void *y, const void *a, const void *b, size_t n) { map2(product_of, y, a, b, n); }
 
-/* Philox4x32-10 on PHILOX_BLOCKS counters at once: plain integer C that the compiler turns into vectors. Element i of the
- * stream is word i % 4 of block i / 4; the counter is (block, stream and the block's high bits, step). */
+/* Philox4x32-10 on PHILOX_BLOCKS counters at once: plain integer C that the compiler turns into vectors. Element i of
+ * the stream is word i % 4 of block i / 4; the counter is (block, stream and the block's high bits, step). */
 #define PHILOX_BLOCKS 16
 static void philox_words(uint32_t out[4 * PHILOX_BLOCKS], uint64_t block, uint64_t key, uint32_t stream, uint64_t step)
 {
@@ -113,20 +113,20 @@ static void dropout_mask(void *vmask, size_t n, uint64_t key, uint32_t stream, u
 }
 
 /* --- gather: one loop for each source type, dense rows apart so that they become vectors --- */
-#define DEFINE_GATHER(name, type)                                                                                        \
-    FNN_INLINE void gather_row_##name(real *y, const char *x, size_t cols, ptrdiff_t col_bytes)                          \
-    {                                                                                                                    \
-        type v;                                                                                                          \
-        if (col_bytes == (ptrdiff_t)sizeof v)                                                                            \
-            for (size_t j = 0; j < cols; j++) {                                                                          \
-                __builtin_memcpy(&v, x + j * sizeof v, sizeof v);                                                        \
-                y[j] = (real)v;                                                                                          \
-            }                                                                                                            \
-        else                                                                                                             \
-            for (size_t j = 0; j < cols; j++) {                                                                          \
-                __builtin_memcpy(&v, x + (ptrdiff_t)j * col_bytes, sizeof v);                                            \
-                y[j] = (real)v;                                                                                          \
-            }                                                                                                            \
+#define DEFINE_GATHER(name, type)                                                                                      \
+    FNN_INLINE void gather_row_##name(real *y, const char *x, size_t cols, ptrdiff_t col_bytes)                        \
+    {                                                                                                                  \
+        type v;                                                                                                        \
+        if (col_bytes == (ptrdiff_t)sizeof v)                                                                          \
+            for (size_t j = 0; j < cols; j++) {                                                                        \
+                __builtin_memcpy(&v, x + j * sizeof v, sizeof v);                                                      \
+                y[j] = (real)v;                                                                                        \
+            }                                                                                                          \
+        else                                                                                                           \
+            for (size_t j = 0; j < cols; j++) {                                                                        \
+                __builtin_memcpy(&v, x + (ptrdiff_t)j * col_bytes, sizeof v);                                          \
+                y[j] = (real)v;                                                                                        \
+            }                                                                                                          \
     }
 FNN_SOURCES(DEFINE_GATHER)
 
@@ -137,7 +137,7 @@ static void gather(void *vy, const void *x, fnn_source_id source, const uint32_t
     for (size_t i = 0; i < rows; i++) {
         const char *row = (const char *)x + (ptrdiff_t)(index ? index[i] : i) * row_bytes;
         switch (source) {
-#define GATHER_CASE(name, type)                                                                                          \
+#define GATHER_CASE(name, type)                                                                                        \
     case FNN_SRC_##name: gather_row_##name(y + i * cols, row, cols, col_bytes); break;
             FNN_SOURCES(GATHER_CASE)
         default: break;

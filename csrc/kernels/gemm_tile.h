@@ -75,16 +75,16 @@ typedef void tile_fn(real *c, size_t ldc, const real *a, size_t a_stride, const 
 #define FNN_TILES(T) T(1, 1) T(1, 2) T(1, 4) T(1, 8) T(2, 1) T(2, 2) T(2, 4) FNN_TILES_BY_2(T) FNN_TILES_BY_4(T)
 
 /* tile_r: a by rows (a_cs == 1);  tile_c: a by columns (a_rs == 1) */
-#define DEFINE_TILE(R, V)                                                                                                \
-    static void tile_r_##R##x##V(real *c, size_t ldc, const real *a, size_t stride, const real *b, size_t ldb, size_t k, \
-                                 size_t last, const real *bias, int accumulate)                                          \
-    {                                                                                                                    \
-        tile_product(c, ldc, a, stride, 1, b, ldb, k, last, bias, accumulate, R, V);                                     \
-    }                                                                                                                    \
-    static void tile_c_##R##x##V(real *c, size_t ldc, const real *a, size_t stride, const real *b, size_t ldb, size_t k, \
-                                 size_t last, const real *bias, int accumulate)                                          \
-    {                                                                                                                    \
-        tile_product(c, ldc, a, 1, stride, b, ldb, k, last, bias, accumulate, R, V);                                     \
+#define DEFINE_TILE(R, V)                                                                                              \
+    static void tile_r_##R##x##V(real *c, size_t ldc, const real *a, size_t stride, const real *b, size_t ldb,         \
+                                 size_t k, size_t last, const real *bias, int accumulate)                              \
+    {                                                                                                                  \
+        tile_product(c, ldc, a, stride, 1, b, ldb, k, last, bias, accumulate, R, V);                                   \
+    }                                                                                                                  \
+    static void tile_c_##R##x##V(real *c, size_t ldc, const real *a, size_t stride, const real *b, size_t ldb,         \
+                                 size_t k, size_t last, const real *bias, int accumulate)                              \
+    {                                                                                                                  \
+        tile_product(c, ldc, a, 1, stride, b, ldb, k, last, bias, accumulate, R, V);                                   \
     }
 FNN_TILES(DEFINE_TILE)
 

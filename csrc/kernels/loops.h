@@ -1,5 +1,5 @@
-/* loops.h - the loops, once. The function is a compile-time constant of each caller, so it is inlined; the tail runs the
- * same function on a partial vector, so a value never depends on its position. */
+/* loops.h - the loops, once. The function is a compile-time constant of each caller, so it is inlined; the tail runs
+ * the same function on a partial vector, so a value never depends on its position. */
 
 FNN_INLINE void map1(vf (*f)(vf), real *y, const real *x, size_t n)
 {
@@ -64,7 +64,8 @@ FNN_INLINE real dot(const real *a, const real *b, size_t n)
     for (int v = 0; v < CHAIN_VECTORS; v++) { /* dead lanes add 0 * 0 */
         size_t lanes = chain_lanes(n - i, v);
         if (lanes)
-            c.v[v] = vf_fma(vf_load_part(a + i + v * VF_LANES, lanes), vf_load_part(b + i + v * VF_LANES, lanes), c.v[v]);
+            c.v[v] =
+                vf_fma(vf_load_part(a + i + v * VF_LANES, lanes), vf_load_part(b + i + v * VF_LANES, lanes), c.v[v]);
     }
     return chains_join(c);
 }

@@ -53,18 +53,18 @@ FNN_INLINE void row_losses(vf (*term)(vf, vf), real *losses, const real *p, cons
         losses[i] = reduce2(term, p + i * cols, t + i * cols, cols) / divisor;
 }
 
-#define DEFINE_MEAN_LOSS(name, short)                                                                                    \
-    static void loss_##name##_fwd(void *losses, const void *p, const void *t, const int32_t *labels, size_t rows,        \
-                                  size_t cols)                                                                           \
-    {                                                                                                                    \
-        (void)labels;                                                                                                    \
-        row_losses(short##_term, losses, p, t, rows, cols, (real)cols);                                                  \
-    }                                                                                                                    \
-    static void loss_##name##_bwd(void *dp, const void *p, const void *t, const int32_t *labels, size_t rows,            \
-                                  size_t cols, double scale)                                                             \
-    {                                                                                                                    \
-        (void)labels;                                                                                                    \
-        map2_scaled(short##_grad, dp, p, t, rows *cols, (real)(scale / (double)cols));                                   \
+#define DEFINE_MEAN_LOSS(name, short)                                                                                  \
+    static void loss_##name##_fwd(void *losses, const void *p, const void *t, const int32_t *labels, size_t rows,      \
+                                  size_t cols)                                                                         \
+    {                                                                                                                  \
+        (void)labels;                                                                                                  \
+        row_losses(short##_term, losses, p, t, rows, cols, (real)cols);                                                \
+    }                                                                                                                  \
+    static void loss_##name##_bwd(void *dp, const void *p, const void *t, const int32_t *labels, size_t rows,          \
+                                  size_t cols, double scale)                                                           \
+    {                                                                                                                  \
+        (void)labels;                                                                                                  \
+        map2_scaled(short##_grad, dp, p, t, rows *cols, (real)(scale / (double)cols));                                 \
     }
 DEFINE_MEAN_LOSS(mean_squared_error, mse)
 DEFINE_MEAN_LOSS(mean_absolute_error, mae)

@@ -31,9 +31,9 @@ FNN_INLINE void pack_vector_columns(real *out, size_t out_ld, const real *col, s
     for (size_t p = 0; p < k; p += VF_LANES) {
         size_t rows = k - p < VF_LANES ? k - p : VF_LANES;
         for (size_t j = 0; j < VF_LANES; j++)
-            block[j] = j >= n              ? vf_zero()
+            block[j] = j >= n             ? vf_zero()
                        : rows == VF_LANES ? vf_load(col + j * ld + p)
-                                           : vf_load_part(col + j * ld + p, rows);
+                                          : vf_load_part(col + j * ld + p, rows);
         vf_transpose(block);
         for (size_t i = 0; i < rows; i++)
             vf_store(out + (p + i) * out_ld, block[i]);

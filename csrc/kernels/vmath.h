@@ -23,28 +23,28 @@
 
 #if FNN_BITS == 32
 #define FNN_LOG2E 0x1.715476p+0F
-#define FNN_LN2_HI 0x1.62e4p-1F       /* 15 bits, so that n * LN2_HI is exact for every exponent n */
-#define FNN_LN2_LO 0x1.7f7d1cp-20F    /* ln 2 - LN2_HI */
+#define FNN_LN2_HI 0x1.62e4p-1F    /* 15 bits, so that n * LN2_HI is exact for every exponent n */
+#define FNN_LN2_LO 0x1.7f7d1cp-20F /* ln 2 - LN2_HI */
 #define FNN_SQRT_HALF 0x1.6a09e6p-1F
-#define FNN_ROUND 0x1.8p+23F          /* x + ROUND - ROUND is x rounded to an integer, for |x| < 2^22 */
-#define FNN_TWO_P 0x1p+23F            /* 2^MANTISSA_BITS: from here on floats are integers */
-#define FNN_EXP_LOW -104.0F           /* exp of this rounds to 0 ... */
-#define FNN_EXP_HIGH 89.0F            /* ... and of this overflows */
-#define FNN_TANH_CUT 0x1.2p-1F        /* the two formulas of tanh meet here */
-#define FNN_TANH_HIGH 20.0F           /* 1 - 2 / (exp of this + 1) rounds to 1 */
-#define FNN_LOG1P_TINY 0x1p-25F       /* below, log1p(x) rounds to x */
-#define FNN_ERF_CUT 1.0F              /* the two formulas of erf meet here */
+#define FNN_ROUND 0x1.8p+23F    /* x + ROUND - ROUND is x rounded to an integer, for |x| < 2^22 */
+#define FNN_TWO_P 0x1p+23F      /* 2^MANTISSA_BITS: from here on floats are integers */
+#define FNN_EXP_LOW -104.0F     /* exp of this rounds to 0 ... */
+#define FNN_EXP_HIGH 89.0F      /* ... and of this overflows */
+#define FNN_TANH_CUT 0x1.2p-1F  /* the two formulas of tanh meet here */
+#define FNN_TANH_HIGH 20.0F     /* 1 - 2 / (exp of this + 1) rounds to 1 */
+#define FNN_LOG1P_TINY 0x1p-25F /* below, log1p(x) rounds to x */
+#define FNN_ERF_CUT 1.0F        /* the two formulas of erf meet here */
 #define FNN_ERF_MIDDLE 1.25F
-#define FNN_ERF_TOP 0x1.f7p+1F        /* erf rounds to 1 from before here on */
+#define FNN_ERF_TOP 0x1.f7p+1F /* erf rounds to 1 from before here on */
 
 static const float exp_c[] = {0x1.6ab124p-10F, 0x1.122c8cp-7F, 0x1.55579ep-5F, 0x1.5554aap-3F, 0x1.fffffep-2F};
 static const float tanh_c[] = {0x1.09eb8cp-6F, -0x1.ae9a18p-5F, 0x1.10c636p-3F, -0x1.555422p-2F};
 static const float log_c[] = {0x1.31e08p-2F, 0x1.995ed6p-2F, 0x1.55557ap-1F};
-static const float erf_inner_c[] = {
-    -0x1.270266p-11F, 0x1.42321ap-8F, -0x1.b59e5ap-6F, 0x1.ce08cp-4F, -0x1.81267p-2F, 0x1.06eba2p-3F};
-static const float erf_outer_c[] = {
-    -0x1.a00ea2p-16F, -0x1.11859ep-15F, 0x1.5f861ap-10F, -0x1.cd9886p-9F, -0x1.31a76p-7F, 0x1.68fb4p-5F,
-    0x1.49be6p-5F, -0x1.9dd3fap-2F, 0x1.0dcb7p-1F};
+static const float erf_inner_c[] = {-0x1.270266p-11F, 0x1.42321ap-8F, -0x1.b59e5ap-6F,
+                                    0x1.ce08cp-4F,    -0x1.81267p-2F, 0x1.06eba2p-3F};
+static const float erf_outer_c[] = {-0x1.a00ea2p-16F, -0x1.11859ep-15F, 0x1.5f861ap-10F,
+                                    -0x1.cd9886p-9F,  -0x1.31a76p-7F,   0x1.68fb4p-5F,
+                                    0x1.49be6p-5F,    -0x1.9dd3fap-2F,  0x1.0dcb7p-1F};
 #else
 #define FNN_LOG2E 0x1.71547652b82fep+0
 #define FNN_LN2_HI 0x1.62e42fefa38p-1 /* 42 bits */
@@ -62,26 +62,25 @@ static const float erf_outer_c[] = {
 #define FNN_ERF_TOP 0x1.7b8p+2
 
 static const double exp_c[] = {
-    0x1.ae7dafaada34ep-26, 0x1.28a46d3723d83p-22, 0x1.71de807b4db64p-19, 0x1.a019a4f9d096dp-16,
-    0x1.a01a0176e3957p-13, 0x1.6c16c17fa252ep-10, 0x1.1111111118e52p-7, 0x1.5555555551fe3p-5, 0x1.5555555555539p-3,
-    0x1.0000000000005p-1};
-static const double tanh_c[] = {
-    0x1.a01ec4dceac5cp-15, -0x1.b4b1deebe4907p-13, 0x1.2ef68680330a6p-11, -0x1.7cd66b5fe837dp-10,
-    0x1.d6c31d4c62172p-9, -0x1.226dc524a063fp-7, 0x1.664f44d96040ap-6, -0x1.ba1ba1a87a3dfp-5, 0x1.11111110fc008p-3,
-    -0x1.555555555543ep-2};
-static const double log_c[] = {
-    0x1.2f03ed34334a4p-3, 0x1.39a1e3f612befp-3, 0x1.74663d1a3300fp-3, 0x1.c71c52138a799p-3, 0x1.24924941e228ap-2,
-    0x1.999999997ff0ep-2, 0x1.5555555555592p-1};
-static const double erf_inner_c[] = {
-    -0x1.a2121eb42a5d1p-31, 0x1.d3d32d0d0f561p-27, -0x1.5b8b68a80aa0fp-23, 0x1.b96b3d427cd79p-20,
-    -0x1.f4c82d8e7ee25p-17, 0x1.f9a296a980dadp-14, -0x1.c02daeb6dfbc9p-11, 0x1.565bcceeda33bp-8,
-    -0x1.b82ce311a97e8p-6, 0x1.ce2f21a03f8b9p-4, -0x1.812746b03799dp-2, 0x1.06eba8214db68p-3};
-static const double erf_outer_c[] = {
-    -0x1.a5d2bc2efec35p-46, 0x1.a677ca52ce487p-41, -0x1.50733752055a8p-37, 0x1.e1ae2dbee0286p-35,
-    -0x1.83a924dba80a3p-35, -0x1.19134d21d9991p-30, 0x1.4d0d410fce5bbp-29, 0x1.8ec369354f31ap-26,
-    -0x1.6d2ed5e7d2334p-24, -0x1.1583bb0fcbf21p-21, 0x1.751bdd0cfebfbp-19, 0x1.184a585412961p-17,
-    -0x1.37d33d760a297p-14, -0x1.c054a4325b68cp-16, 0x1.4767193f07c17p-10, -0x1.a4b7eb868d481p-10,
-    -0x1.9976857bc1018p-7, 0x1.0df534be4b268p-5, 0x1.1bf9c0fed9e9ap-4, -0x1.816b095d576bep-2, 0x1.b75f7f049192cp-2};
+    0x1.ae7dafaada34ep-26, 0x1.28a46d3723d83p-22, 0x1.71de807b4db64p-19, 0x1.a019a4f9d096dp-16, 0x1.a01a0176e3957p-13,
+    0x1.6c16c17fa252ep-10, 0x1.1111111118e52p-7,  0x1.5555555551fe3p-5,  0x1.5555555555539p-3,  0x1.0000000000005p-1};
+static const double tanh_c[] = {0x1.a01ec4dceac5cp-15,  -0x1.b4b1deebe4907p-13, 0x1.2ef68680330a6p-11,
+                                -0x1.7cd66b5fe837dp-10, 0x1.d6c31d4c62172p-9,   -0x1.226dc524a063fp-7,
+                                0x1.664f44d96040ap-6,   -0x1.ba1ba1a87a3dfp-5,  0x1.11111110fc008p-3,
+                                -0x1.555555555543ep-2};
+static const double log_c[] = {0x1.2f03ed34334a4p-3, 0x1.39a1e3f612befp-3, 0x1.74663d1a3300fp-3, 0x1.c71c52138a799p-3,
+                               0x1.24924941e228ap-2, 0x1.999999997ff0ep-2, 0x1.5555555555592p-1};
+static const double erf_inner_c[] = {-0x1.a2121eb42a5d1p-31, 0x1.d3d32d0d0f561p-27,  -0x1.5b8b68a80aa0fp-23,
+                                     0x1.b96b3d427cd79p-20,  -0x1.f4c82d8e7ee25p-17, 0x1.f9a296a980dadp-14,
+                                     -0x1.c02daeb6dfbc9p-11, 0x1.565bcceeda33bp-8,   -0x1.b82ce311a97e8p-6,
+                                     0x1.ce2f21a03f8b9p-4,   -0x1.812746b03799dp-2,  0x1.06eba8214db68p-3};
+static const double erf_outer_c[] = {-0x1.a5d2bc2efec35p-46, 0x1.a677ca52ce487p-41,  -0x1.50733752055a8p-37,
+                                     0x1.e1ae2dbee0286p-35,  -0x1.83a924dba80a3p-35, -0x1.19134d21d9991p-30,
+                                     0x1.4d0d410fce5bbp-29,  0x1.8ec369354f31ap-26,  -0x1.6d2ed5e7d2334p-24,
+                                     -0x1.1583bb0fcbf21p-21, 0x1.751bdd0cfebfbp-19,  0x1.184a585412961p-17,
+                                     -0x1.37d33d760a297p-14, -0x1.c054a4325b68cp-16, 0x1.4767193f07c17p-10,
+                                     -0x1.a4b7eb868d481p-10, -0x1.9976857bc1018p-7,  0x1.0df534be4b268p-5,
+                                     0x1.1bf9c0fed9e9ap-4,   -0x1.816b095d576bep-2,  0x1.b75f7f049192cp-2};
 #endif
 
 /* c[0] x^degree + ... + c[degree] by Horner's rule: the fewest operations. It is one long chain, but the processor

@@ -1,7 +1,7 @@
 /* avx512.h - 512-bit lanes, AVX-512 F, DQ, BW and VL: x86-64 servers since Skylake-SP (2017), Zen 4. */
 #include <immintrin.h>
 
-/* 8 x 2 accumulators + 2 vectors of B: enough chains for two units of latency 4; A is broadcast from memory in the FMA */
+/* 8 x 2 accumulators + 2 vectors of B: enough chains for two units of latency 4; the FMA broadcasts A */
 #define FNN_MR 8
 #define FNN_NV 2
 

@@ -15,14 +15,14 @@
  *            vf_load_part(p, n)                   lanes >= n are +0 and their memory is not touched; 0 <= n <= VF_LANES
  *            vf_store_part(p, v, n)               likewise
  * Arithmetic vf_zero vf_set1 vf_add vf_sub vf_mul vf_div vf_sqrt      IEEE, round to nearest
- *            vf_fma(a, b, c) = a*b + c            one rounding (two in the sse2 table, which is outside the bit contract)
+ *            vf_fma(a, b, c) = a*b + c            one rounding (two in sse2, which is outside the contract)
  *            vf_fnma(a, b, c) = c - a*b           likewise
  *            vf_max(a, b) = a > b ? a : b         so b where either is NaN: x86's rule, kept on every instruction set
  *            vf_min(a, b) = a < b ? a : b
  * Truth      vf_gt vf_ge vf_eq                    false where either is NaN
  *            vm_and vm_or vf_select(m, a, b) = m ? a : b
  * Bits       vf_bits vf_from_bits vi_set1 vi_add vi_sub vi_and vi_or vi_xor vi_sll vi_srl (shift count a constant)
- * Lanes      vf_sum_tree(v)                       fixed tree: lane i + lane i + LANES/2, then LANES/4, ... (see reduce.h)
+ * Lanes      vf_sum_tree(v)                       fixed tree: lane i + lane i + LANES/2, then LANES/4, ... (reduce.h)
  *            vf_max_tree(v)                       the largest lane (NaN lanes: unspecified)
  *            vf_transpose(v)                      VF_LANES vectors in place: v[i][j] <-> v[j][i]
  */
@@ -35,7 +35,7 @@
 #if FNN_BITS == 32
 typedef float real;
 typedef uint32_t fnn_bits;
-#define FNN_REAL_MIN 0x1p-126F       /* smallest normal number */
+#define FNN_REAL_MIN 0x1p-126F /* smallest normal number */
 #define FNN_EXPONENT_BIAS 127
 #define FNN_MANTISSA_BITS 23
 #elif FNN_BITS == 64

@@ -1,5 +1,5 @@
-/* target.h - how a table file turns on its instruction set: a pragma around the one body, so that the build needs no flags
- * for single files and the machine code is that of -mavx2 and the like. */
+/* target.h - how a table file turns on its instruction set: a pragma around the one body, so that the build needs no
+ * flags for single files and the machine code is that of -mavx2 and the like. */
 #ifndef FNN_TARGET_H
 #define FNN_TARGET_H
 
@@ -21,7 +21,7 @@
 
 #define FNN_PRAGMA(words) _Pragma(#words)
 #ifdef __clang__
-#define FNN_TARGET_PUSH(features) \
+#define FNN_TARGET_PUSH(features)                                                                                      \
     FNN_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define FNN_TARGET_POP FNN_PRAGMA(clang attribute pop)
 #else

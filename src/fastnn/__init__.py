@@ -1,10 +1,10 @@
 """fastnn: the fastest way to train and serve small and medium neural networks on a CPU from Python.
 
-    from fastnn import Model, Dense, data
-    X, y = data.spiral(samples=1000, classes=3, seed=0)
-    model = Model([Dense(64, activation="relu"), Dense(3, activation="softmax")], seed=0)
-    model.set(loss="categorical_crossentropy", optimizer="adam")
-    model.train(X, y, epochs=100, batch_size=32, shuffle=True)
+from fastnn import Model, Dense, data
+X, y = data.spiral(samples=1000, classes=3, seed=0)
+model = Model([Dense(64, activation="relu"), Dense(3, activation="softmax")], seed=0)
+model.set(loss="categorical_crossentropy", optimizer="adam")
+model.train(X, y, epochs=100, batch_size=32, shuffle=True)
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """The customs post: every array that a user hands in is checked here, before any size or pointer reaches native code.
 
-Messages name the argument, what came and what was wanted. Nothing is copied that the engine can read as it is: rows of any
-stride in the integer and float types of the machine are gathered natively.
+Messages name the argument, what came and what was wanted. Nothing is copied that the engine can read as it is: rows of
+any stride in the integer and float types of the machine are gathered natively.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ CHUNK = 1 << 20
 
 
 def as_array(name: str, value: Any) -> Array:
-    """``value`` as an ndarray of a type that the engine gathers; bool, float16 and foreign byte orders are converted."""
+    """``value`` as an ndarray of a type that the engine gathers; bool, float16 and foreign byte orders are
+    converted."""
     if value is None:
         raise TypeError(f"{name}: expected an array, got None")
     try:
@@ -33,8 +34,13 @@ def as_array(name: str, value: Any) -> Array:
     if a.dtype.kind == "b":
         return a.view(np.uint8)
     if not Data.can_gather(a.dtype):
-        return a.astype(np.float32 if a.dtype.itemsize <= 2 and a.dtype.kind == "f" else a.dtype.newbyteorder("=")
-                        if a.dtype.itemsize <= 8 else np.float64)
+        return a.astype(
+            np.float32
+            if a.dtype.itemsize <= 2 and a.dtype.kind == "f"
+            else a.dtype.newbyteorder("=")
+            if a.dtype.itemsize <= 8
+            else np.float64
+        )
     return a
 
 
@@ -70,8 +76,10 @@ def need_finite(name: str, a: Array) -> None:
         finite = np.isfinite(seen[start : start + step])
         if not finite.all():
             row, column = (int(i) for i in np.argwhere(~finite)[0])
-            raise ValueError(f"{name}: {a[start + row, column]} at row {start + row}, column {column}; remove or fill "
-                             f"such values, or pass check_finite=False")
+            raise ValueError(
+                f"{name}: {a[start + row, column]} at row {start + row}, column {column}; remove or fill "
+                f"such values, or pass check_finite=False"
+            )
 
 
 def as_labels(name: str, a: Array, classes: int) -> Array:
@@ -82,20 +90,26 @@ def as_labels(name: str, a: Array, classes: int) -> Array:
         low, high = int(a.min()), int(a.max())
         if low < 0 or high >= classes:
             bad = low if low < 0 else high
-            raise ValueError(f"{name}: expected class labels 0 to {classes - 1} (the model has {classes} outputs), "
-                             f"got {bad} at row {int(np.argmax(a == bad))}")
-    return np.ascontiguousarray(a, np.int32)
+            raise ValueError(
+                f"{name}: expected class labels 0 to {classes - 1} (the model has {classes} outputs), "
+                f"got {bad} at row {int(np.argmax(a == bad))}"
+            )
+    return np.array(a, np.int32, order="C")  # a copy of our own: once checked, nobody may change it
 
 
-def as_targets(name: str, value: Any, rows: int, width: int, takes_labels: bool, loss: str) -> tuple[Array | None, Array | None]:
+def as_targets(
+    name: str, value: Any, rows: int, width: int, takes_labels: bool, loss: str
+) -> tuple[Array | None, Array | None]:
     """(dense targets, None) or (None, int32 labels) for a model with ``width`` outputs."""
     a = as_array(name, value)
     if a.ndim == 0 or len(a) != rows:
         raise ValueError(f"{name}: expected {rows} rows, as many as X, got shape {a.shape}")
     if a.ndim == 1 and takes_labels:
         if width == 1:
-            raise ValueError(f"{name}: {loss} needs an output for each class, and the model has 1; for two classes end in "
-                             f"Dense(1, activation='sigmoid') and use loss='binary_crossentropy'")
+            raise ValueError(
+                f"{name}: {loss} needs an output for each class, and the model has 1; for two classes end in "
+                f"Dense(1, activation='sigmoid') and use loss='binary_crossentropy'"
+            )
         return None, as_labels(name, a, width)
     if a.ndim == 1 and width == 1:
         a = a.reshape(rows, 1)
@@ -117,5 +131,7 @@ def whole(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number, got {value!r}")
     if not low <= value <= high:
-        raise ValueError(f"{name}: expected at least {low}{f' and at most {high}' if high < 2**63 - 1 else ''}, got {value}")
+        raise ValueError(
+            f"{name}: expected at least {low}{f' and at most {high}' if high < 2**63 - 1 else ''}, got {value}"
+        )
     return int(value)

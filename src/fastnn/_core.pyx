@@ -22,6 +22,7 @@ cdef extern from "fnn.h" nogil:
     const char *fnn_loss_targets
     const char **fnn_opt_names
     const int *fnn_opt_states
+    const int *fnn_opt_parameters
     const char **fnn_metric_names
     const char **fnn_source_names
     const char **fnn_isa_names
@@ -51,6 +52,7 @@ LOSSES = {fnn_loss_names[i].decode(): i for i in range(FNN_LOSS_COUNT)}
 LOSS_TARGETS = {fnn_loss_names[i].decode(): chr(fnn_loss_targets[i]) for i in range(FNN_LOSS_COUNT)}
 OPTIMIZERS = {fnn_opt_names[i].decode(): i for i in range(FNN_OPT_COUNT)}
 OPTIMIZER_STATES = {fnn_opt_names[i].decode(): fnn_opt_states[i] for i in range(FNN_OPT_COUNT)}
+OPTIMIZER_PARAMETERS = {fnn_opt_names[i].decode(): fnn_opt_parameters[i] for i in range(FNN_OPT_COUNT)}
 METRICS = {fnn_metric_names[i].decode(): i for i in range(FNN_METRIC_COUNT)}
 SOURCES = {fnn_source_names[i].decode(): i for i in range(FNN_SRC_COUNT)}
 ISAS = {fnn_isa_names[i].decode(): i for i in range(FNN_ISA_COUNT)}

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn.engine import loop
-from fastnn.engine.plan import Buffers
+from fastnn.engine.plan import Buffers, physical_memory
 from fastnn.metrics import regression_precision
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def _nothing() -> None:
     """Between native calls the interpreter looks for Ctrl-C by itself."""
 
 
-def make_data(model: Model, X: Any, y: Any, names: tuple[str, str], check_finite: bool) -> tuple[loop.Data, Array, Array]:
+def make_data(
+    model: Model, X: Any, y: Any, names: tuple[str, str], check_finite: bool
+) -> tuple[loop.Data, Array, Array]:
     """Checked data for training or evaluation: (data, rows, targets or labels)."""
     plan, loss = model.plan, model.loss_object
     rows = _checks.as_rows(names[0], X, plan.n_in, "layer 0: ")
@@ -66,15 +68,18 @@ def _set_precision(model: Model, targets: Array) -> None:
 def evaluate(model: Model, X: Any, y: Any, batch_size: int | None) -> Evaluation:
     data, _, targets = make_data(model, X, y, ("X", "y"), check_finite=False)
     _set_precision(model, targets)
-    evaluator = loop.Evaluator(model.plan, model.inference_buffers(batch_size), data, _head(model))
+    evaluator = loop.Evaluator(model.plan, model.inference_buffers(batch_size, data.n), data, _head(model))
     return Evaluation(*evaluator.run(_nothing))
 
 
 def predict(model: Model, X: Any, batch_size: int | None) -> Array:
     rows = _checks.as_rows("X", X, model.plan.n_in, "layer 0: ")
-    out = np.empty((len(rows), model.plan.n_out), model.dtype)
     data = loop.Data(model.plan, rows)
-    predicted: Array = loop.predict(model.plan, model.inference_buffers(batch_size), data, out, _nothing)
+    need = data.n * model.plan.n_out * model.dtype.itemsize
+    if need > physical_memory():
+        raise MemoryError(f"X: predictions for {data.n} rows need {need / 2**30:.1f} GiB, more than this machine has")
+    out = np.empty((data.n, model.plan.n_out), model.dtype)
+    predicted: Array = loop.predict(model.plan, model.inference_buffers(batch_size, data.n), data, out, _nothing)
     return predicted
 
 
@@ -84,8 +89,9 @@ def gradients(model: Model, X: Any, y: Any) -> float:
     model.plan.need_training_arenas(0)
     buffers = Buffers(model.plan, len(rows), True, labels=True, head=model.merged)
     optimizer = ("sgd", (), 0.0, 0.0)
-    trainer = loop.Trainer(model.plan, buffers, data, _head(model), optimizer, model.steps_done, 0, 0, len(rows), False,
-                           model.seed)
+    trainer = loop.Trainer(
+        model.plan, buffers, data, _head(model), optimizer, model.steps_done, 0, 0, len(rows), False, model.seed
+    )
     return float(trainer.gradients())
 
 
@@ -109,17 +115,21 @@ class TrainingRun:
         self.model, self.progress = model, progress
         self.epochs = _checks.whole("epochs", epochs, 0)
         self.print_every = _checks.whole("print_every", print_every, 0)
-        data, rows, targets = make_data(model, X, y, ("X", "y"), check_finite)
-        n = len(rows)
+        X = _checks.as_rows("X", X, model.plan.n_in, "layer 0: ")
+        _checks.need_rows("X", X)
+        n = len(X)
         self.batch = n if batch_size is None else min(_checks.whole("batch_size", batch_size, 1), n)
+        optimizer = model.optimizer_object
+        model.plan.need_training_arenas(optimizer.state_count)
+        buffers = model.training_buffers(self.batch)  # where memory is short, that shows before the data are looked at
+        data, _, targets = make_data(model, X, y, ("X", "y"), check_finite)
         if shuffle and n >= 2**32:
             raise ValueError(f"X: at most 2**32 - 1 rows can be shuffled, got {n}; pass shuffle=False")
         _set_precision(model, targets)
-        optimizer = model.optimizer_object
-        model.plan.need_training_arenas(optimizer.state_count)
+        self.epochs_before, self.rows_before = model.epochs_done, len(model.history)
         self.trainer = loop.Trainer(
             model.plan,
-            model.training_buffers(self.batch),
+            buffers,
             data,
             _head(model),
             (optimizer.kernel, optimizer.parameters(), optimizer.learning_rate, optimizer.decay),
@@ -139,9 +149,10 @@ class TrainingRun:
             return None
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
             raise TypeError("validation_data: expected a pair (X, y)")
+        X, y = validation_data
         names = ("validation_data[0]", "validation_data[1]")
-        data, _, _ = make_data(self.model, *validation_data, names, check_finite)
-        return loop.Evaluator(self.model.plan, self.model.inference_buffers(None), data, _head(self.model))
+        data, _, _ = make_data(self.model, X, y, names, check_finite)
+        return loop.Evaluator(self.model.plan, self.model.inference_buffers(None, data.n), data, _head(self.model))
 
     def run(self) -> None:
         """Train to the end. Whatever stops it, the model is as after its last full step and the history as far."""
@@ -159,12 +170,16 @@ class TrainingRun:
             self._take_in()
 
     def _take_in(self) -> None:
+        """Bring model and history up to the trainer. Ctrl-C may come anywhere in here: doing it again mends it."""
         model, trainer = self.model, self.trainer
-        for record in trainer.take_records():
+        records = trainer.peek_records()
+        place = self.rows_before + trainer.epochs_done - self.epochs_before - len(records)
+        for row, record in enumerate(records, place):
             values = dict(zip(loop.RECORD, (float(v) for v in record), strict=True))
-            model.history.append(loss=values["data_loss"] + values["regularization_loss"], **values)
+            model.history.put(row, loss=values["data_loss"] + values["regularization_loss"], **values)
             if self.print_every:
                 self._print_epoch()
+        trainer.drop_records()
         model.steps_done, model.epochs_done = trainer.steps_done, trainer.epochs_done
 
     def _report(self) -> None:
@@ -206,9 +221,13 @@ class TrainingRun:
                 break
         else:
             index = trainer.first_not_finite()
-            culprit = "in the loss itself" if index is None else f"first in the output of {self.model.layers[index].label()}"
-        return (f"the loss is not finite {where}: {culprit}. The model is as after its last full step; a smaller "
-                f"learning_rate often helps, check_finite=False trains on regardless")
+            culprit = (
+                "in the loss itself" if index is None else f"first in the output of {self.model.layers[index].label()}"
+            )
+        return (
+            f"the loss is not finite {where}: {culprit}. The model is as after its last full step; a smaller "
+            f"learning_rate often helps, check_finite=False trains on regardless"
+        )
 
 
 def _figures(loss: float, penalty: float, accuracy: float) -> str:

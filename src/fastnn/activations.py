@@ -1,7 +1,7 @@
 """Activations: each a layer of its own, and a name that ``Dense(activation=...)`` takes.
 
-Each class names its kernel (csrc/kernels/activations.h) and carries its formula in float64 NumPy: documentation, and the
-oracle of the tests. All shapes are kept: (rows, n) in, (rows, n) out.
+Each class names its kernel (csrc/kernels/activations.h) and carries its formula in float64 NumPy: documentation, and
+the oracle of the tests. All shapes are kept: (rows, n) in, (rows, n) out.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Registered:
             near = difflib.get_close_matches(what.lower(), cls.registry, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise ValueError(f"{cls.kind}: unknown name {what!r}{hint}; known: {', '.join(known)}")
-        return found()  # type: ignore[no-any-return]
+        return found()
 
     def config(self) -> dict[str, Any]:
         """The constructor's keyword arguments, as values that JSON can hold."""
@@ -62,7 +62,7 @@ class Registered:
         found = cls.registry.get(name) if isinstance(name, str) else None
         if found is None:
             raise ValueError(f"{cls.kind}: unknown name {name!r}")
-        return found.rebuild(**arguments)  # type: ignore[no-any-return]
+        return found.rebuild(**arguments)
 
     @classmethod
     def rebuild(cls, **config: Any) -> Self:
@@ -103,6 +103,9 @@ class Layer(Registered):
 
     def bind(self, plan: Plan, index: int, n_in: int) -> None:
         self._plan, self.index, self.n_in, self.n_out = plan, index, n_in, self.width(n_in)
+
+    def unbind(self) -> None:
+        self._plan = self.index = self.n_in = self.n_out = None
 
     @property
     def parameter_count(self) -> int:

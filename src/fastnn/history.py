@@ -21,12 +21,13 @@ class History:
     def __init__(self) -> None:
         self._columns: dict[str, list[float | None]] = {key: [] for key in KEYS}
 
-    def append(self, **values: float) -> None:
-        """Add an epoch; NaN and missing values become None where nothing was measured."""
+    def put(self, row: int, **values: float) -> None:
+        """Write epoch ``row`` (from 0) and forget what follows it; NaN and missing values become None where nothing was
+        measured."""
         for key, column in self._columns.items():
             value = values.get(key, math.nan)
             measured = not math.isnan(value) or key in ("loss", "data_loss")
-            column.append(float(value) if measured else None)
+            column[row:] = [float(value) if measured else None]
 
     def __len__(self) -> int:
         return len(self._columns["loss"])
@@ -39,7 +40,7 @@ class History:
     def __getattr__(self, key: str) -> list[float | None]:
         columns = self.__dict__.get("_columns", {})
         if key in columns:
-            return columns[key]  # type: ignore[no-any-return]
+            return columns[key]
         raise AttributeError(f"history has {', '.join(KEYS)}, not {key!r}")
 
     def __iter__(self) -> Iterator[str]:

@@ -1,4 +1,5 @@
-"""Initial weights. Drawn in float64 from the counter-based generator, so a seed means the same bits on every machine."""
+"""Initial weights. Drawn in float64 from the counter-based generator, so a seed means the same bits on every
+machine."""
 
 from __future__ import annotations
 

@@ -20,8 +20,9 @@ CLIP = 1e-7
 
 
 class Loss(Registered):
-    """``merges_with``: the activation whose gradient is merged with the loss's when it is the last layer, which is exact
-    where the two apart would divide by a probability near 0. ``accuracy``: the metric that goes with it by default."""
+    """``merges_with``: the activation whose gradient is merged with the loss's when it is the last layer, which is
+    exact where the two apart would divide by a probability near 0. ``accuracy``: the metric that goes with it by
+    default."""
 
     kind = "loss"
     kernel: ClassVar[str]

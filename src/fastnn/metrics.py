@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -47,7 +47,8 @@ class BinaryAccuracy(Accuracy):
 
 
 class RegressionAccuracy(Accuracy):
-    """An output is right where it is within std(y) / 250 of its target, y being the training targets. The book, ch. 17."""
+    """An output is right where it is within std(y) / 250 of its target, y being the training targets. The book, ch.
+    17."""
 
     names = ("regression",)
     kernel = "regression"
@@ -60,6 +61,6 @@ class RegressionAccuracy(Accuracy):
 REGRESSION_SHARE = 250.0
 
 
-def regression_precision(y: NDArray[np.generic]) -> float:
+def regression_precision(y: NDArray[Any]) -> float:
     """The book's precision for regression accuracy: the standard deviation of the targets over 250."""
     return float(np.std(y, dtype=np.float64) / REGRESSION_SHARE)

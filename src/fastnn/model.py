@@ -1,4 +1,5 @@
-"""The model: a list of layers described in Python, trained and run natively. The book's verbs, with Keras's as aliases."""
+"""The model: a list of layers described in Python, trained and run natively. The book's verbs, with Keras's as
+aliases."""
 
 from __future__ import annotations
 
@@ -30,8 +31,9 @@ MOST_SEED = 2**64 - 1
 class Model:
     """A network: layers in a row, a loss, an optimizer.
 
-    ``Model([Dense(64, activation="relu"), Dense(3, activation="softmax")])`` or ``add`` layer by layer; ``set`` the loss
-    and optimizer; ``train``, ``evaluate``, ``predict``. Sizes are worked out by ``finalize``, which happens by itself.
+    ``Model([Dense(64, activation="relu"), Dense(3, activation="softmax")])`` or ``add`` layer by layer; ``set`` the
+    loss and optimizer; ``train``, ``evaluate``, ``predict``. Sizes are worked out by ``finalize``, which happens by
+    itself.
 
     seed: keys the initial weights, shuffles and dropout masks; the same seed gives the same bits on every machine. None
     draws one, kept in ``model.seed``. dtype: "float32" or "float64", of parameters and predictions.
@@ -95,7 +97,8 @@ class Model:
             self._buffers.clear()
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None) -> None:
-        """Keras's name for ``set``. metrics: None or ["accuracy"], which both count the accuracy that goes with the loss."""
+        """Keras's name for ``set``. metrics: None or ["accuracy"], which both count the accuracy that goes with the
+        loss."""
         if metrics not in (None, [], ["accuracy"], ["acc"], "accuracy"):
             raise ValueError(f"metrics: expected ['accuracy'], got {metrics!r}")
         self.set(loss=loss, optimizer=optimizer)
@@ -116,29 +119,51 @@ class Model:
                 specs += layer.lower(index, n_in)
             if not specs:  # nothing but Input: the identity
                 specs = [AffineSpec(0, widths[0], 1.0, 0.0)]
+            taken = next((layer for layer in self.layers if layer.index is not None), None)
+            if taken is not None:
+                raise ValueError(f"{taken.label()} belongs to another model: make a new one")
             plan = Plan(specs, self.dtype, self._fused)
-            for index, layer in enumerate(self.layers):
-                layer.bind(plan, index, widths[index])
-                layer.initialize(self.seed)
+            try:
+                for index, layer in enumerate(self.layers):
+                    layer.bind(plan, index, widths[index])
+                    layer.initialize(self.seed)
+            except BaseException:
+                self._unfinalize()
+                raise
             self._plan = plan
+
+    def _unfinalize(self) -> None:
+        """As before finalize: what turned out not to be possible leaves no trace."""
+        self._plan = None
+        self._buffers.clear()
+        for layer in self.layers:
+            layer.unbind()
 
     def _widths(self, n_inputs: int | None) -> list[int]:
         """Width before each layer, and after the last."""
         width = n_inputs if n_inputs is not None else self.layers[0].wanted_input()
-        for layer in self.layers if width is None else ():  # layers that keep the width may stand before one that states it
+        for layer in (
+            self.layers if width is None else ()
+        ):  # layers that keep the width may stand before one that states it
             width = layer.wanted_input()
             if width is not None or layer.width(1) != 1 or layer.width(2) != 2:
                 break
         if width is None:
-            raise ValueError("the width of the input is not known: give the first layer two sizes, as in Dense(2, 64), "
-                             "start with Input(n), call finalize(n_inputs=n), or train first")
+            raise ValueError(
+                "the width of the input is not known: give the first layer two sizes, as in Dense(2, 64), "
+                "start with Input(n), call finalize(n_inputs=n), or train first"
+            )
         widths = [_checks.whole("n_inputs", width, 1, 2**31 - 1)]
         for index, layer in enumerate(self.layers):
             wanted = layer.wanted_input()
             if wanted is not None and wanted != widths[-1]:
-                source = f"layer {index - 1} ({type(self.layers[index - 1]).__name__}) gives" if index else "the input has"
-                raise ValueError(f"layer {index} ({type(layer).__name__}): expected input of width {wanted}, "
-                                 f"but {source} {widths[-1]}")
+                source = (
+                    f"layer {index - 1} ({type(self.layers[index - 1]).__name__}) gives" if index else "the input has"
+                )
+                raise ValueError(
+                    f"layer {index} ({type(layer).__name__}): expected input of width {wanted}, "
+                    f"but {source} {widths[-1]}"
+                )
             widths.append(layer.width(widths[-1]))
         return widths
 
@@ -176,10 +201,11 @@ class Model:
         return getattr(last, "activation", None) == self.loss_object.merges_with is not None
 
     def training_buffers(self, rows: int) -> Buffers:
-        return self._cached(("train", rows), lambda: Buffers(self.plan, rows, True, labels=True, head=self.merged))
+        head = self.merged
+        return self._cached(("train", rows, head), lambda: Buffers(self.plan, rows, True, labels=True, head=head))
 
-    def inference_buffers(self, rows: int | None) -> Buffers:
-        rows = self.plan.block_rows() if rows is None else _checks.whole("batch_size", rows, 1)
+    def inference_buffers(self, rows: int | None, most: int) -> Buffers:
+        rows = self.plan.block_rows() if rows is None else min(_checks.whole("batch_size", rows, 1), max(most, 1))
         return self._cached(("infer", rows), lambda: Buffers(self.plan, rows, False))
 
     def _cached(self, key: Any, make: Any) -> Buffers:
@@ -225,8 +251,8 @@ class Model:
         X: (rows, features) of any number type and strides; uint8 rows are converted batch by batch. y: integer labels
         (rows,), or (rows, outputs), or (rows,) where there is one output. batch_size: rows a step, None for all (the
         book's default). shuffle: a new order each epoch. validation_data: (X, y), evaluated after each epoch.
-        print_every: print every so many steps, and each epoch, in the book's words; 0 prints nothing. verbose=1: a progress
-        bar (needs the cli extra). progress: an object told of progress instead.
+        print_every: print every so many steps, and each epoch, in the book's words; 0 prints nothing. verbose=1: a
+        progress bar (needs the cli extra). progress: an object told of progress instead.
         check_finite: refuse NaN and infinity in the data, and stop where the loss is not finite.
 
         Everything is checked before a weight moves. Raises ValueError or TypeError for data that does not fit,
@@ -235,11 +261,17 @@ class Model:
         """
         with self._lock:
             self.loss_object, self.optimizer_object  # noqa: B018 (their errors come before the data's)
+            fresh = self._plan is None
             X = self._ready(X)
-            run = _runs.TrainingRun(
-                self, X, y, epochs=epochs, batch_size=batch_size, validation_data=validation_data, shuffle=shuffle,
-                check_finite=check_finite, print_every=print_every, progress=progress,
-            )  # fmt: skip
+            try:
+                run = _runs.TrainingRun(
+                    self, X, y, epochs=epochs, batch_size=batch_size, validation_data=validation_data, shuffle=shuffle,
+                    check_finite=check_finite, print_every=print_every, progress=progress,
+                )  # fmt: skip
+            except BaseException:
+                if fresh:  # data that do not fit must not fix the width of the input
+                    self._unfinalize()
+                raise
             if verbose and progress is None:
                 from fastnn._progress import training_bar
 
@@ -250,12 +282,15 @@ class Model:
                 run.run()
             return self.history
 
-    def fit(self, X: ArrayLike, y: ArrayLike, *, batch_size: int | None = 32, shuffle: bool = True, **more: Any) -> History:
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, *, batch_size: int | None = 32, shuffle: bool = True, **more: Any
+    ) -> History:
         """Keras's name for ``train``, with Keras's defaults: batches of 32, shuffled."""
         return self.train(X, y, batch_size=batch_size, shuffle=shuffle, **more)
 
     def evaluate(self, X: ArrayLike, y: ArrayLike, *, batch_size: int | None = None) -> Evaluation:
-        """(loss, accuracy) over the rows: the mean loss without penalties. batch_size bounds memory, never changes bits."""
+        """(loss, accuracy) over the rows: the mean loss without penalties. batch_size bounds memory, never changes
+        bits."""
         with self._lock:
             return _runs.evaluate(self, self._ready(X), y, batch_size)
 
@@ -282,9 +317,13 @@ class Model:
 
     def get_parameters(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Copies of (weights, biases) of each trainable layer, in order."""
-        plan = self.plan
-        indices = dict.fromkeys(layer for layer, _ in plan.tensors)
-        return [tuple(plan.view(plan.params, i, n).copy() for n in ("weights", "biases")) for i in indices]  # type: ignore[misc]
+        with self._lock:
+            plan = self.plan
+            indices = dict.fromkeys(layer for layer, _ in plan.tensors)
+            return [
+                (plan.view(plan.params, i, "weights").copy(), plan.view(plan.params, i, "biases").copy())
+                for i in indices
+            ]
 
     def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ArrayLike]]) -> None:
         """Copy (weights, biases) into each trainable layer, in order; all shapes are checked first."""
@@ -297,7 +336,9 @@ class Model:
             for name, value in zip(("weights", "biases"), pair, strict=True):
                 view, new = plan.view(plan.params, index, name), np.asarray(value)
                 if new.shape != view.shape:
-                    raise ValueError(f"{self.layers[index].label()}: expected {name} of shape {view.shape}, got {new.shape}")
+                    raise ValueError(
+                        f"{self.layers[index].label()}: expected {name} of shape {view.shape}, got {new.shape}"
+                    )
                 pairs.append((view, new))
         with self._lock:
             for view, new in pairs:
@@ -358,8 +399,10 @@ class Model:
             for layer, name in plan.tensors:
                 view, stored = plan.view(arena, layer, name), tensors[f"{prefix}layer{layer}.{name}"]
                 if stored.shape != view.shape or stored.dtype != view.dtype:
-                    raise ValueError(f"{prefix}layer{layer}.{name} is {stored.shape} {stored.dtype}, "
-                                     f"expected {view.shape} {view.dtype}")
+                    raise ValueError(
+                        f"{prefix}layer{layer}.{name} is {stored.shape} {stored.dtype}, "
+                        f"expected {view.shape} {view.dtype}"
+                    )
                 view[...] = stored
         model.steps_done, model.epochs_done = d["steps_done"], d["epochs_done"]
         model.history = History.from_state(d["history"])

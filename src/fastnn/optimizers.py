@@ -1,7 +1,8 @@
-"""Optimizers, with the book's defaults (chapter 10). The learning rate of step t = 0, 1, ... is learning_rate / (1 + decay t).
+"""Optimizers, with the book's defaults (chapter 10). The learning rate of step t = 0, 1, ... is learning_rate / (1 +
+decay t).
 
-Each class names its kernel (csrc/kernels/optimizers.h), gives that kernel's parameters in order, and carries one step as
-float64 NumPy, which is the oracle of the tests.
+Each class names its kernel (csrc/kernels/optimizers.h), gives that kernel's parameters in order, and carries one step
+as float64 NumPy, which is the oracle of the tests.
 """
 
 from __future__ import annotations

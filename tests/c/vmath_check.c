@@ -117,16 +117,11 @@ static real sample(const function *f, uint64_t index)
     double u = (double)(h >> 11) * 0x1p-53;
     double middle = (f->low + f->high) / 2, width = (f->high - f->low) * (u - 0.5);
     switch (index % (f->bounded ? 3 : 5)) {
-    case 0:
-        return (real)(middle + width);
-    case 1:
-        return (real)(middle + width / 10);
-    case 2:
-        return (real)(middle + width / 1000);
-    case 3:
-        return from_bits((fnn_bits)h);
-    default:
-        return (real)ldexp(h & 1 ? 1 + u : -1 - u, (int)((h >> 1) & 127) - 100);
+    case 0: return (real)(middle + width);
+    case 1: return (real)(middle + width / 10);
+    case 2: return (real)(middle + width / 1000);
+    case 3: return from_bits((fnn_bits)h);
+    default: return (real)ldexp(h & 1 ? 1 + u : -1 - u, (int)((h >> 1) & 127) - 100);
     }
 }
 

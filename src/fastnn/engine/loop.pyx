@@ -1,7 +1,7 @@
 """The loops: training, evaluation and prediction, each one native call that needs no GIL and allocates nothing.
 
-``Trainer.run`` comes up for air about ten times a second, so that Ctrl-C and a progress bar work, and whenever its caller
-has asked to see a step or an epoch.
+``Trainer.run`` comes up for air about ten times a second, so that Ctrl-C and a progress bar work, and whenever its
+caller has asked to see a step or an epoch.
 """
 import numpy as np
 
@@ -124,7 +124,8 @@ cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, const void *t,
 
 cdef void load_rows(Source *source, char *to, const Step *step, const uint32_t *index, size_t first,
                     const char **where) noexcept nogil:
-    """Rows [first, first + step.rows), or those that index names there, in `to`; where they lie dense, only a pointer."""
+    """Rows [first, first + step.rows), or those that index names there, in `to`; where they lie dense, only a
+    pointer."""
     cdef const char *data = source.data
     if index != NULL:
         index += first
@@ -196,7 +197,8 @@ cdef class Evaluator:
         return True
 
     def run(self, air):
-        """(mean loss, accuracy): accuracy is NaN where nothing is counted. ``air()`` is called about ten times a second."""
+        """(mean loss, accuracy): accuracy is NaN where nothing is counted. ``air()`` is called about ten times a
+        second."""
         cdef void *ws
         cdef bint done = False
         cdef fnn_fp_state found
@@ -227,7 +229,8 @@ cdef double _share(const Sums *s, Head head) noexcept nogil:
 
 
 def predict(Plan plan, Buffers buffers, Data data, out, air):
-    """out (n, n_out), of the plan's type and contiguous, = the predictions. ``air()`` is called about ten times a second."""
+    """out (n, n_out), of the plan's type and contiguous, = the predictions. ``air()`` is called about ten times a
+    second."""
     cdef Step step
     cdef size_t done = 0, n = data.n
     cdef char *to = <char *><uintptr_t>out.ctypes.data
@@ -274,14 +277,15 @@ cdef class Trainer:
     """Epochs of training over data, with every piece of state that the next call needs.
 
     optimizer: (name, parameters, learning_rate, decay); steps and epochs are counted from ``steps_done`` and
-    ``epochs_done``, which key the shuffles and masks, so that train(5) twice is train(10). validation: an Evaluator or None.
+    ``epochs_done``, which key the shuffles and masks, so that train(5) twice is train(10). validation: an Evaluator or
+    None.
     """
     cdef Plan plan
     cdef Buffers b
     cdef Data data
     cdef Head head
     cdef Evaluator validation
-    cdef object index_array, record_array, penalized
+    cdef object index_array, record_array, arenas
     cdef uint32_t *index
     cdef double[:, ::1] records
     cdef readonly int recorded
@@ -311,6 +315,7 @@ cdef class Trainer:
         self.steps_done, self.epochs_done, self.epochs_left = steps_done, epochs_done, epochs
         self.batch, self.seed, self.check_finite = batch, seed, check_finite
         self.step_every = step_every
+        self.arenas = (plan.params, plan.grads, list(plan.states))  # a callback may make the plan forget its states
         self.w, self.g = _address(plan.params), _address(plan.grads)
         self.s0 = _address(plan.states[0]) if len(plan.states) > 0 else NULL
         self.s1 = _address(plan.states[1]) if len(plan.states) > 1 else NULL
@@ -318,18 +323,18 @@ cdef class Trainer:
         self.index = <uint32_t *>_address(self.index_array) if shuffle else NULL
         self.record_array = np.empty((MOST_RECORDS, FIELDS))
         self.records = self.record_array
-        self.penalized = [s for s in plan.specs if hasattr(s, "weight_penalty")
-                          and (any(s.weight_penalty) or any(s.bias_penalty))]
 
     @property
     def steps_per_epoch(self):
         return -(-self.data.n // self.batch)
 
-    def take_records(self):
-        """The records of the epochs finished since the last call, as rows of RECORD."""
-        records = self.record_array[:self.recorded].copy()
+    def peek_records(self):
+        """The records of the epochs up to ``epochs_done`` that are not dropped yet, as rows of RECORD."""
+        return self.record_array[:self.recorded]
+
+    def drop_records(self):
+        """Make room: the caller has taken in what ``peek_records`` gave."""
         self.recorded = 0
-        return records
 
     def running(self):
         """(loss, accuracy) over the epoch so far."""
@@ -348,8 +353,8 @@ cdef class Trainer:
         return self._penalty()
 
     def gradients(self):
-        """Fill plan.grads with the gradient of the mean loss and the penalties over all rows; return the loss (a float).
-        Nothing else changes."""
+        """Fill plan.grads with the gradient of the mean loss and the penalties over all rows; return the loss (a
+        float). Nothing else changes."""
         cdef Step step
         cdef Sums sums
         cdef const char *t
@@ -429,8 +434,8 @@ cdef class Trainer:
             return False
         self._backward(&step, t, labels)
         self.rate_now = self.learning_rate / (1.0 + self.decay * <double>self.steps_done)
-        step.k.opt_step[self.optimizer](self.w, self.s0, self.s1, self.g, self.plan.size, self.rate_now, self.parameters,
-                                        step.number)
+        step.k.opt_step[self.optimizer](self.w, self.s0, self.s1, self.g, self.plan.size, self.rate_now,
+                                        self.parameters, step.number)
         self.steps_done += 1
         self.row += step.rows
         self.step_in_epoch += 1

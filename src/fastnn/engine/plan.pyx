@@ -13,7 +13,7 @@ from libc.stdint cimport int32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
 from fastnn._core cimport (
-    FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, fnn_kernels, table,
+    FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table,
 )
 from fastnn.kernels cimport dense
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS
@@ -37,7 +37,8 @@ def _round_up(n, to):
     return -(-n // to) * to
 
 
-def _physical_memory():
+def physical_memory():
+    """Bytes of memory that this machine has."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -89,7 +90,8 @@ cdef void affine_backward(Op *o, const Step *s) noexcept nogil:
 cdef class Plan:
     """Operations, shapes and arenas of one network. Parameters start at zero; gradients and state come with training.
 
-    specs: list of records of ``fastnn.engine.spec``. tensors: {(layer, name): (offset, shape)} in elements of the arenas.
+    specs: list of records of ``fastnn.engine.spec``. tensors: {(layer, name): (offset, shape)} in elements of the
+    arenas.
     """
 
     def __init__(self, specs, dtype="float32", fused=True):
@@ -119,7 +121,7 @@ cdef class Plan:
 
     def _arena(self):
         need = self.size * self.dtype.itemsize
-        if need > _physical_memory():
+        if need > physical_memory():
             raise MemoryError(f"the parameters need {need / 2**30:.1f} GiB, more than this machine has")
         arena = aligned_empty(need).view(self.dtype)
         arena[:] = 0
@@ -157,8 +159,8 @@ cdef class Plan:
 
 
 cdef class Buffers:
-    """The activations of a plan for up to ``rows`` rows, with those of the gradients where ``training``, and its operations
-    with every pointer in place.
+    """The activations of a plan for up to ``rows`` rows, with those of the gradients where ``training``, and its
+    operations with every pointer in place.
 
     head: the name of the activation whose gradient the loss has merged with its own, or None.
     """
@@ -173,7 +175,7 @@ cdef class Buffers:
         memset(self.ops, 0, max(self.count, 1) * sizeof(Op))
         layout = self._layout(specs, rows, training, labels)
         total = sum(size for _, size in layout.values())
-        if total > _physical_memory():
+        if total > physical_memory():
             raise MemoryError(f"a batch of {rows} rows needs {total / 2**30:.1f} GiB of activations, "
                               f"more than this machine has: use a smaller batch_size")
         self.memory = aligned_empty(total)
@@ -253,7 +255,8 @@ cdef class Buffers:
                     before.dy_is_dz = True
 
     def first_not_finite(self, Py_ssize_t rows):
-        """Index of the first layer whose output for the batch at hand has a NaN or infinity, None where all is finite."""
+        """Index of the first layer whose output for the batch at hand has a NaN or infinity, None where all is
+        finite."""
         for i in range(self.count):
             if not self.plan.k.all_finite(self.ops[i].y, rows * self.ops[i].n_out):
                 return self.layer_of[i]

@@ -21,9 +21,10 @@ cdef size_t GIL_WORK = 400_000
 
 
 # --- on pointers: what the engine runs ---
-cdef void forward(const fnn_kernels *t, void *y, void *z, const void *x, const void *w, const void *b, int act, bint fuse,
-                  size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil:
-    """y = f(z) with z = x.w + b. z may be y, unless backward needs z. fuse: f runs on each strip while it is in cache."""
+cdef void forward(const fnn_kernels *t, void *y, void *z, const void *x, const void *w, const void *b, int act,
+                  bint fuse, size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil:
+    """y = f(z) with z = x.w + b. z may be y, unless backward needs z. fuse: f runs on each strip while it is in
+    cache."""
     cdef fnn_epilogue e
     cdef bint f_is_linear = act == FNN_ACT_linear
     e.kind = FNN_EPI_FORWARD if fuse and not f_is_linear else FNN_EPI_NONE
@@ -75,7 +76,8 @@ def dense_forward(floating[:, ::1] y, floating[:, ::1] z, const floating[:, ::1]
     cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
     cdef fnn_fp_state found
     if (y.shape[1], z.shape[0], z.shape[1]) != (n_out, rows, n_out):
-        raise ValueError(f"y, z: expected shape ({rows}, {n_out}), got {(rows, y.shape[1])} and {(z.shape[0], z.shape[1])}")
+        raise ValueError(f"y, z: expected shape ({rows}, {n_out}), "
+                         f"got {(rows, y.shape[1])} and {(z.shape[0], z.shape[1])}")
     _check_dense(rows, n_in, n_out, (x.shape[0], x.shape[1]), (b.shape[0],))
     if &y[0, 0] == &z[0, 0] and ACTIVATION_SAVES[activation] == "X":
         raise ValueError(f"z: {activation} needs its input for backward, so z must be an array of its own")
@@ -90,7 +92,8 @@ def dense_backward(floating[:, ::1] dx, floating[:, ::1] dw, floating[::1] db, c
                    const floating[:, ::1] x, const floating[:, ::1] w):
     """dw = x'.dz, db = column sums of dz, dx = dz.w' (dx may be None). dz is the gradient before the activation.
 
-    Shapes: dx, x (rows, n_in); dw, w (n_in, n_out); db (n_out); dz (rows, n_out). Raises ValueError where they disagree.
+    Shapes: dx, x (rows, n_in); dw, w (n_in, n_out); db (n_out); dz (rows, n_out). Raises ValueError where they
+    disagree.
     """
     cdef Py_ssize_t rows = dz.shape[0], n_in = w.shape[0], n_out = w.shape[1]
     cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
@@ -139,6 +142,11 @@ cdef bint _as_matrix(cnp.ndarray a, bint column, Matrix *m) noexcept:
     return True
 
 
+cdef void _product(const fnn_kernels *t, void *y, const Matrix *x, const Matrix *w, void *ws) noexcept nogil:
+    gemm(t, y, x.data, x.row_step, x.col_step, w.data, w.row_step, w.col_step, x.rows, w.cols, x.cols, NULL,
+         FNN_BY_WIDTH, NULL, ws)
+
+
 cdef bint _overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
     """Whether the spans of memory between first and last element meet (strides are positive here)."""
     cdef char *a0 = <char *>cnp.PyArray_DATA(a)
@@ -158,7 +166,7 @@ cdef _dot_operand(name, x, dtype):
         raise ValueError(f"{name}: expected a vector or a matrix, got {a.ndim} dimensions (shape {a.shape})")
     if a.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}")
-    return np.ascontiguousarray(a, dtype)
+    return np.require(a, dtype, ("C", "A"))
 
 
 cdef _dot_any(a, b, out):
@@ -185,7 +193,8 @@ cdef _dot_any(a, b, out):
 
 
 def dot(a, b, out=None):
-    """The dot product, as ``numpy.dot`` for vectors and matrices: element (i, j) is the sum over k of a[i, k] * b[k, j].
+    """The dot product, as ``numpy.dot`` for vectors and matrices: element (i, j) is the sum over k of a[i, k] * b[k,
+    j].
 
     a: (k,) or (m, k); b: (k,) or (k, n); float32 or float64 (other numbers are converted to float64); a transposed
     view is taken without a copy. Result: a scalar, (m,), (n,) or (m, n), written to ``out`` where it is given (of the
@@ -230,13 +239,11 @@ def dot(a, b, out=None):
     cdef fnn_fp_state found
     if xm.rows * wm.cols * xm.cols < GIL_WORK:
         found = fnn_fp_enter()
-        gemm(t, yp, xm.data, xm.row_step, xm.col_step, wm.data, wm.row_step, wm.col_step, xm.rows, wm.cols, xm.cols, NULL,
-             FNN_BY_WIDTH, NULL, ws)
+        _product(t, yp, &xm, &wm, ws)
         fnn_fp_leave(found)
     else:
         with nogil:
             found = fnn_fp_enter()
-            gemm(t, yp, xm.data, xm.row_step, xm.col_step, wm.data, wm.row_step, wm.col_step, xm.rows, wm.cols, xm.cols,
-                 NULL, FNN_BY_WIDTH, NULL, ws)
+            _product(t, yp, &xm, &wm, ws)
             fnn_fp_leave(found)
     return y[()] if ndim == 0 and out is None else y

@@ -91,11 +91,14 @@ def count_right(str metric, const floating[:, ::1] p, const floating[:, ::1] t=N
     cdef const void *tp = NULL
     cdef const int32_t *lp = NULL
     cdef uint64_t right
+    cdef fnn_fp_state found
     _check_targets(metric == "categorical", rows, cols, None if t is None else (t.shape[0], t.shape[1]), labels)
     if t is not None:
         tp = &t[0, 0]
     else:
         lp = &labels[0]
     with nogil:
+        found = fnn_fp_enter()
         right = k.metric_count[which](&p[0, 0], tp, lp, rows, cols, precision)
+        fnn_fp_leave(found)
     return right

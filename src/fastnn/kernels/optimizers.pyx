@@ -3,7 +3,7 @@ from cython cimport floating
 from libc.stdint cimport uint64_t
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
-from fastnn._core import OPTIMIZER_STATES, OPTIMIZERS
+from fastnn._core import OPTIMIZER_PARAMETERS, OPTIMIZER_STATES, OPTIMIZERS
 
 cdef int MOST_PARAMETERS = 8
 
@@ -22,8 +22,10 @@ def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floati
     cdef void *s1 = NULL
     cdef size_t n = w.shape[0]
     cdef fnn_fp_state found
-    if len(parameters) > MOST_PARAMETERS or t < 1:
-        raise ValueError(f"expected at most {MOST_PARAMETERS} parameters and t >= 1, got {len(parameters)} and {t}")
+    if len(parameters) != OPTIMIZER_PARAMETERS[optimizer] or len(parameters) > MOST_PARAMETERS:
+        raise ValueError(f"parameters: {optimizer} expected {OPTIMIZER_PARAMETERS[optimizer]}, got {len(parameters)}")
+    if t < 1:
+        raise ValueError("t: expected the number of the step, from 1, got 0")
     for i in range(len(parameters)):
         p[i] = parameters[i]
     for name, array, wanted in (("g", g, True), ("state0", state0, states > 0), ("state1", state1, states > 1)):

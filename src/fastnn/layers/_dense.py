@@ -22,8 +22,9 @@ class Dense(Layer):
     ``Dense(n_inputs, n_neurons)`` states both sizes, ``Dense(n_neurons)`` takes its inputs from the layer before.
     Shapes: x (rows, n_inputs), weights (n_inputs, n_neurons), biases (1, n_neurons), y (rows, n_neurons).
 
-    activation: a name or an ``Activation``, linear by default. weight_initializer: ``he_normal`` by default; ``"book"`` is
-    the book's 0.01 * normal. Biases start at zero. The regularizers add l1 * sum |w| + l2 * sum w^2 to the loss.
+    activation: a name or an ``Activation``, linear by default. weight_initializer: ``he_normal`` by default;
+    ``"book"`` is the book's 0.01 * normal. Biases start at zero. The regularizers add l1 * sum |w| + l2 * sum w^2 to
+    the loss.
     """
 
     names = ("Dense",)
@@ -89,7 +90,8 @@ class Dense(Layer):
         return specs
 
     def initialize(self, seed: int) -> None:
-        assert self.index is not None and self.n_in is not None
+        assert self.index is not None
+        assert self.n_in is not None
         self.weights = self.weight_initializer.sample(self.n_in, self.n_neurons, seed, STREAM_WEIGHTS + self.index)
 
     @property
@@ -115,7 +117,7 @@ class Dense(Layer):
         self._assign("biases", value)
 
     def _tensor(self, name: str) -> NDArray[Any]:
-        if self._plan is None:
+        if self._plan is None or self.index is None:
             raise AttributeError(f"{self.label()} has no {name} before the model is finalized: call model.finalize()")
         view: NDArray[Any] = self._plan.view(self._plan.params, self.index, name)
         return view

@@ -1,0 +1,76 @@
+# The two commands of the README are `make demo` and `make test`; each makes what it needs and is enough by itself.
+# PYTHON chooses the interpreter (3.11 or later), VENV the folder of the virtual environment.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+SOURCES := setup.py pyproject.toml $(shell find csrc src -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.py[xdi]')
+
+.PHONY: demo test test-slow bench sanitize lint format golden sdist wheel clean
+
+demo: $(VENV)/demo.stamp  ## train the book's spiral, with a progress bar and a picture
+	$(BIN)/fastnn train
+
+test: $(VENV)/test.stamp  ## the whole suite but the slow proofs
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/test.stamp  ## the long proofs: every float32 input of every vector function, long fuzzing
+	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/bench.stamp  ## the benchmark suite against plain NumPy, on one core
+	taskset -c 0 $(BIN)/python -m pytest benchmarks -m ''
+
+golden: $(VENV)/test.stamp  ## write tests/golden.json again; a change of it is a change of the bit contract
+	$(BIN)/python tests/make_golden.py
+
+# Address and undefined-behaviour sanitizers over C and Cython. The interpreter itself is not instrumented, so the runtime
+# is preloaded; leaks are the interpreter's own, and not looked at.
+sanitize: $(VENV)/sanitize.stamp
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" PYTHONMALLOC=malloc \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 FASTNN_SANITIZED=1 \
+	$(VENV)-sanitize/bin/python -m pytest -x -q
+
+lint: $(VENV)/dev.stamp  ## what pre-commit and CI check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint src
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]' 'csrc/*.inc' 'tests/c/*.c')
+
+format: $(VENV)/dev.stamp  ## let the formatters have their way
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]' 'csrc/*.inc' 'tests/c/*.c')
+
+sdist wheel: $(VENV)/dev.stamp  ## into dist/; the wheel is built from the sdist
+	$(BIN)/python -m build
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "fastnn needs Python 3.11 or later; choose one with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: $(VENV)/bin/python $(SOURCES)
+	$(PIP) install '.[cli,plot]'
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/bin/python $(SOURCES)
+	$(PIP) install '.[test]'
+	@touch $@
+
+$(VENV)/bench.stamp: $(VENV)/bin/python $(SOURCES)
+	$(PIP) install '.[bench]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/bin/python $(SOURCES)
+	$(PIP) install '.[dev,test]'
+	@touch $@
+
+$(VENV)/sanitize.stamp: $(VENV)/bin/python $(SOURCES)
+	$(PYTHON) -m venv $(VENV)-sanitize
+	FASTNN_SANITIZE=1 $(VENV)-sanitize/bin/python -m pip --disable-pip-version-check -q install '.[test]'
+	@touch $@
+
+clean:
+	rm -rf build dist src/*.egg-info $(VENV) $(VENV)-sanitize
+	find src -name '*.so' -delete

@@ -1,0 +1,199 @@
+"""The networks of the command line: from ``--layers`` and friends to a model, and from a model file to its data."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _cli_data, data
+from fastnn._cli_data import CLASSIFICATION, REGRESSION, Problem
+from fastnn.activations import Activation
+from fastnn.base import Layer
+from fastnn.layers import Dense, Dropout, Rescale
+from fastnn.model import Model
+from fastnn.optimizers import Optimizer
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is used where the user does not say. learning_rate and decay go with Adam only."""
+
+    layers: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    decay: float
+
+
+# The spiral's figures were searched for: this reaches 0.90 held out, near the 0.905 that its noise allows.
+RECIPES = {
+    "spiral": Recipe("64,relu,64,relu", epochs=500, batch_size=128, learning_rate=0.005, decay=1e-3),
+    "images": Recipe("128,relu,128,relu", epochs=10, batch_size=128, learning_rate=1e-3, decay=1e-3),
+    "table": Recipe("64,relu,64,relu", epochs=100, batch_size=32, learning_rate=2e-3, decay=1e-4),
+}
+
+
+def recipe_for(kind: str) -> Recipe:
+    return RECIPES[{"spiral": "spiral", "fashion-mnist": "images", "mnist": "images"}.get(kind, "table")]
+
+
+def parse_layers(text: str, initializer: str) -> list[Layer]:
+    """``128,relu,dropout:0.1,10,softmax``: a width is a Dense layer, a name an activation, dropout:SHARE a Dropout."""
+    layers: list[Layer] = []
+    for word in (part.strip() for part in text.split(",")):
+        name, _, argument = word.partition(":")
+        if word.isdecimal():
+            layers.append(Dense(int(word), weight_initializer=initializer))
+        elif name.lower() == "dropout":
+            try:
+                layers.append(Dropout(float(argument)))
+            except ValueError:
+                raise ValueError(f"--layers: expected dropout:SHARE with a share from 0 to 1, got {word!r}") from None
+        elif not word:
+            raise ValueError(f"--layers: there is an empty place in {text!r}")
+        else:
+            try:
+                layers.append(Activation.resolve(word))
+            except ValueError as error:
+                raise ValueError(f"--layers: {error}; a number is a dense layer, dropout:0.1 a dropout") from None
+    return layers
+
+
+def build(problem: Problem, args: Namespace) -> Model:
+    """The model for the problem, with loss, optimizer and metadata set, and finalized."""
+    last = "softmax" if problem.task == CLASSIFICATION else "linear"
+    text = args.layers or f"{args.recipe.layers},{problem.outputs},{last}"
+    layers = parse_layers(text, args.init)
+    loss = loss_for(problem, layers, text)
+    if problem.X.dtype == np.uint8:
+        layers.insert(0, Rescale(1 / 127.5, -1.0))
+    model = Model(layers, seed=args.seed, dtype=args.dtype)
+    model.set(loss=loss, optimizer=optimizer(args))
+    model.metadata = {**problem.metadata(), "loss": loss}
+    model.finalize(problem.X.shape[1])
+    return model
+
+
+def loss_for(problem: Problem, layers: list[Layer], text: str) -> str:
+    """The loss that goes with the end of the network; ValueError where the end does not go with the data."""
+    width = next((layer.n_neurons for layer in reversed(layers) if isinstance(layer, Dense)), None)
+    end = layers[-1].kernel if isinstance(layers[-1], Activation) else "linear"
+    if problem.task == REGRESSION:
+        if width != problem.outputs:
+            raise ValueError(
+                f"--layers {text}: the data has {problem.outputs} value(s) to predict, so end in {problem.outputs}"
+            )
+        return "mean_squared_error"
+    if problem.outputs == 2 and (width, end) == (1, "sigmoid"):
+        return "binary_crossentropy"
+    if (width, end) != (problem.outputs, "softmax"):
+        hint = " or 1,sigmoid" if problem.outputs == 2 else ""
+        raise ValueError(
+            f"--layers {text}: the data has {problem.outputs} classes, so end in {problem.outputs},softmax{hint}"
+        )
+    return "categorical_crossentropy"
+
+
+def optimizer(args: Namespace) -> Optimizer:
+    """The optimizer by its name; the recipe's learning rate suits Adam, the others have their own."""
+    kind: Any = type(Optimizer.resolve(args.optimizer))
+    chosen = {"learning_rate": args.learning_rate, "decay": args.decay}
+    if args.optimizer == "adam":
+        usual = {"learning_rate": args.recipe.learning_rate, "decay": args.recipe.decay}
+        chosen = {name: usual[name] if value is None else value for name, value in chosen.items()}
+    made: Optimizer = kind(**{name: value for name, value in chosen.items() if value is not None})
+    return made
+
+
+def targets(model: Model, y: NDArray[Any]) -> NDArray[Any]:
+    """Labels as the model's loss wants them."""
+    one = model.loss_object.names[0] == "binary_crossentropy" and y.ndim == 1
+    return y.reshape(-1, 1).astype(np.float32) if one else y
+
+
+def describe(model: Model) -> str:
+    """``784 -> 128 relu -> 10 softmax; 101,770 parameters, float32``."""
+    words = [str(model.plan.n_in)]
+    for layer in model.layers:
+        if isinstance(layer, Activation):
+            words[-1] += f" {layer.kernel}"
+        elif isinstance(layer, Dense):
+            words.append(str(layer.n_neurons))
+        elif isinstance(layer, Dropout):
+            words[-1] += f" dropout {layer.rate:g}"
+        elif isinstance(layer, Rescale):
+            words[-1] += f" * {layer.scale:.4g} {'+' if layer.offset >= 0 else '-'} {abs(layer.offset):g}"
+    return f"{' -> '.join(words)}; {model.parameter_count:,} parameters, {model.dtype}"
+
+
+def check_width(model: Model, path: str, X: NDArray[Any], name: str) -> None:
+    if X.shape[1] != model.plan.n_in:
+        raise ValueError(f"{path} takes {model.plan.n_in} features, {name} has {X.shape[1]}")
+
+
+def evaluation_rows(model: Model, args: Namespace) -> tuple[NDArray[Any], NDArray[Any], str]:
+    """(X, y, what they are) for ``fastnn evaluate``: labels are numbered as they were in training."""
+    kind = _cli_data.kind_of(args.data)
+    _cli_data.refuse_what_does_not_go(args, kind)
+    known = model.metadata
+    classes = known.get("class_names")
+    if kind in _cli_data.NAMED:
+        problem = _cli_data.spiral(model.seed) if kind == "spiral" else _cli_data.images(kind, args.data_dir)
+        if classes is not None and tuple(classes) != problem.class_names:
+            raise ValueError(f"{args.model} tells other classes apart than those of {kind}: {_some(classes)}")
+        what = f"the spiral {problem.held_out}" if kind == "spiral" else f"the test set of {kind}"
+        return problem.X_held, problem.y_held, what
+    if kind == "npz":
+        rows, test = data.read_npz(args.data)
+        X, y = rows if test is None else test
+        check_width(model, args.model, X, args.data)
+        return X, _numbered(args.data, y, classes), args.data if test is None else f"the test rows of {args.data}"
+    target = args.target or known.get("target")
+    if not target:
+        raise ValueError(f"{args.data}: which column is to be predicted? --target COLUMN")
+    delimiter = _cli_data.delimiter_of(args)
+    table = data.read_csv(
+        args.data, target, delimiter, feature_names=known.get("feature_names") or None, class_names=classes
+    )
+    return table.X, table.y, args.data
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "") or "none, it predicts values"
+
+
+def _numbered(path: str, y: NDArray[Any], classes: list[str] | None) -> NDArray[Any]:
+    if classes is None:
+        return y
+    if not classes:
+        return y.reshape(len(y), -1).astype(np.float32)
+    if y.ndim == 2 and y.shape[1] == len(classes) > 1:
+        return np.asarray(y.argmax(axis=1), np.int32)
+    number_of = {name: k for k, name in enumerate(classes)}
+    values, places = np.unique(y.reshape(-1), return_inverse=True)
+    names = [str(int(value)) if value == np.floor(value) else str(value) for value in values]
+    unknown = [name for name in names if name not in number_of]
+    if unknown:
+        raise ValueError(
+            f"{path}: y holds {unknown[0]}, which is none of the model's classes {', '.join(classes[:12])}"
+        )
+    labels: NDArray[Any] = np.array([number_of[name] for name in names], np.int32)[places.reshape(-1)]
+    return labels
+
+
+def prediction_table(model: Model, outputs: NDArray[Any]) -> tuple[list[str], list[list[str]]]:
+    """(header, rows of text): the class and every class's probability, or the predicted values."""
+    classes = model.metadata.get("class_names") or []
+    if len(classes) == 2 and outputs.shape[1] == 1:
+        outputs = np.concatenate([1 - outputs, outputs], axis=1)
+    numbers = [[str(value) for value in row] for row in outputs]
+    if classes and len(classes) == outputs.shape[1]:
+        best = outputs.argmax(axis=1)
+        header = ["prediction", *(f"p({name})" for name in classes)]
+        return header, [[classes[k], *row] for k, row in zip(best, numbers, strict=True)]
+    name = model.metadata.get("target") or "output"
+    return [name] if outputs.shape[1] == 1 else [f"{name}_{k}" for k in range(outputs.shape[1])], numbers

@@ -1,0 +1,219 @@
+"""The command ``fastnn``: train, evaluate, predict, doctor, bench."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import IO
+
+import fastnn
+from fastnn import _cli_data, _cli_model
+from fastnn._cli_args import USER_ERROR, make_parser
+from fastnn._cli_data import CLASSIFICATION, Problem
+from fastnn._progress import training_bar
+from fastnn.model import Model
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments (those of the process by default); returns the exit code.
+
+    0 is success, 2 an error of the user's, told in words on stderr, 130 Ctrl-C.
+    """
+    try:
+        args = make_parser(COMMANDS).parse_args(argv)
+        _show_downloads()
+        run: Callable[[argparse.Namespace], int] = args.run
+        return run(args)
+    except SystemExit as end:  # argparse: --help, --version, or a mistake in the arguments
+        return end.code if isinstance(end.code, int) else USER_ERROR
+    except KeyboardInterrupt:
+        _say("\nstopped")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as in `fastnn predict ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        named = error.filename is not None and error.strerror is not None
+        _say(f"fastnn: error: {f'{error.filename}: {error.strerror}' if named else error}")
+    except (ValueError, FloatingPointError, ImportError) as error:
+        _say(f"fastnn: error: {error}")
+    except MemoryError as error:
+        _say(f"fastnn: error: out of memory {error}".rstrip())
+    return USER_ERROR
+
+
+def train(args: argparse.Namespace) -> int:
+    """``fastnn train``."""
+    kind = _cli_data.kind_of(args.data)
+    args.recipe = _cli_model.recipe_for(kind)
+    output = Path(args.output or f"{Path(args.data).stem}.fnn")
+    _check_output(output, args.data)  # now, not after the training
+    problem = _cli_data.load(args)
+    model = _cli_model.build(problem, args)
+    epochs = args.recipe.epochs if args.epochs is None else args.epochs
+    batch = min(args.recipe.batch_size if args.batch_size is None else args.batch_size, len(problem.X))
+    if not args.quiet:
+        optimizer = model.optimizer_object
+        order = "in the order given" if args.no_shuffle else "shuffled"
+        _row("data", problem.text())
+        _row("network", _cli_model.describe(model))
+        _row("epochs", f"{epochs}, in batches of {batch}, {order}; seed {args.seed}")
+        _row("optimizer", f"{args.optimizer}, learning rate {optimizer.learning_rate:g}, decay {optimizer.decay:g}")
+        _warn_of_scales(problem)
+    y = _cli_model.targets(model, problem.y)
+    start = time.perf_counter()
+    try:
+        with nullcontext() if args.quiet else training_bar() as bar:
+            model.train(problem.X, y, epochs=epochs, batch_size=batch, shuffle=not args.no_shuffle, progress=bar)
+    except KeyboardInterrupt:
+        _say(f"\nstopped in epoch {min(model.epochs_done + 1, epochs)} of {epochs}; nothing was saved")
+        return INTERRUPTED
+    seconds = time.perf_counter() - start
+    rate = f", {model.steps_done / seconds:,.0f} steps a second" if seconds > 0 else ""
+    _row("trained", f"{epochs} epochs in {seconds:.2f} s{rate}")
+    last = {name: math.nan if value is None else value for name, value in model.history.last().items()}
+    _row("training", _result(model, last["data_loss"], last["accuracy"]))
+    loss, accuracy = model.evaluate(problem.X_held, _cli_model.targets(model, problem.y_held))
+    _row(_short(problem.held_out), _result(model, loss, accuracy))
+    model.save(output)
+    _row("saved", f"{output} ({output.stat().st_size / 1024:,.0f} KB)")
+    if problem.task == CLASSIFICATION and problem.X.shape[1] == 2 and not args.no_plot:
+        picture = output.with_suffix(".png" if output.suffix != ".png" else ".regions.png")
+        _picture(model, problem, picture, accuracy)
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """``fastnn evaluate``."""
+    model = Model.load(args.model)
+    X, y, what = _cli_model.evaluation_rows(model, args)
+    _cli_model.check_width(model, args.model, X, args.data)
+    loss, accuracy = model.evaluate(X, _cli_model.targets(model, y))
+    _row("model", f"{args.model}: {_cli_model.describe(model)}")
+    _row("data", f"{what}, {len(X)} rows")
+    _row("result", _result(model, loss, accuracy))
+    return 0
+
+
+def predict(args: argparse.Namespace) -> int:
+    """``fastnn predict``."""
+    model = Model.load(args.model)
+    if _cli_data.kind_of(args.data) != "csv":
+        raise ValueError(f"{args.data}: predict reads CSV files")
+    if args.output is not None:
+        _check_output(Path(args.output), args.data)
+    names = model.metadata.get("feature_names") or None
+    X, _ = fastnn.data.read_features(args.data, names, _cli_data.delimiter_of(args))
+    _cli_model.check_width(model, args.model, X, args.data)
+    header, rows = _cli_model.prediction_table(model, model.predict(X))
+    if args.output is None:
+        _write_csv(sys.stdout, header, rows)
+    else:
+        with open(args.output, "w", newline="", encoding="utf-8") as file:
+            _write_csv(file, header, rows)
+        _say(f"{len(rows)} predictions in {args.output}")
+    return 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """``fastnn doctor``."""
+    from fastnn.doctor import doctor as examine
+
+    return 0 if "differ" not in examine()["self_test"] or fastnn.active_isa() == "sse2" else 1
+
+
+def bench(args: argparse.Namespace) -> int:
+    """``fastnn bench``."""
+    result: int = importlib.import_module("fastnn._bench").main(args.vs)
+    return result
+
+
+COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "doctor": doctor, "bench": bench}
+
+
+# --- the output ---
+
+
+def _row(name: str, text: str) -> None:
+    print(f"{name:<11} {text}", flush=True)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _short(held_out: str) -> str:
+    return held_out.partition(",")[0]
+
+
+def _result(model: Model, loss: float, accuracy: float) -> str:
+    if model.loss_object.names[0] == "mean_squared_error":
+        within = "" if math.isnan(accuracy) else f", accuracy {accuracy:.4f} (share within std / 250)"
+        return f"mean squared error {loss:.6g}, its root {math.sqrt(loss):.6g}{within}"
+    return f"loss {loss:.4f}" if math.isnan(accuracy) else f"accuracy {accuracy:.4f}, loss {loss:.4f}"
+
+
+def _check_output(output: Path, data: str) -> None:
+    if not output.parent.is_dir():
+        raise ValueError(f"--output: there is no folder {output.parent}")
+    if output.is_dir():
+        raise ValueError(f"--output: {output} is a folder")
+    if output.exists() and Path(data).exists() and output.samefile(data):
+        raise ValueError(f"--output: {output} is the data itself; name another file")
+
+
+def _warn_of_scales(problem: Problem) -> None:
+    """Features of very different scales are the commonest reason why a first training goes badly."""
+    if problem.X.dtype.kind != "f" or len(problem.X) < 2:
+        return
+    largest = abs(problem.X).max(axis=0)
+    if largest.max() > 100:
+        worst = int(largest.argmax())
+        name = problem.feature_names[worst] if problem.feature_names else f"feature {worst}"
+        _row("note", f"{name!r} goes up to {largest[worst]:.4g}: features of about -1 to 1 train faster and better")
+
+
+def _picture(model: Model, problem: Problem, path: Path, accuracy: float) -> None:
+    try:
+        from fastnn import plots
+
+        plots.decision_regions(
+            model,
+            problem.X_held,
+            problem.y_held,
+            path,
+            class_names=[f"class {name}" if name.isdecimal() else name for name in problem.class_names],
+            feature_names=problem.feature_names,
+            title=f"{problem.name}: decision regions and held-out points, accuracy {accuracy:.3f}",
+        )
+        _row("picture", str(path))
+    except ImportError as error:
+        _row("picture", f"none: {error}")
+
+
+def _write_csv(file: IO[str], header: list[str], rows: list[list[str]]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    file.flush()
+
+
+def _show_downloads() -> None:
+    """A download takes a while: say what is being fetched."""
+    log = logging.getLogger("fastnn.data")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)

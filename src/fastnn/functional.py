@@ -1,0 +1,389 @@
+"""The kernels as plain functions on arrays: what everything else is built from.
+
+float32 stays float32; everything else is computed in float64. Arrays are taken as they are where they are C-contiguous
+and copied once where not. ``out=`` takes a C-contiguous, writeable array of the result's shape and type and is
+returned. The functions hold no state; each releases the GIL while it computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS, LOSSES, OPTIMIZER_STATES, OPTIMIZERS
+from fastnn.kernels import activations as _activations
+from fastnn.kernels import arrays as _arrays
+from fastnn.kernels import losses as _losses
+from fastnn.kernels import optimizers as _optimizers
+from fastnn.kernels.dense import dense_backward as _dense_backward
+from fastnn.kernels.dense import dense_forward as _dense_forward
+from fastnn.kernels.dense import dot
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+
+__all__ = [
+    "activation",
+    "activation_backward",
+    "adagrad_step",
+    "adam_step",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "dense",
+    "dense_backward",
+    "dot",
+    "dropout",
+    "erf",
+    "exp",
+    "linear",
+    "log",
+    "loss",
+    "loss_backward",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "optimizer_step",
+    "relu",
+    "rmsprop_step",
+    "sgd_step",
+    "sigmoid",
+    "softmax",
+    "step",
+    "tanh",
+]
+
+
+# --- arrays in and out ---
+
+
+def _real(name: str, x: ArrayLike, dtype: Any = None) -> Array:
+    """``x`` as a C-contiguous float32 or float64 array."""
+    a: Array = np.asarray(x)
+    if a.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}")
+    if dtype is None:
+        dtype = a.dtype if a.dtype in (np.float32, np.float64) else np.float64
+    return np.ascontiguousarray(a, dtype) if a.ndim else a.astype(dtype)
+
+
+def _matrix(name: str, x: ArrayLike, dtype: Any = None) -> Array:
+    a = _real(name, x, dtype)
+    if a.ndim != 2:
+        raise ValueError(f"{name}: expected 2 dimensions, got {a.ndim} (shape {a.shape})")
+    return a
+
+
+def _output(out: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out: expected an array, got {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"out: expected shape {shape} and dtype {np.dtype(dtype)}, got {out.shape} and {out.dtype}")
+    if not out.flags.c_contiguous or not out.flags.writeable:
+        raise ValueError("out: expected a C-contiguous, writeable array")
+    return out
+
+
+def _apart(a: Array, y: Array) -> Array:
+    """``a``, copied where the output ``y`` lies over it at another place (the same place is fine)."""
+    shifted = np.may_share_memory(a, y) and a.ctypes.data != y.ctypes.data
+    return a.copy() if shifted else a
+
+
+def _known(kind: str, name: str, known: dict[str, int]) -> None:
+    if name not in known:
+        raise ValueError(f"{kind}: unknown name {name!r}; known: {', '.join(known)}")
+
+
+def _rows_of(a: Array) -> Array:
+    """Any shape as a matrix whose rows are the last axis."""
+    return a.reshape(-1, a.shape[-1]) if a.ndim and a.size else a.reshape(a.size, 1)
+
+
+# --- dense ---
+
+
+def dense(
+    x: ArrayLike,
+    weights: ArrayLike,
+    biases: ArrayLike,
+    *,
+    activation: str = "linear",
+    save: bool = False,
+    out: Array | None = None,
+) -> Any:
+    """f(x.weights + biases).
+
+    Shapes: x (rows, n_in), weights (n_in, n_out), biases (n_out,) or (1, n_out); result (rows, n_out).
+    save: return (result, saved), where saved is what ``dense_backward`` needs: the result, or the input of f.
+    Raises ValueError for shapes that do not meet and unknown activations.
+    """
+    _known("activation", activation, ACTIVATIONS)
+    a = _matrix("x", x)
+    w, b = _matrix("weights", weights, a.dtype), _real("biases", biases, a.dtype).reshape(-1)
+    if a.shape[1] != w.shape[0]:
+        raise ValueError(f"x: expected shape (rows, {w.shape[0]}) to go with weights {w.shape}, got {a.shape}")
+    if b.shape[0] != w.shape[1]:
+        raise ValueError(f"biases: expected {w.shape[1]} values to go with weights {w.shape}, got {np.shape(biases)}")
+    y = _output(out, (a.shape[0], w.shape[1]), a.dtype)
+    target = np.empty_like(y) if any(np.may_share_memory(y, other) for other in (a, w, b)) else y
+    z = target if ACTIVATION_SAVES[activation] == "Y" else np.empty_like(target)
+    if target.size:
+        _dense_forward(target, z, a, w, b, activation)
+    if target is not y:
+        y[...] = target
+        z = y if z is target else z
+    return (y, z) if save else y
+
+
+def dense_backward(
+    dy: ArrayLike, x: ArrayLike, weights: ArrayLike, saved: ArrayLike | None = None, *, activation: str = "linear"
+) -> tuple[Array, Array, Array]:
+    """Gradients (dx, dweights, dbiases) of a dense layer from dy, the gradient of its output.
+
+    Shapes: dy, saved (rows, n_out), x, dx (rows, n_in), weights, dweights (n_in, n_out), dbiases (1, n_out). saved:
+    what ``dense(save=True)`` gave; not needed for linear. Source: the book, chapter 9.
+    """
+    _known("activation", activation, ACTIVATIONS)
+    a = _matrix("x", x)
+    w, dz = _matrix("weights", weights, a.dtype), _matrix("dy", dy, a.dtype)
+    if a.shape[1] != w.shape[0] or dz.shape != (a.shape[0], w.shape[1]):
+        raise ValueError(
+            f"dy: expected shape ({a.shape[0]}, {w.shape[1]}) to go with x {a.shape} and weights {w.shape}, "
+            f"got {dz.shape}"
+        )
+    if activation != "linear":
+        if saved is None:
+            raise ValueError(f"saved: {activation} needs what dense(..., save=True) returned")
+        dz = activation_backward(activation, dz, saved)
+    dx, dw, db = np.empty_like(a), np.empty_like(w), np.empty(w.shape[1], a.dtype)
+    if a.shape[0] == 0:
+        dw[:], db[:] = 0, 0
+    elif w.size:
+        _dense_backward(dx, dw, db, dz, a, w)
+    return dx, dw, db.reshape(1, -1)
+
+
+# --- activations and the vector functions ---
+
+
+def activation(name: str, x: ArrayLike, out: Array | None = None) -> Array:
+    """f(x) by name, for x of any shape; softmax over the last axis. ``out`` may be ``x``."""
+    _known("activation", name, ACTIVATIONS)
+    done: Array = _activations.quick(name, x, out)
+    if done is not NotImplemented:
+        return done
+    a = _real("x", x)
+    y = _output(out, a.shape, a.dtype)
+    if a.size:
+        _activations.activation_forward(name, _rows_of(y), _rows_of(_apart(a, y)))
+    return y
+
+
+def activation_backward(name: str, dy: ArrayLike, saved: ArrayLike, out: Array | None = None) -> Array:
+    """dy * f'(x) by name, from saved: f(x), or x for those whose ACTIVATION_SAVES is X. ``out`` may be ``dy``."""
+    _known("activation", name, ACTIVATIONS)
+    g = _real("dy", dy)
+    s = _real("saved", saved, g.dtype)
+    if s.shape != g.shape:
+        raise ValueError(f"saved: expected shape {g.shape}, that of dy, got {s.shape}")
+    dx = _output(out, g.shape, g.dtype)
+    if g.size:
+        _activations.activation_backward(name, _rows_of(dx), _rows_of(_apart(g, dx)), _rows_of(_apart(s, dx)))
+    return dx
+
+
+def _activation_function(name: str) -> Callable[..., Array]:
+    def function(x: ArrayLike, out: Array | None = None) -> Array:
+        return activation(name, x, out)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The activation {name} of x of any shape; see ``fastnn.activations`` for its formula."
+    return function
+
+
+linear = _activation_function("linear")
+step = _activation_function("step")
+relu = _activation_function("relu")
+sigmoid = _activation_function("sigmoid")
+tanh = _activation_function("tanh")
+softmax = _activation_function("softmax")
+
+
+def _mapped(name: str, x: ArrayLike, out: Array | None) -> Array:
+    done: Array = _activations.quick(name, x, out)
+    if done is not NotImplemented:
+        return done
+    a = _real("x", x)
+    y = _output(out, a.shape, a.dtype)
+    if a.size:
+        _activations.map_forward(name, y.reshape(-1), _apart(a, y).reshape(-1))
+    return y
+
+
+def exp(x: ArrayLike, out: Array | None = None) -> Array:
+    """e^x, at most 2 ulp from exact, the same bits on every instruction set of the contract."""
+    return _mapped("exp", x, out)
+
+
+def log(x: ArrayLike, out: Array | None = None) -> Array:
+    """ln x, at most 2 ulp from exact; NaN below 0."""
+    return _mapped("log", x, out)
+
+
+def erf(x: ArrayLike, out: Array | None = None) -> Array:
+    """The error function, at most 2 ulp from exact."""
+    return _mapped("erf", x, out)
+
+
+def dropout(x: ArrayLike, rate: float, *, seed: int, step: int = 1, stream: int = 0) -> tuple[Array, Array]:
+    """(y, mask): y = x * mask, each element of mask 0 with probability ``rate``, else 1 / (1 - rate).
+
+    The mask depends on (seed, stream, step) and the element's place alone. The gradient is dy * mask.
+    """
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate: expected the share to drop, at least 0 and below 1, got {rate!r}")
+    a = _real("x", x)
+    y, mask = np.empty_like(a), np.empty_like(a)
+    if a.size:
+        _arrays.dropout_forward(y.reshape(-1), mask.reshape(-1), a.reshape(-1), rate, seed, stream, step)
+    return y, mask
+
+
+# --- losses ---
+
+
+def _targets(p: Array, targets: ArrayLike) -> tuple[Array | None, Array | None]:
+    t: Array = np.asarray(targets)
+    if t.ndim == 1 and t.dtype.kind in "iu" and p.shape[1] != 1:
+        if t.size and (t.min() < 0 or t.max() >= p.shape[1]):
+            raise ValueError(f"targets: expected class labels 0 to {p.shape[1] - 1}, got {t.min()} to {t.max()}")
+        return None, np.ascontiguousarray(t, np.int32)
+    if t.ndim == 1 and p.shape[1] == 1:
+        t = t.reshape(-1, 1)
+    return _matrix("targets", t, p.dtype), None
+
+
+def loss(name: str, predictions: ArrayLike, targets: ArrayLike, out: Array | None = None) -> Array:
+    """The loss of each row (rows,), by name. predictions (rows, n); targets (rows, n), or labels (rows,) for the
+    categorical cross-entropy, or (rows,) where n is 1."""
+    _known("loss", name, LOSSES)
+    p = _matrix("predictions", predictions)
+    t, labels = _targets(p, targets)
+    losses = _output(out, (p.shape[0],), p.dtype)
+    if p.size:
+        _losses.loss_forward(name, losses, p, t, labels)
+    return losses
+
+
+def loss_backward(
+    name: str, predictions: ArrayLike, targets: ArrayLike, *, merged: bool = False, out: Array | None = None
+) -> Array:
+    """The gradient of the mean of the rows' losses by the predictions (rows, n).
+
+    merged: by the input of the activation that goes with the loss instead (softmax with the categorical, sigmoid with
+    the binary cross-entropy), the predictions being that activation's output: (p - t) / rows.
+    """
+    _known("loss", name, LOSSES)
+    p = _matrix("predictions", predictions)
+    t, labels = _targets(p, targets)
+    dp = _output(out, p.shape, p.dtype)
+    if p.size:
+        _losses.loss_backward(name, dp, p, t, labels, 1.0 / p.shape[0], merged)
+    return dp
+
+
+def categorical_crossentropy(predictions: ArrayLike, targets: ArrayLike) -> Array:
+    """-sum of t ln p of each row; see ``fastnn.losses``."""
+    return loss("categorical_crossentropy", predictions, targets)
+
+
+def binary_crossentropy(predictions: ArrayLike, targets: ArrayLike) -> Array:
+    """Mean over outputs of -(t ln p + (1 - t) ln(1 - p)) of each row; see ``fastnn.losses``."""
+    return loss("binary_crossentropy", predictions, targets)
+
+
+def mean_squared_error(predictions: ArrayLike, targets: ArrayLike) -> Array:
+    """Mean over outputs of (p - t)^2 of each row."""
+    return loss("mean_squared_error", predictions, targets)
+
+
+def mean_absolute_error(predictions: ArrayLike, targets: ArrayLike) -> Array:
+    """Mean over outputs of |p - t| of each row."""
+    return loss("mean_absolute_error", predictions, targets)
+
+
+# --- optimizers ---
+
+
+def optimizer_step(
+    name: str,
+    w: Array,
+    g: ArrayLike,
+    states: tuple[Array, ...],
+    *,
+    learning_rate: float,
+    parameters: tuple[float, ...] = (),
+    t: int = 1,
+) -> None:
+    """One update of ``w`` and ``states`` in place, by name. Arrays of one shape and type, C-contiguous and writeable;
+    parameters in the order of csrc/kernels/optimizers.h; t is the number of the step, from 1."""
+    _known("optimizer", name, OPTIMIZERS)
+    if len(states) != OPTIMIZER_STATES[name]:
+        raise ValueError(f"states: {name} has {OPTIMIZER_STATES[name]}, got {len(states)}")
+    for label, array in (("w", w), *((f"states[{i}]", s) for i, s in enumerate(states))):
+        if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.float64):
+            raise TypeError(f"{label}: expected a float32 or float64 array")
+        _output(array, w.shape, w.dtype)
+    gradient = _real("g", g, w.dtype)
+    if gradient.shape != w.shape:
+        raise ValueError(f"g: expected shape {w.shape}, that of w, got {gradient.shape}")
+    flat = [s.reshape(-1) for s in states] + [None, None]
+    if w.size:
+        _optimizers.optimizer_step(
+            name, w.reshape(-1), gradient.reshape(-1), flat[0], flat[1], learning_rate, parameters, t
+        )
+
+
+def sgd_step(
+    w: Array, g: ArrayLike, velocity: Array | None = None, *, learning_rate: float, momentum: float = 0.0
+) -> None:
+    """w -= lr g; with ``velocity``, v = momentum v - lr g and w += v. In place."""
+    if velocity is None:
+        optimizer_step("sgd", w, g, (), learning_rate=learning_rate)
+    else:
+        optimizer_step("momentum", w, g, (velocity,), learning_rate=learning_rate, parameters=(momentum,))
+
+
+def adagrad_step(w: Array, g: ArrayLike, cache: Array, *, learning_rate: float, epsilon: float = 1e-7) -> None:
+    """c += g^2, w -= lr g / (sqrt(c) + epsilon). In place."""
+    optimizer_step("adagrad", w, g, (cache,), learning_rate=learning_rate, parameters=(epsilon,))
+
+
+def rmsprop_step(
+    w: Array, g: ArrayLike, cache: Array, *, learning_rate: float, rho: float = 0.9, epsilon: float = 1e-7
+) -> None:
+    """c = rho c + (1 - rho) g^2, w -= lr g / (sqrt(c) + epsilon). In place."""
+    optimizer_step("rmsprop", w, g, (cache,), learning_rate=learning_rate, parameters=(rho, epsilon))
+
+
+def adam_step(
+    w: Array,
+    g: ArrayLike,
+    m: Array,
+    v: Array,
+    t: int,
+    *,
+    learning_rate: float = 0.001,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+) -> None:
+    """Adam's step number t (from 1) on w, with moments m and v. In place. Source: Kingma and Ba 2015."""
+    optimizer_step(
+        "adam", w, g, (m, v), learning_rate=learning_rate, parameters=(beta_1, beta_2, epsilon), t=t
+    )  # fmt: skip

@@ -1,0 +1,26 @@
+"""The plain passes over arrays on typed memoryviews: dropout and gathering (csrc/kernels/arrays.h)."""
+from cython cimport floating
+from libc.stdint cimport uint32_t, uint64_t
+
+from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
+
+
+def dropout_forward(floating[::1] y, floating[::1] mask, const floating[::1] x, double rate, uint64_t seed,
+                    uint32_t stream, uint64_t step):
+    """mask = 0 with probability rate, else 1 / (1 - rate), from the stream (seed, stream, step); y = x * mask.
+
+    Shapes: (n,) each; y may be x. Raises ValueError where they differ or rate is not in [0, 1).
+    """
+    cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
+    cdef size_t n = x.shape[0]
+    cdef fnn_fp_state found
+    if y.shape[0] != x.shape[0] or mask.shape[0] != x.shape[0]:
+        raise ValueError(f"y, mask: expected shape ({n},), got ({y.shape[0]},) and ({mask.shape[0]},)")
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate: expected at least 0 and below 1, got {rate}")
+    cdef uint64_t threshold = <uint64_t>round(rate * 2.0**32)
+    with nogil:
+        found = fnn_fp_enter()
+        t.dropout_mask(&mask[0], n, seed, stream, step, threshold, 1.0 / (1.0 - rate))
+        t.multiply(&y[0], &x[0], &mask[0], n)
+        fnn_fp_leave(found)

@@ -1,0 +1,21 @@
+from typing import Any, TypeAlias
+
+import numpy as np
+
+_Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+def loss_forward(
+    loss: str, losses: _Array, p: _Array, t: _Array | None = None, labels: _Array | None = None
+) -> None: ...
+def loss_backward(
+    loss: str,
+    dp: _Array,
+    p: _Array,
+    t: _Array | None = None,
+    labels: _Array | None = None,
+    scale: float = 1.0,
+    head: bool = False,
+) -> None: ...
+def count_right(
+    metric: str, p: _Array, t: _Array | None = None, labels: _Array | None = None, precision: float = 0.0
+) -> int: ...

@@ -1,0 +1,19 @@
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+_Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+def optimizer_step(
+    optimizer: str,
+    w: _Array,
+    g: _Array,
+    state0: _Array | None,
+    state1: _Array | None,
+    learning_rate: float,
+    parameters: Sequence[float],
+    t: int,
+) -> None: ...
+def penalty(w: _Array, l1: float, l2: float) -> float: ...
+def penalty_backward(dw: _Array, w: _Array, l1: float, l2: float) -> None: ...

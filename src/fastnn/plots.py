@@ -1,0 +1,113 @@
+"""Pictures: what a classifier of two features does with the plane, and how a training went. Needs matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
+GRID = 400  # points a side at which the classifier is asked
+
+
+class Classifier(Protocol):
+    """Anything with a ``predict`` that gives (rows, classes) scores, or (rows, 1) for two classes."""
+
+    def predict(self, X: Any) -> NDArray[Any]: ...
+
+
+def decision_regions(
+    model: Classifier,
+    X: ArrayLike,
+    y: ArrayLike,
+    path: str | Path | None = None,
+    *,
+    class_names: Sequence[str] = (),
+    feature_names: Sequence[str] = (),
+    title: str = "",
+) -> Figure:
+    """The plane in the colour of the class that ``model`` sees there, paler where it is less sure, with points on top.
+
+    X (n, 2), y integer labels (n,). Saved to ``path`` where that is given; returns the matplotlib Figure. Raises
+    ValueError for data of another shape, ImportError without matplotlib.
+    """
+    points, labels = np.asarray(X), np.asarray(y)
+    if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
+        raise ValueError(f"decision_regions needs X (n, 2) and labels (n,), got {points.shape} and {labels.shape}")
+    figure, axes = _figure(1)
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.08 * np.maximum(high - low, 1e-6)
+    low, high = low - margin, high + margin
+    across, up = np.linspace(low[0], high[0], GRID), np.linspace(low[1], high[1], GRID)
+    grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(np.float32)
+    scores = model.predict(grid)
+    if scores.shape[1] == 1:
+        scores = np.concatenate([1 - scores, scores], axis=1)
+    classes = max(scores.shape[1], int(labels.max(initial=0)) + 1)
+    colours = np.array([_rgb(COLOURS[k % len(COLOURS)]) for k in range(classes)])
+    best = scores.argmax(axis=1)
+    sure = scores.max(axis=1).clip(0, 1)[:, None]
+    image = (1 - 0.55 * sure) + 0.55 * sure * colours[best]
+    box = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    axes[0].imshow(image.reshape(GRID, GRID, 3).clip(0, 1), extent=box, origin="lower", aspect="auto")
+    for k in range(classes):
+        name = class_names[k] if k < len(class_names) else f"class {k}"
+        here = points[labels == k]
+        axes[0].scatter(here[:, 0], here[:, 1], s=7, color=colours[k], edgecolors="white", linewidths=0.3, label=name)
+    if classes <= len(COLOURS):
+        axes[0].legend(loc="upper right", fontsize=8, framealpha=0.9)
+    axes[0].set_xlabel(feature_names[0] if len(feature_names) == 2 else "feature 0")
+    axes[0].set_ylabel(feature_names[1] if len(feature_names) == 2 else "feature 1")
+    axes[0].set_title(title)
+    return _done(figure, path)
+
+
+def plot_history(history: Mapping[str, Sequence[float | None]] | Any, path: str | Path | None = None) -> Figure:
+    """Loss and accuracy by epoch, with those of the validation data where there were any.
+
+    history: ``model.history``. Saved to ``path`` where that is given; returns the matplotlib Figure. Raises
+    ValueError for a history without epochs, ImportError without matplotlib.
+    """
+    if len(history["loss"]) == 0:
+        raise ValueError("the history has no epochs: train first")
+    figure, (upper, lower) = _figure(2)
+    for axes, key in ((upper, "loss"), (lower, "accuracy")):
+        for name, label in ((key, "training"), (f"val_{key}", "validation")):
+            values = [float("nan") if value is None else value for value in history[name]]
+            if not np.isnan(values).all():
+                epochs = np.arange(1, len(values) + 1)
+                axes.plot(epochs, values, label=label, linewidth=1.4, marker="o" if len(values) == 1 else "")
+        if axes.lines:
+            axes.legend(fontsize=8)
+        axes.set_ylabel(key)
+        axes.grid(alpha=0.3)
+    lower.set_xlabel("epoch")
+    return _done(figure, path)
+
+
+def _figure(rows: int) -> tuple[Figure, list[Axes]]:
+    """A figure of its own, away from pyplot's global state: no window, no display needed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("pictures need matplotlib: pip install 'fastnn-cpu[plot]'") from None
+    figure = Figure(figsize=(7.0, 6.0), layout="constrained")
+    return figure, list(figure.subplots(rows, 1, squeeze=False, sharex=True)[:, 0])
+
+
+def _rgb(colour: str) -> tuple[float, float, float]:
+    return int(colour[1:3], 16) / 255, int(colour[3:5], 16) / 255, int(colour[5:7], 16) / 255
+
+
+def _done(figure: Figure, path: str | Path | None) -> Figure:
+    if path is not None:
+        figure.savefig(path, dpi=110)
+    return figure
