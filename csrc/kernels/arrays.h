@@ -69,7 +69,7 @@ static void multiply(void *y, const void *a, const void *b, size_t n) { map2(pro
 
 /* Philox4x32-10 on PHILOX_BLOCKS counters at once: plain integer C that the compiler turns into vectors. Element i of
  * the stream is word i % 4 of block i / 4; the counter is (block, stream and the block's high bits, step). */
-#define PHILOX_BLOCKS 16
+#define PHILOX_BLOCKS 64
 static void philox_words(uint32_t out[4 * PHILOX_BLOCKS], uint64_t block, uint64_t key, uint32_t stream, uint64_t step)
 {
     uint32_t c0[PHILOX_BLOCKS], c1[PHILOX_BLOCKS], c2[PHILOX_BLOCKS], c3[PHILOX_BLOCKS];

@@ -59,6 +59,6 @@ def __getattr__(name: str) -> Any:
 
 def doctor() -> dict[str, Any]:
     """Print what was found and chosen here (processor, kernel tables, threads, versions) and return it as a dict."""
-    from fastnn.doctor import doctor as examine
+    from fastnn._doctor import doctor as examine
 
     return examine()

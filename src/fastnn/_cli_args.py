@@ -64,7 +64,7 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     add("--dtype", default="float32", choices=("float32", "float64"))
     add("--seed", type=_count(0), default=0, metavar="N", help="of weights, order and masks (default 0)")
     add = p.add_argument_group("training").add_argument
-    add("--epochs", type=_count(1), metavar="N", help="default 500 for the spiral, 10 for images, 100 for files")
+    add("--epochs", type=_count(1), metavar="N", help="default 300 for the spiral, 10 for images, 100 for files")
     add("--batch-size", type=_count(1), metavar="N", help="default 128; 32 for files")
     add("--optimizer", default="adam", choices=("sgd", "adagrad", "rmsprop", "adam"))
     add("--learning-rate", type=float, metavar="RATE", help="default 0.005 for the spiral, 0.001 images, 0.002 files")

@@ -66,7 +66,7 @@ class Step(Activation):
 
     @staticmethod
     def formula(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (x > 0).astype(np.float64)
+        return np.heaviside(x, 0.0)
 
 
 class ReLU(Activation):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
@@ -42,6 +41,8 @@ class Registered:
         found = cls.registry.get(what.lower())
         if found is None:
             known = sorted({c.names[0] for c in cls.registry.values()})
+            import difflib  # only for the hint: it would lengthen every import of the package
+
             near = difflib.get_close_matches(what.lower(), cls.registry, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise ValueError(f"{cls.kind}: unknown name {what!r}{hint}; known: {', '.join(known)}")
@@ -70,8 +71,11 @@ class Registered:
         return cls(**config)
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
-        return f"{type(self).__name__}({arguments})"
+        import inspect  # only here: it would lengthen every import of the package
+
+        defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
+        shown = [f"{key}={value!r}" for key, value in self.config().items() if value != defaults.get(key)]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class Layer(Registered):

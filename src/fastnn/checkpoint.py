@@ -7,14 +7,12 @@ A SHA-256 over description and tensors shows damage. This module knows tensors a
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
-import tempfile
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+
+# hashlib, json, tempfile and safetensors are imported where a file is touched: they would double the package's import
 
 FORMAT = 1
 ENTRY = "fastnn"
@@ -26,7 +24,15 @@ class FormatError(ValueError):
     """The file is not a fastnn model, is damaged, or is of a version that this release does not read."""
 
 
+def _canonical(description: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(description, sort_keys=True, separators=(",", ":"))
+
+
 def _digest(description: str, tensors: Tensors) -> str:
+    import hashlib
+
     h = hashlib.sha256(description.encode())
     for name in sorted(tensors):
         t = tensors[name]
@@ -37,13 +43,18 @@ def _digest(description: str, tensors: Tensors) -> str:
 
 def save(path: str | os.PathLike[str], description: dict[str, Any], tensors: Tensors) -> None:
     """Write the file, atomically. Raises OSError where the folder cannot be written."""
+    import tempfile
+
     from safetensors.numpy import save as to_bytes
 
-    text = json.dumps({"format": FORMAT, **description}, sort_keys=True, separators=(",", ":"))
+    described = {"format": FORMAT, **description}
     contiguous = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
-    blob = to_bytes(contiguous, metadata={ENTRY: text, "sha256": _digest(text, contiguous)})
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=target.name, suffix=".tmp", dir=target.parent)
+    digest = _digest(_canonical(described), contiguous)
+    # one entry: safetensors writes several in any order, and equal models shall give equal files
+    blob = to_bytes(contiguous, metadata={ENTRY: _canonical({**described, "sha256": digest})})
+    target = os.path.abspath(os.fspath(path))
+    folder, name = os.path.split(target)
+    handle, temporary = tempfile.mkstemp(prefix=name, suffix=".tmp", dir=folder)
     try:
         with os.fdopen(handle, "wb") as f:
             f.write(blob)
@@ -55,7 +66,7 @@ def save(path: str | os.PathLike[str], description: dict[str, Any], tensors: Ten
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync_folder(target.parent)
+    _sync_folder(folder)
 
 
 def _umask() -> int:
@@ -64,7 +75,7 @@ def _umask() -> int:
     return mask
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: str) -> None:
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -76,6 +87,8 @@ def _sync_folder(folder: Path) -> None:
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Tensors]:
     """(description, tensors) of a file. Raises FormatError, or OSError where it cannot be read."""
+    import json
+
     from safetensors import SafetensorError, safe_open
 
     with open(path, "rb"):  # the system's own error for a missing or unreadable file
@@ -89,13 +102,13 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Tensors]:
     text = metadata.get(ENTRY)
     if text is None:
         raise FormatError(f"{path}: a safetensors file without a fastnn entry")
-    if metadata.get("sha256") != _digest(text, tensors):
-        raise FormatError(f"{path}: damaged, its SHA-256 does not match its contents")
     try:
         description = json.loads(text)
-        version = description["format"]
-    except (ValueError, TypeError, KeyError) as error:
+        digest, version = description.pop("sha256"), description["format"]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise FormatError(f"{path}: unreadable description ({error})") from None
     if version != FORMAT:
         raise FormatError(f"{path}: format version {version}, this release reads {FORMAT}")
+    if digest != _digest(_canonical(description), tensors):
+        raise FormatError(f"{path}: damaged, its SHA-256 does not match its contents")
     return description, tensors

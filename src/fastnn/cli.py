@@ -10,8 +10,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -32,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         args = make_parser(COMMANDS).parse_args(argv)
-        _show_downloads()
         run: Callable[[argparse.Namespace], int] = args.run
-        return run(args)
+        with _downloads_shown():
+            return run(args)
     except SystemExit as end:  # argparse: --help, --version, or a mistake in the arguments
         return end.code if isinstance(end.code, int) else USER_ERROR
     except KeyboardInterrupt:
@@ -128,7 +128,7 @@ def predict(args: argparse.Namespace) -> int:
 
 def doctor(args: argparse.Namespace) -> int:
     """``fastnn doctor``."""
-    from fastnn.doctor import doctor as examine
+    from fastnn._doctor import doctor as examine
 
     return 0 if "differ" not in examine()["self_test"] or fastnn.active_isa() == "sse2" else 1
 
@@ -209,11 +209,15 @@ def _write_csv(file: IO[str], header: list[str], rows: list[list[str]]) -> None:
     file.flush()
 
 
-def _show_downloads() -> None:
-    """A download takes a while: say what is being fetched."""
-    log = logging.getLogger("fastnn.data")
-    if not log.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
+@contextmanager
+def _downloads_shown() -> Iterator[None]:
+    """A download takes a while: say what is being fetched, on stderr."""
+    log, handler = logging.getLogger("fastnn.data"), logging.StreamHandler()
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)

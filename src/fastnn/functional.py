@@ -66,7 +66,8 @@ def _real(name: str, x: ArrayLike, dtype: Any = None) -> Array:
         raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}")
     if dtype is None:
         dtype = a.dtype if a.dtype in (np.float32, np.float64) else np.float64
-    return np.ascontiguousarray(a, dtype) if a.ndim else a.astype(dtype)
+    a = np.ascontiguousarray(a, dtype) if a.ndim else a.astype(dtype)
+    return a if a.flags.aligned else a.copy()
 
 
 def _matrix(name: str, x: ArrayLike, dtype: Any = None) -> Array:
@@ -83,8 +84,8 @@ def _output(out: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
         raise TypeError(f"out: expected an array, got {type(out).__name__}")
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"out: expected shape {shape} and dtype {np.dtype(dtype)}, got {out.shape} and {out.dtype}")
-    if not out.flags.c_contiguous or not out.flags.writeable:
-        raise ValueError("out: expected a C-contiguous, writeable array")
+    if not out.flags.carray:
+        raise ValueError("out: expected a C-contiguous, aligned, writeable array")
     return out
 
 

@@ -4,7 +4,6 @@ aliases."""
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -46,7 +45,7 @@ class Model:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise ValueError(f"dtype: expected float32 or float64, got {self.dtype}")
-        self.seed = secrets.randbits(63) if seed is None else _checks.whole("seed", seed, 0, MOST_SEED)
+        self.seed = int.from_bytes(os.urandom(8)) >> 1 if seed is None else _checks.whole("seed", seed, 0, MOST_SEED)
         self.layers: list[Layer] = []
         self.history = History()
         self.metadata: dict[str, Any] = {}

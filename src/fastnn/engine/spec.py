@@ -5,8 +5,7 @@ Layers lower themselves to these; ``fuse`` is the one visible place where neighb
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 # Streams of the counter-based generator: one number for each purpose, so that no two uses share random bits.
 STREAM_SHUFFLE = 0
@@ -15,8 +14,7 @@ STREAM_DROPOUT = 8192  # + index of the layer
 MOST_LAYERS = 4096
 
 
-@dataclass(frozen=True)
-class DenseSpec:
+class DenseSpec(NamedTuple):
     """y = f(x.w + b); f is merged in by ``fuse``. Penalties are (l1, l2)."""
 
     layer: int
@@ -27,8 +25,7 @@ class DenseSpec:
     bias_penalty: tuple[float, float] = (0.0, 0.0)
 
 
-@dataclass(frozen=True)
-class ActivationSpec:
+class ActivationSpec(NamedTuple):
     """y = f(x)."""
 
     layer: int
@@ -40,8 +37,7 @@ class ActivationSpec:
         return self.n_in
 
 
-@dataclass(frozen=True)
-class DropoutSpec:
+class DropoutSpec(NamedTuple):
     """y = x * mask while training, x otherwise; rate is the share dropped."""
 
     layer: int
@@ -53,8 +49,7 @@ class DropoutSpec:
         return self.n_in
 
 
-@dataclass(frozen=True)
-class AffineSpec:
+class AffineSpec(NamedTuple):
     """y = x * scale + shift."""
 
     layer: int
@@ -77,7 +72,7 @@ def fuse(specs: list[Spec]) -> list[Spec]:
     for spec in specs:
         last = fused[-1] if fused else None
         if isinstance(spec, ActivationSpec) and isinstance(last, DenseSpec) and last.activation == "linear":
-            fused[-1] = replace(last, activation=spec.activation)
+            fused[-1] = last._replace(activation=spec.activation)
         else:
             fused.append(spec)
     return fused

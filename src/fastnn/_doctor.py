@@ -6,7 +6,6 @@ import importlib.metadata
 import os
 import platform
 import sys
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -134,13 +133,3 @@ def _version(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-class _Doctor(ModuleType):
-    """Importing this module replaces the function ``fastnn.doctor`` by the module: so the module can be called too."""
-
-    def __call__(self) -> dict[str, Any]:
-        return doctor()
-
-
-sys.modules[__name__].__class__ = _Doctor
