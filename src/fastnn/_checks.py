@@ -131,7 +131,6 @@ def whole(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number, got {value!r}")
     if not low <= value <= high:
-        raise ValueError(
-            f"{name}: expected at least {low}{f' and at most {high}' if high < 2**63 - 1 else ''}, got {value}"
-        )
+        upper = f" and at most {high}" if high < 2**63 - 1 or value > high else ""
+        raise ValueError(f"{name}: expected at least {low}{upper}, got {value}")
     return int(value)

@@ -163,18 +163,24 @@ def random_uniform(Py_ssize_t n, uint64_t seed, uint32_t stream=0, uint64_t step
     stream < 65536. Philox4x32-10 (Salmon et al. 2011): the same values on every machine.
     """
     cdef double[::1] u = np.empty(n, np.float64)
+    cdef fnn_fp_state found
     if n:
         with nogil:
+            found = fnn_fp_enter()
             fnn_uniform(&u[0], <size_t>n, 0, seed, stream, step)
+            fnn_fp_leave(found)
     return np.asarray(u)
 
 
 def random_normal(Py_ssize_t n, uint64_t seed, uint32_t stream=0, uint64_t step=0):
     """``n`` float64 values, standard normal, of the stream (seed, stream, step) (Box and Muller 1958)."""
     cdef double[::1] z = np.empty(n, np.float64)
+    cdef fnn_fp_state found
     if n:
         with nogil:
+            found = fnn_fp_enter()
             fnn_normal(&z[0], <size_t>n, seed, stream, step)
+            fnn_fp_leave(found)
     return np.asarray(z)
 
 
@@ -193,8 +199,10 @@ def sin(x):
     """Sine of each float64 of ``x`` (|x| <= 1e5), the same bits on every machine."""
     cdef double[::1] a = np.array(x, np.float64).ravel()
     cdef Py_ssize_t i
+    cdef fnn_fp_state found = fnn_fp_enter()
     for i in range(a.shape[0]):
         a[i] = fnn_sin(a[i])
+    fnn_fp_leave(found)
     return np.asarray(a).reshape(np.shape(x))
 
 
@@ -202,8 +210,10 @@ def cos(x):
     """Cosine of each float64 of ``x`` (|x| <= 1e5), the same bits on every machine."""
     cdef double[::1] a = np.array(x, np.float64).ravel()
     cdef Py_ssize_t i
+    cdef fnn_fp_state found = fnn_fp_enter()
     for i in range(a.shape[0]):
         a[i] = fnn_cos(a[i])
+    fnn_fp_leave(found)
     return np.asarray(a).reshape(np.shape(x))
 
 

@@ -167,6 +167,7 @@ class TrainingRun:
                     self._print_step()
                 self._report()
         finally:
+            self.trainer.finish_epoch()
             self._take_in()
 
     def _take_in(self) -> None:

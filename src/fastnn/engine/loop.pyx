@@ -8,6 +8,7 @@ import numpy as np
 cimport numpy as cnp
 from libc.math cimport NAN, isfinite
 from libc.stdint cimport int32_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy
 
 from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, permutation, workspace
 from fastnn.engine.plan cimport Buffers, Plan, Step
@@ -146,6 +147,8 @@ cdef void load_x(Data d, Buffers b, const Step *step, const uint32_t *index, siz
         x = b.x
     if b.count:
         b.ops[0].x = <char *>x
+    elif x != b.x:  # no operation: the rows themselves are the output
+        memcpy(b.x, x, step.rows * <size_t>b.plan.n_in * step.k.itemsize)
 
 
 cdef void load_targets(Data d, Buffers b, const Step *step, const uint32_t *index, size_t first, const char **t,
@@ -445,20 +448,26 @@ cdef class Trainer:
         self.sums.elements += self.last_batch.elements
         return True
 
-    cdef void _record(self) noexcept nogil:
+    def finish_epoch(self):
+        """After a break: record an epoch whose steps are all done, without its validation if that was not reached."""
+        if self.epochs_left and self.row >= <size_t>self.data.n:
+            self._record(False)
+
+    cdef void _record(self, bint validated) noexcept nogil:
         cdef double *r = &self.records[self.recorded, 0]
         r[DATA_LOSS] = _mean(&self.sums)
         r[REGULARIZATION_LOSS] = self._penalty()
         r[ACCURACY] = _share(&self.sums, self.head)
         r[LEARNING_RATE] = self.rate_now
         r[VAL_LOSS] = r[VAL_ACCURACY] = NAN
-        if self.validation is not None:
+        if validated:
             r[VAL_LOSS] = _mean(&self.validation.sums)
             r[VAL_ACCURACY] = _share(&self.validation.sums, self.validation.head)
         self.recorded += 1
         self.epochs_done += 1
         self.epochs_left -= 1
         self.row = self.step_in_epoch = 0
+        self.validating = False
 
     cdef int _run(self, void *ws) noexcept nogil:
         cdef double now = fnn_seconds(), until = now + BREATH, looked = now
@@ -487,7 +496,7 @@ cdef class Trainer:
                 self.validating = not self.validation.go_on(ws, until)
                 if self.validating:
                     return AIR
-            self._record()
+            self._record(self.validation is not None)
             if self.recorded == MOST_RECORDS:
                 return RECORDS_FULL
         return ALL_DONE

@@ -45,6 +45,12 @@ def physical_memory():
         return 1 << 62
 
 
+def _need_memory(what, nbytes):
+    """MemoryError at once for what no machine can give; nbytes is a Python integer: no size overflows unseen."""
+    if nbytes > physical_memory():
+        raise MemoryError(f"{what} {nbytes / 2**30:.1f} GiB, more than this machine has")
+
+
 # --- operations ---
 cdef void dense_forward(Op *o, const Step *s) noexcept nogil:
     dense.forward(s.k, o.y, o.z, o.x, o.w, o.b, o.act, o.fuse, s.rows, o.n_in, o.n_out, s.ws)
@@ -114,16 +120,14 @@ cdef class Plan:
                 for name, shape in (("weights", (s.n_in, s.n_out)), ("biases", (1, s.n_out))):
                     self.tensors[s.layer, name] = (offset, shape)
                     offset += _round_up(shape[0] * shape[1], step)
+        _need_memory("the parameters need", offset * self.dtype.itemsize)
         self.size = offset
         self.params = self._arena()
         self.grads = None
         self.states = []
 
     def _arena(self):
-        need = self.size * self.dtype.itemsize
-        if need > physical_memory():
-            raise MemoryError(f"the parameters need {need / 2**30:.1f} GiB, more than this machine has")
-        arena = aligned_empty(need).view(self.dtype)
+        arena = aligned_empty(self.size * self.dtype.itemsize).view(self.dtype)
         arena[:] = 0
         return arena
 

@@ -1,0 +1,210 @@
+"""The handful of small models whose bits are the contract: every layer, activation, loss, optimizer, both types."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from compare import Array
+
+from fastnn import Dense, Dropout, Input, Model, Rescale, _core
+from fastnn.activations import Activation
+from fastnn.losses import Loss
+from fastnn.optimizers import SGD, AdaGrad, Adam, Optimizer, RMSprop
+
+Data = tuple[Array, Array]
+GENERIC_ACTIVATIONS = sorted({cls.names[0] for cls in Activation.registry.values()} - {"softmax", "step"})
+OPTIMIZERS = {cls.names[0]: cls for cls in Optimizer.registry.values()}
+
+
+def numbers(rows: int, cols: int, stream: int) -> Array:
+    """Data from the counter-based generator: the same on every machine and with every NumPy."""
+    return np.asarray(_core.random_normal(rows * cols, 99, stream)).reshape(rows, cols)
+
+
+def floats(rows: int, n_in: int, n_out: int) -> Data:
+    return numbers(rows, n_in, 1), numbers(rows, n_out, 2)
+
+
+def labelled(rows: int, n_in: int, classes: int) -> Data:
+    return numbers(rows, n_in, 3), (np.abs(numbers(rows, 1, 4)[:, 0]) * 1e6).astype(np.int64) % classes
+
+
+def yes_or_no(rows: int, n_in: int, n_out: int) -> Data:
+    return numbers(rows, n_in, 5), (numbers(rows, n_out, 6) > 0).astype(np.int64)
+
+
+def pixels(rows: int, n_in: int, classes: int) -> Data:
+    X, y = labelled(rows, n_in, classes)
+    return (np.abs(X) * 1e6).astype(np.int64).astype(np.uint8), y
+
+
+def pixels_as_floats(rows: int, n_in: int, classes: int) -> Data:
+    X, y = pixels(rows, n_in, classes)
+    return X.astype(np.float32), y
+
+
+@dataclass(frozen=True)
+class Case:
+    layers: Callable[[], list[Any]]
+    loss: str
+    optimizer: Callable[[], Any]
+    data: Callable[[], Data]
+    epochs: int = 3
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+CASES: dict[str, Case] = {
+    "book": Case(
+        lambda: [
+            Dense(64, activation="relu", weight_regularizer_l2=5e-4, bias_regularizer_l2=5e-4),
+            Dropout(0.1),
+            Dense(3, activation="softmax"),
+        ],
+        "categorical_crossentropy",
+        lambda: Adam(0.05, decay=5e-5),
+        lambda: labelled(300, 2, 3),
+        10,
+    ),
+    "batches": Case(
+        lambda: [Dense(17, activation="relu"), Dense(10, activation="softmax")],
+        "categorical_crossentropy",
+        lambda: Adam(0.01),
+        lambda: labelled(203, 33, 10),
+        3,
+        {"batch_size": 32, "shuffle": True},
+    ),
+    "pixels": Case(
+        lambda: [Rescale(1 / 127.5, -1), Dense(40, activation="relu"), Dense(10, activation="softmax")],
+        "categorical_crossentropy",
+        lambda: Adam(1e-3, decay=1e-3),
+        lambda: pixels(150, 784, 10),
+        2,
+        {"batch_size": 128},
+    ),
+    "pixels as floats": Case(
+        lambda: [Rescale(1 / 127.5, -1), Dense(40, activation="relu"), Dense(10, activation="softmax")],
+        "categorical_crossentropy",
+        lambda: Adam(1e-3, decay=1e-3),
+        lambda: pixels_as_floats(150, 784, 10),
+        2,
+        {"batch_size": 128},
+    ),
+    "regression": Case(
+        lambda: [Input(5), Dense(33, activation="tanh", weight_regularizer_l1=1e-4), Dropout(0.25), Dense(1)],
+        "mean_squared_error",
+        lambda: SGD(0.05, decay=1e-3, momentum=0.9),
+        lambda: floats(101, 5, 1),
+        4,
+        {"batch_size": 16, "shuffle": True},
+    ),
+    "separate layers": Case(
+        lambda: [
+            Dense(9),
+            Activation.resolve("sigmoid"),
+            Rescale(2.0, -1.0),
+            Dropout(0.5),
+            Dense(7),
+            Activation.resolve("relu"),
+            Dense(4),
+            Activation.resolve("sigmoid"),
+        ],
+        "binary_crossentropy",
+        lambda: RMSprop(0.01),
+        lambda: yes_or_no(77, 12, 4),
+        3,
+        {"batch_size": 20},
+    ),
+    "wide and deep": Case(
+        lambda: [Dense(130, activation="relu"), Dense(2100, activation="tanh"), Dense(12, activation="relu"), Dense(2)],
+        "mean_absolute_error",
+        lambda: AdaGrad(0.01),
+        lambda: floats(70, 410, 2),
+        1,
+        {"batch_size": 50},
+    ),
+    "all initializers": Case(
+        lambda: (
+            [
+                Dense(20, weight_initializer=name, activation="tanh", bias_regularizer_l1=1e-3)
+                for name in ("normal", "he_normal", "he_uniform", "glorot_normal", "glorot_uniform")
+            ]
+            + [Dense(3, weight_initializer="zeros")]
+        ),
+        "mean_squared_error",
+        lambda: "adam",
+        lambda: floats(50, 20, 3),
+        3,
+        {"batch_size": 25},
+    ),
+    "step": Case(
+        lambda: [Dense(20, activation="step"), Dense(3, activation="softmax")],
+        "categorical_crossentropy",
+        lambda: "sgd",
+        lambda: labelled(40, 6, 3),
+    ),
+}
+# whatever is registered takes part by itself
+CASES |= {
+    f"activation {name}": Case(
+        lambda name=name: [Dense(21, activation=name), Dense(9, activation=name), Dense(2)],
+        "mean_squared_error",
+        lambda: Adam(0.01),
+        lambda: floats(45, 7, 2),
+        3,
+        {"batch_size": 16},
+    )
+    for name in GENERIC_ACTIVATIONS
+}
+CASES |= {
+    f"optimizer {name}": Case(
+        lambda: [Dense(21, activation="relu"), Dense(2)],
+        "mean_squared_error",
+        lambda cls=cls: cls(learning_rate=0.01, decay=0.01),
+        lambda: floats(45, 7, 2),
+        5,
+        {"batch_size": 16, "shuffle": True},
+    )
+    for name, cls in sorted(OPTIMIZERS.items())
+}
+CASES |= {
+    f"loss {name}": Case(
+        lambda: [Dense(21, activation="tanh"), Dense(5, activation="sigmoid")],
+        name,
+        lambda: Adam(0.01),
+        lambda: yes_or_no(45, 7, 5),
+        3,
+        {"batch_size": 16},
+    )
+    for name in sorted({cls.names[0] for cls in Loss.registry.values()})
+}
+
+
+def build(name: str, dtype: str, fused: bool = True) -> Model:
+    case = CASES[name]
+    model = Model(case.layers(), seed=42, dtype=dtype)
+    model._fused = fused
+    model.set(loss=case.loss, optimizer=case.optimizer())
+    return model
+
+
+def train(name: str, model: Model, data: Data | None = None, epochs: int | None = None) -> Model:
+    case = CASES[name]
+    X, y = data or case.data()
+    model.train(X, y, epochs=case.epochs if epochs is None else epochs, **case.training)
+    return model
+
+
+def signature(name: str, model: Model) -> str:
+    """SHA-256 of weights, optimizer state, predictions and losses."""
+    X, _ = CASES[name].data()
+    h = hashlib.sha256()
+    for array in (model.plan.params, *model.plan.states, model.predict(X)):
+        assert np.isfinite(array).all()
+        little = array.astype(array.dtype.newbyteorder("<"))
+        h.update(little.tobytes())
+    h.update(np.array(model.history["loss"], "<f8").tobytes())
+    return h.hexdigest()

@@ -1,0 +1,140 @@
+"""Whole networks in float64 NumPy, from the formulas alone: nothing here calls a kernel of fastnn.
+
+A network is read from the model's description (its layers) and runs forward, backward and through the
+optimizer's formula. Derivatives are written out for the activations and losses of the book and taken by differences for
+any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from compare import Array, gradient
+
+from fastnn import Dense, Dropout, Input, Model, Rescale
+from fastnn.activations import Activation
+from fastnn.losses import CLIP
+
+Params = dict[tuple[int, str], Array]
+
+# dy * f'(x), from x and y = f(x)
+DERIVATIVES: dict[str, Callable[[Array, Array, Array], Array]] = {
+    "linear": lambda dy, x, y: dy,
+    "step": lambda dy, x, y: 0 * dy,
+    "relu": lambda dy, x, y: dy * (x > 0),
+    "sigmoid": lambda dy, x, y: dy * y * (1 - y),
+    "tanh": lambda dy, x, y: dy / np.cosh(x) ** 2,
+    "softmax": lambda dy, x, y: y * (dy - (dy * y).sum(axis=1, keepdims=True)),
+}
+
+
+def _clipped(p: Array) -> Array:
+    return np.clip(p, CLIP, 1 - CLIP)
+
+
+# d(mean over rows) / dp
+LOSS_GRADIENTS: dict[str, Callable[[Array, Array], Array]] = {
+    "categorical_crossentropy": lambda p, t: -t / _clipped(p) / len(p),
+    "binary_crossentropy": lambda p, t: ((1 - t) / (1 - _clipped(p)) - t / _clipped(p)) / p.size,
+    "mean_squared_error": lambda p, t: 2 * (p - t) / p.size,
+    "mean_absolute_error": lambda p, t: np.sign(p - t) / p.size,
+}
+
+
+def activation_backward(cls: type[Activation], dy: Array, x: Array, y: Array) -> Array:
+    if cls.kernel in DERIVATIVES:
+        return DERIVATIVES[cls.kernel](dy, x, y)
+    return gradient(lambda v: float((dy * cls.formula(v)).sum()), x)
+
+
+class Network:
+    """The float64 double of a finalized model, with weights of its own."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        assert model.loss is not None
+        self.loss_class = type(model.loss)
+        self.params: Params = {}
+        for index, layer in enumerate(model.layers):
+            if isinstance(layer, Dense):
+                self.params[index, "weights"] = layer.weights.astype(np.float64)
+                self.params[index, "biases"] = layer.biases.astype(np.float64)
+            else:
+                assert isinstance(layer, (Activation, Rescale, Input, Dropout)), layer
+        self.states: list[Params] = []
+
+    def forward(self, X: Array) -> tuple[Array, list[tuple[Array, Array, Array]]]:
+        """(predictions, [(input, before the activation, output) of each layer])."""
+        x, tape = np.asarray(X, np.float64), []
+        for index, layer in enumerate(self.model.layers):
+            z = x
+            if isinstance(layer, Dense):
+                z = x @ self.params[index, "weights"] + self.params[index, "biases"]
+                y = layer.activation.formula(z)
+            elif isinstance(layer, Activation):
+                y = layer.formula(x)
+            elif isinstance(layer, Rescale):
+                y = x * layer.scale + layer.offset
+            else:
+                y = x
+            tape.append((x, z, y))
+            x = y
+        return x, tape
+
+    def targets(self, y: Array, cols: int) -> Array:
+        y = np.asarray(y)
+        if y.ndim == 1 and cols > 1:
+            return np.eye(cols)[y]
+        return y.reshape(-1, cols).astype(np.float64)
+
+    def penalty(self) -> float:
+        total = 0.0
+        for (index, name), w in self.params.items():
+            l1, l2 = self._strengths(index, name)
+            total += l1 * float(np.abs(w).sum()) + l2 * float((w**2).sum())
+        return total
+
+    def _strengths(self, index: int, name: str) -> tuple[float, float]:
+        layer: Any = self.model.layers[index]
+        kind = "weight" if name == "weights" else "bias"
+        return getattr(layer, f"{kind}_regularizer_l1"), getattr(layer, f"{kind}_regularizer_l2")
+
+    def loss(self, X: Array, y: Array) -> float:
+        p, _ = self.forward(X)
+        return float(self.loss_class.formula(p, self.targets(y, p.shape[1])).mean()) + self.penalty()
+
+    def gradients(self, X: Array, y: Array) -> Params:
+        """Of the mean loss and the penalties, by every parameter."""
+        p, tape = self.forward(X)
+        t = self.targets(y, p.shape[1])
+        if self.loss_class.kernel in LOSS_GRADIENTS:
+            d = LOSS_GRADIENTS[self.loss_class.kernel](p, t)
+        else:
+            d = gradient(lambda v: float(self.loss_class.formula(v, t).mean()), p)
+        grads: Params = {}
+        for index in reversed(range(len(tape))):
+            layer, (x, z, out) = self.model.layers[index], tape[index]
+            if isinstance(layer, Dense):
+                d = activation_backward(type(layer.activation), d, z, out)
+                grads[index, "weights"], grads[index, "biases"] = x.T @ d, d.sum(axis=0, keepdims=True)
+                for name in ("weights", "biases"):
+                    (l1, l2), w = self._strengths(index, name), self.params[index, name]
+                    grads[index, name] += l1 * np.where(w < 0, -1.0, 1.0) + 2 * l2 * w
+                d = d @ self.params[index, "weights"].T
+            elif isinstance(layer, Activation):
+                d = activation_backward(type(layer), d, x, out)
+            elif isinstance(layer, Rescale):
+                d = d * layer.scale
+        return grads
+
+    def train_step(self, X: Array, y: Array, t: int) -> None:
+        """Step number t (from 1) of the model's optimizer."""
+        optimizer = self.model.optimizer_object
+        if not self.states:
+            zeros = {key: np.zeros_like(w) for key, w in self.params.items()}
+            self.states = [{k: v.copy() for k, v in zeros.items()} for _ in range(optimizer.state_count)]
+        rate = optimizer.learning_rate / (1 + optimizer.decay * (t - 1))
+        for key, g in self.gradients(X, y).items():
+            self.params[key] = optimizer.formula(self.params[key], g, [s[key] for s in self.states], t, rate)

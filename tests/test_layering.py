@@ -1,0 +1,192 @@
+"""The floors of docs/architecture.md over every import, and the house rules of csrc/ that a text search can see."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "fastnn"
+CSRC = ROOT / "csrc"
+
+# the first prefix that fits says the floor; a module may import from its own floor or lower ones
+FLOORS = [
+    ("fastnn._core", -1),
+    ("fastnn.kernels", 0),
+    ("fastnn.engine", 1),
+    ("fastnn.functional", 1),
+    ("fastnn.base", 2),
+    ("fastnn._checks", 2),
+    ("fastnn.layers", 2),
+    ("fastnn.activations", 2),
+    ("fastnn.losses", 2),
+    ("fastnn.optimizers", 2),
+    ("fastnn.initializers", 2),
+    ("fastnn.metrics", 2),
+    ("fastnn.data", 2),
+    ("fastnn.checkpoint", 3),
+    ("fastnn.history", 4),
+    ("fastnn._summary", 4),
+    ("fastnn._progress", 4),
+    ("fastnn._runs", 4),
+    ("fastnn.model", 4),
+    ("fastnn.plots", 4),
+    ("fastnn._cli", 5),
+    ("fastnn._bench", 5),
+    ("fastnn.cli", 5),
+    ("fastnn._doctor", 5),
+    ("fastnn.doctor", 5),
+    ("fastnn.__main__", 5),
+]
+
+
+def module_name(path: Path) -> str:
+    parts = ["fastnn", *path.relative_to(PACKAGE).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def floor(name: str) -> int:
+    if name == "fastnn":
+        return 6  # the front door
+    for prefix, number in FLOORS:
+        if name == prefix or name.startswith(prefix + ".") or (prefix[-1] != "." and name.startswith(prefix + "_")):
+            return number
+    raise AssertionError(f"{name} has no floor: enter it in FLOORS, where docs/architecture.md puts it")
+
+
+SOURCES = sorted(p for kind in ("py", "pyx", "pxd") for p in PACKAGE.rglob(f"*.{kind}"))
+MODULES = {module_name(p) for p in SOURCES}
+
+
+def resolve(module: str, names: list[str]) -> set[str]:
+    """What ``from module import names`` really imports: submodules where the names are such."""
+    found = {f"{module}.{n}" for n in names if f"{module}.{n}" in MODULES}
+    return found | ({module} if len(found) < len(names) else set())
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def python_imports(tree: ast.AST, package: str, top_only: bool = False) -> set[str]:
+    """Modules imported, those for the type checker left out; top_only: those that run at import."""
+    found: set[str] = set()
+    for node in ast.iter_child_nodes(tree):
+        if is_type_checking(node):
+            continue
+        if isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            found |= resolve(".".join([*base, *filter(None, [node.module])]), [a.name for a in node.names])
+        elif not (top_only and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))):
+            found |= python_imports(node, package, top_only)
+    return found
+
+
+def cython_imports(text: str) -> set[str]:
+    found: set[str] = set()
+    for module, names in re.findall(r"^\s*from\s+([\w.]+)\s+c?import\s+(\([^)]*\)|[^\n]*)", text, re.M):
+        found |= resolve(module, [n.split(" as ")[0].strip() for n in names.strip("()").split(",") if n.strip()])
+    found |= set(re.findall(r"^\s*c?import\s+([\w.]+)", text, re.M))
+    return found
+
+
+def imports_of(path: Path, top_only: bool = False) -> set[str]:
+    text = path.read_text(encoding="utf-8")
+    name = module_name(path)
+    package = name if path.stem == "__init__" else name.rpartition(".")[0]
+    found = python_imports(ast.parse(text), package, top_only) if path.suffix == ".py" else cython_imports(text)
+    return {m for m in found if m.split(".")[0] == "fastnn"} - {name}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_file_imports_from_its_own_floor_or_lower(path: Path) -> None:
+    here = floor(module_name(path))
+    # the front door may be asked for its version by what stands just behind it
+    higher = {m for m in imports_of(path) if floor(m) > here and not (m == "fastnn" and here == 5)}
+    assert not higher, f"{module_name(path)} (floor {here}) imports {higher}"
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in SOURCES:
+        if path.suffix != ".pxd":
+            graph.setdefault(module_name(path), set()).update(imports_of(path, top_only=True) - {"fastnn"})
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, f"circle: {' -> '.join([*trail[trail.index(name) :], name])}"
+        if name in done:
+            return
+        for other in sorted(graph.get(name, ())):
+            visit(other, (*trail, name))
+        done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+    assert len(done) > 20
+
+
+def test_the_search_sees_an_import_that_is_there() -> None:
+    assert "fastnn.kernels.dense" in imports_of(PACKAGE / "engine" / "plan.pyx")
+    assert "fastnn._core" in imports_of(PACKAGE / "activations.py")
+    assert floor("fastnn._core") < floor("fastnn.kernels.dense") < floor("fastnn.engine.plan") < floor("fastnn.model")
+
+
+def test_csrc_is_linked_into_one_extension() -> None:
+    built = [p for p in PACKAGE.rglob("*") if p.suffix in (".so", ".pyd")]
+    if not built:
+        pytest.skip("not built in place")
+    sentence = (
+        b"any x86-64\0" if b"any x86-64\0" in _core_binary().read_bytes() else b"any processor of this architecture\0"
+    )
+    assert [p.name.split(".")[0] for p in built if sentence in p.read_bytes()] == ["_core"]
+
+
+def _core_binary() -> Path:
+    from fastnn import _core
+
+    return Path(str(_core.__file__))
+
+
+C_FILES = sorted(p for p in CSRC.rglob("*") if p.suffix in (".c", ".h", ".inc"))
+
+
+def code_of(path: Path) -> str:
+    """The text without comments and strings."""
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\])*"', " ", path.read_text(encoding="ascii"), flags=re.S)
+
+
+@pytest.mark.parametrize("path", C_FILES, ids=lambda p: str(p.relative_to(CSRC)))
+def test_csrc_keeps_the_house_rules(path: Path) -> None:
+    assert path.read_bytes().isascii()
+    code, name = code_of(path), path.relative_to(CSRC).as_posix()
+    assert len(path.read_text().splitlines()) < 500
+    if name != "workspace.c":
+        assert not re.search(r"\b(malloc|calloc|realloc|free|aligned_alloc|posix_memalign)\s*\(", code)
+    assert not re.search(r"\b(printf|fprintf|puts|abort|exit|assert|PyErr_\w+|Py_\w+)\s*\(", code)
+    assert not re.search(r"#\s*if\s+0\b", code)
+    intrinsics = re.findall(r"\b_mm\d*_\w+|\b__m(?:128|256|512)\w*|\bv[a-z]+q_[fsu]\d+\b", code)
+    if not name.startswith("simd/") and name != "fpstate.h":
+        assert not intrinsics
+    if not name.startswith("simd/") and name not in ("fpstate.h", "tables/target.h"):
+        assert not re.search(r"#\s*include\s*<\w*(intrin|arm_neon)\w*\.h>", code)
+    if name not in ("fpstate.h", "dispatch.c"):
+        assert "__asm__" not in code
+    if not name.startswith(("simd/", "tables/")):
+        assert not re.search(r"__AVX|__FMA__|__SSE|__ARM_NEON", code)
+
+
+def test_the_search_sees_what_is_forbidden() -> None:
+    assert "_mm256_fmadd_ps" in code_of(CSRC / "simd" / "avx2.h")
+    assert re.search(r"\bfree\b", code_of(CSRC / "workspace.c"))
+    assert len(C_FILES) > 25
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.suffix == ".py"], ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_python_files_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 450
