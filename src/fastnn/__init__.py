@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from fastnn._core import active_isa, available_isas
+from fastnn._threads import get_num_threads, num_threads, set_default, set_num_threads
 from fastnn.activations import Activation, Linear, ReLU, Sigmoid, Softmax, Step, Tanh
 from fastnn.checkpoint import FormatError
 from fastnn.history import History
@@ -41,11 +42,16 @@ __all__ = [
     "data",
     "doctor",
     "functional",
+    "get_num_threads",
     "initializers",
     "losses",
     "metrics",
+    "num_threads",
     "optimizers",
+    "set_num_threads",
 ]
+
+set_default()
 
 # loaded when first asked for, to keep the import short
 _LAZY = {"data": "fastnn.data", "functional": "fastnn.functional", "plots": "fastnn.plots"}
