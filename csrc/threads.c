@@ -8,6 +8,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "fnn.h"
 
+#include "clock.h"
 #include "fpstate.h"
 
 #if defined(_WIN32)
@@ -27,7 +28,8 @@ int fnn_threads_started(void) { return 0; }
 
 #define MOST_THREADS 256
 #define STACK_BYTES (1 << 20) /* explicit: musl would give 128 KiB */
-#define SPINS 20000           /* about 50 us of waiting before a thread lies down */
+#define PATIENCE 50e-6        /* seconds a helper waits awake before it lies down */
+#define SPINS_A_LOOK 32       /* pauses between two looks at the clock: their length differs tenfold among processors */
 
 /* gate: bit 0 = a region is open, the rest counts twice the helpers inside. A helper enters by compare-and-swap on an open
  * gate; the owner closes it when the tasks are claimed and leaves when it reads 0. So a helper that wakes late finds the
@@ -73,13 +75,20 @@ static int enter(void)
 
 static int idle(void) { return !(atomic_load_explicit(&gate, memory_order_relaxed) & 1) && !atomic_load(&quitting); }
 
+static void wait_awake(void)
+{
+    const double until = fnn_seconds() + PATIENCE;
+    while (idle() && fnn_seconds() < until)
+        for (int i = 0; i < SPINS_A_LOOK && idle(); i++)
+            relax();
+}
+
 static void *help(void *unused)
 {
     (void)unused;
     fnn_fp_enter();
     while (!atomic_load(&quitting)) {
-        for (int i = 0; i < SPINS && idle(); i++)
-            relax();
+        wait_awake();
         if (idle()) {
             pthread_mutex_lock(&bed);
             atomic_fetch_add(&sleepers, 1);
@@ -177,11 +186,11 @@ void fnn_parallel(size_t tasks, fnn_task *run, void *context)
         ring();
     work();
     atomic_fetch_and_explicit(&gate, ~1u, memory_order_relaxed);
-    for (unsigned spins = 0; atomic_load_explicit(&gate, memory_order_acquire); spins++)
-        if (spins < SPINS)
+    for (int spins = 0; atomic_load_explicit(&gate, memory_order_acquire); spins++)
+        if (spins % SPINS_A_LOOK)
             relax();
         else
-            sched_yield(); /* a helper has lost its processor to somebody else */
+            sched_yield(); /* returns at once, unless a helper waits for this very processor */
     pthread_mutex_unlock(&owner);
 }
 #endif
