@@ -161,6 +161,8 @@ void fnn_parallel(size_t tasks, fnn_task *run, void *context);
 /* how many threads a call may use, itself included (1 at the start); setting it waits for a region that runs */
 int fnn_threads(void);
 void fnn_set_threads(int count);
+/* whether calls of the calling thread stay on it, whatever fnn_threads says: for threads that share out whole models */
+void fnn_stay_serial(int on);
 /* threads of the pool that run now: 0 before the first region and in a forked child */
 int fnn_threads_started(void);
 

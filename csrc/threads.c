@@ -20,6 +20,7 @@ void fnn_parallel(size_t tasks, fnn_task *run, void *context)
 int fnn_threads(void) { return 1; }
 void fnn_set_threads(int count) { (void)count; }
 int fnn_threads_started(void) { return 0; }
+void fnn_stay_serial(int on) { (void)on; }
 #else
 #include <pthread.h>
 #include <sched.h>
@@ -44,6 +45,7 @@ static pthread_mutex_t owner = PTHREAD_MUTEX_INITIALIZER; /* held for the length
 static pthread_mutex_t bed = PTHREAD_MUTEX_INITIALIZER;   /* guards sleeping and quitting */
 static pthread_cond_t alarm_bell = PTHREAD_COND_INITIALIZER;
 static atomic_int sleepers, quitting;
+static _Thread_local int serial;
 static atomic_int wanted = 1;
 static int helpers; /* running threads; changed under owner */
 static pthread_t helper[MOST_THREADS];
@@ -78,9 +80,11 @@ static int idle(void) { return !(atomic_load_explicit(&gate, memory_order_relaxe
 static void wait_awake(void)
 {
     const double until = fnn_seconds() + PATIENCE;
-    while (idle() && fnn_seconds() < until)
+    while (idle() && fnn_seconds() < until) {
         for (int i = 0; i < SPINS_A_LOOK && idle(); i++)
             relax();
+        sched_yield(); /* returns at once, unless somebody waits for this very processor */
+    }
 }
 
 static void *help(void *unused)
@@ -157,6 +161,8 @@ int fnn_threads(void) { return atomic_load_explicit(&wanted, memory_order_relaxe
 
 int fnn_threads_started(void) { return helpers; }
 
+void fnn_stay_serial(int on) { serial = on; }
+
 void fnn_set_threads(int count)
 {
     count = count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : count;
@@ -169,7 +175,7 @@ void fnn_set_threads(int count)
 
 void fnn_parallel(size_t tasks, fnn_task *run, void *context)
 {
-    int alone = tasks < 2 || fnn_threads() < 2 || pthread_mutex_trylock(&owner) != 0;
+    int alone = tasks < 2 || serial || fnn_threads() < 2 || pthread_mutex_trylock(&owner) != 0;
     if (alone) {
         for (size_t i = 0; i < tasks; i++)
             run(context, i);
@@ -190,7 +196,7 @@ void fnn_parallel(size_t tasks, fnn_task *run, void *context)
         if (spins % SPINS_A_LOOK)
             relax();
         else
-            sched_yield(); /* returns at once, unless a helper waits for this very processor */
+            sched_yield();
     pthread_mutex_unlock(&owner);
 }
 #endif

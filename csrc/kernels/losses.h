@@ -41,15 +41,16 @@ FNN_INLINE vf cce_term(vf p, vf t) { return vf_neg(vf_mul(t, vf_log(clip_probabi
 FNN_INLINE vf cce_grad(vf p, vf t) { return vf_neg(vf_div(t, clip_probability(p))); }
 
 /* --- the loops --- */
-/* VF_LANES rows of few columns at once (reduce.h); +0 is what a chain starts from */
+/* VF_LANES rows of few columns at once (reduce.h) */
 FNN_INLINE vf few_columns_loss(vf (*term)(vf, vf), const real *p, const real *t, size_t cols)
 {
     vf a[VF_LANES], b[VF_LANES], s[CHAINS];
     load_columns(a, p, cols);
     load_columns(b, t, cols);
-    s[0] = vf_add(vf_zero(), term(a[0], b[0]));
-    for (size_t j = 1; j < cols; j++)
-        s[j] = vf_add(vf_zero(), term(a[j], b[j]));
+    for (size_t j = 0; j < CHAINS; j++)
+        s[j] = vf_zero();
+    for (size_t j = 0; j < cols; j++)
+        s[j] = vf_add(s[j], term(a[j], b[j]));
     return join_columns(s, cols);
 }
 

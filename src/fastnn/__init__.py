@@ -41,6 +41,7 @@ __all__ = [
     "available_isas",
     "data",
     "doctor",
+    "fit_many",
     "functional",
     "get_num_threads",
     "initializers",
@@ -53,14 +54,21 @@ __all__ = [
 
 set_default()
 
-# loaded when first asked for, to keep the import short
-_LAZY = {"data": "fastnn.data", "functional": "fastnn.functional", "plots": "fastnn.plots"}
+# loaded when first asked for, to keep the import short: name -> module, and what of it
+_LAZY = {
+    "data": ("fastnn.data", None),
+    "fit_many": ("fastnn.many", "fit_many"),
+    "functional": ("fastnn.functional", None),
+    "plots": ("fastnn.plots", None),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return import_module(_LAZY[name])
-    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    module, part = _LAZY[name]
+    found = import_module(module)
+    return found if part is None else getattr(found, part)
 
 
 def doctor() -> dict[str, Any]:

@@ -43,6 +43,7 @@ cdef extern from "fnn.h" nogil:
     int fnn_threads() noexcept
     void fnn_set_threads(int count) noexcept
     int fnn_threads_started() noexcept
+    void fnn_stay_serial(int on) noexcept
     void fnn_opt_step_shared(const fnn_kernels *t, int opt, void *w, void *s0, void *s1, const void *g, size_t n,
                              double lr, const double *p, uint64_t step) noexcept
     void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
@@ -184,6 +185,11 @@ def set_threads(int count):
     """Let calls use up to ``count`` threads. Waits for a call that is using the pool."""
     with nogil:
         fnn_set_threads(count)
+
+
+def stay_serial(bint on):
+    """Whether calls of the calling thread stay on it: for threads that share out whole models."""
+    fnn_stay_serial(on)
 
 
 def threads_started():
