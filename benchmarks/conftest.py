@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 if "numpy" not in sys.modules:  # its BLAS reads these when it is loaded; run with them set where a plugin was first
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
+    for name in ("FASTNN_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
                  "VECLIB_MAXIMUM_THREADS"):  # fmt: skip
         os.environ[name] = "1"
 

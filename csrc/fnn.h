@@ -55,7 +55,7 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
 /* K(result, name, arguments): gives the table member and its entry.
  *
  * gemm_block: c (+)= a.b over one block of k, each element one chain of FMAs, k ascending. a: element (i, p) at
- * i*a_rs + p*a_cs, one of the strides 1. b, where ldb > 0: rows of ldb; the last vector of a row may be read whole
+ * i*a_rs + p*a_cs, one of the strides 1, or both 0: tiles from pack_tiles. b, where ldb > 0: rows of ldb; the last vector of a row may be read whole
  * (up to lanes - 1 elements past n), so n % lanes == 0 or the memory is there. ldb == 0: panels from pack_rows or
  * pack_columns.
  * accumulate: chains start from c, else from 0. bias: NULL, or n values added once after the chain. */
@@ -67,6 +67,8 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, pack_rows, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                   \
     /* the same from columns: element (p, j) at j*ld + p */                                                            \
     K(void, pack_columns, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                \
+    /* rows of a for gemm_block, tile by tile */                                                                       \
+    K(void, pack_tiles, (void *tiles, const void *a, size_t lda, size_t m, size_t k))                                  \
     /* c = a.bt' (+ bias): 16 interleaved chains over k joined by a tree. a: (m, k), rows lda; bt: (n, k), rows ldb */ \
     K(void, dot_rows,                                                                                                  \
       (void *c, size_t ldc, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n, size_t k,       \
@@ -150,6 +152,25 @@ void fnn_cpu_name(char *name);
 /* this thread's scratch of at least the given bytes, 64-byte aligned; contents undefined; valid until the next call
  * from this thread; freed when the thread ends. NULL where memory is short. */
 void *fnn_workspace(size_t bytes);
+
+/* --- threads.c: the only file that knows threads --- */
+typedef void fnn_task(void *context, size_t task);
+/* run(context, i) for i in 0 .. tasks-1, side by side where threads are free, and return when all are done. Each task
+ * owns its part of the output. */
+void fnn_parallel(size_t tasks, fnn_task *run, void *context);
+/* how many threads a call may use, itself included (1 at the start); setting it waits for a region that runs */
+int fnn_threads(void);
+void fnn_set_threads(int count);
+/* whether calls of the calling thread stay on it, whatever fnn_threads says: for threads that share out whole models */
+void fnn_stay_serial(int on);
+/* threads of the pool that run now: 0 before the first region and in a forked child */
+int fnn_threads_started(void);
+
+/* --- passes.c: passes over arrays, shared out where they are long --- */
+void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *s0, void *s1, const void *g, size_t n,
+                         double lr, const double *p, uint64_t step);
+void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
+                       size_t rows, size_t cols, ptrdiff_t row_bytes, ptrdiff_t col_bytes);
 
 /* --- gemm.c --- */
 /* how the chains of a product run (docs/numerics.md, rules 1 to 3) */

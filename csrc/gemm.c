@@ -12,150 +12,216 @@
  */
 #include "fnn.h"
 
+#include <string.h>
+
 #define PANEL_BYTES 24576 /* of b, in the first-level cache */
 #define COLUMN_BLOCK 2048
 #define STRIP_TILES 16       /* register tiles in the height of a strip */
 #define DIRECT_ROW_BYTES 512 /* rows of b up to this long are read where they lie */
+/* rows of a at least this far apart crowd into a few cache sets: where b is wide enough to pay for it, they are packed */
+#define SPREAD_ROW_BYTES 1024
+#define SPREAD_COLUMNS 192
+/* a product is shared out from this many multiply-adds (about 20 us), in pieces of at least a quarter of it */
+#define SHARED_WORK 1000000
+#define MOST_PIECES 16
 
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
+static size_t max(size_t a, size_t b) { return a > b ? a : b; }
 static size_t round_up(size_t a, size_t b) { return (a + b - 1) / b * b; }
+
+static size_t most_k(const fnn_kernels *t) { return PANEL_BYTES / (t->nr * t->itemsize); }
 
 /* equal blocks rather than full ones and a rest */
 static size_t k_block(const fnn_kernels *t, size_t k)
 {
-    size_t most = PANEL_BYTES / (t->nr * t->itemsize);
-    size_t blocks = (k + most - 1) / most;
+    size_t blocks = (k + most_k(t) - 1) / most_k(t);
     return blocks ? (k + blocks - 1) / blocks : 0;
 }
 
+static size_t strip_rows(const fnn_kernels *t) { return STRIP_TILES * t->mr; }
+
+/* grows with each size, unlike k_block: a plan asks once, for its largest batch */
 size_t fnn_gemm_workspace(const fnn_kernels *t, size_t m, size_t n, size_t k)
 {
-    size_t panels = k_block(t, k) * round_up(min(n, COLUMN_BLOCK), t->lanes);
-    size_t narrow = FNN_NARROW * (k > m ? k : m) + k * t->lanes;
-    return (panels + narrow) * t->itemsize;
+    size_t depth = min(k, most_k(t)), columns = round_up(min(n, COLUMN_BLOCK), t->lanes);
+    size_t wide = depth * (columns + min(m, strip_rows(t)));
+    size_t narrow = FNN_NARROW * max(k, m) + k * t->lanes;
+    return max(wide, narrow) * t->itemsize;
 }
 
-static void run_epilogue(const fnn_kernels *t, const fnn_epilogue *e, void *c, size_t row, size_t rows, size_t n)
+/* everything about one product; fnn.h: fnn_gemm says what the fields are */
+typedef struct {
+    const fnn_kernels *t;
+    char *c;
+    const char *a;
+    size_t a_rs, a_cs;
+    const char *b;
+    size_t b_rs, b_cs;
+    size_t m, n, k;
+    const char *bias;
+    const fnn_epilogue *e;
+} product;
+
+static void run_epilogue(const product *p, size_t row, size_t rows)
 {
-    size_t at = row * n * t->itemsize;
-    char *strip = (char *)c + at;
+    const fnn_epilogue *e = p->e;
+    size_t at = row * p->n * p->t->itemsize;
+    char *strip = p->c + at;
     if (!e || e->kind == FNN_EPI_NONE)
         return;
     if (e->kind == FNN_EPI_FORWARD)
-        t->act_fwd[e->act]((char *)e->y + at, strip, rows, n);
+        p->t->act_fwd[e->act]((char *)e->y + at, strip, rows, p->n);
     else
-        t->act_bwd[e->act](strip, strip, (const char *)e->saved + at, rows, n);
+        p->t->act_bwd[e->act](strip, strip, (const char *)e->saved + at, rows, p->n);
 }
 
 /* n < FNN_NARROW: rows of a against the columns of b laid out as rows */
-static void narrow_product(const fnn_kernels *t, void *c, const void *a, size_t a_rs, const void *b, size_t b_rs,
-                           size_t b_cs, size_t m, size_t n, size_t k, const void *bias, void *ws)
+static void narrow_product(const product *p, void *ws)
 {
-    if (b_rs != 1) { /* b by rows: its few columns are gathered once */
-        t->transpose(ws, b, b_rs, k, n);
-        b = ws;
-        b_cs = k;
+    const char *bt = p->b;
+    size_t ldb = p->b_cs;
+    if (p->b_rs != 1) { /* b by rows: its few columns are gathered once */
+        p->t->transpose(ws, p->b, p->b_rs, p->k, p->n);
+        bt = ws;
+        ldb = p->k;
     }
-    t->dot_rows(c, n, a, a_rs, b, b_cs, m, n, k, bias);
+    p->t->dot_rows(p->c, p->n, p->a, p->a_rs, bt, ldb, p->m, p->n, p->k, p->bias);
 }
 
 /* a sum over the batch with few columns fills vectors badly: c' = b'.a' has the same chains, and long rows */
-static void thin_product(const fnn_kernels *t, void *c, const void *a, size_t a_cs, const void *b, size_t b_rs,
-                         size_t m, size_t n, size_t k, void *ws)
+static void thin_product(const product *p, void *ws)
 {
+    const fnn_kernels *t = p->t;
     char *ct = ws;
-    size_t whole = m - m % t->lanes;
+    size_t whole = p->m - p->m % t->lanes, rest = p->m - whole;
     if (whole)
-        t->gemm_block(ct, m, b, 1, b_rs, a, a_cs, n, whole, k, NULL, 0);
-    if (whole < m) { /* the last columns of a are packed, so that whole vectors may be read */
-        char *panel = ct + n * m * t->itemsize;
-        t->pack_rows(panel, (const char *)a + whole * t->itemsize, a_cs, k, m - whole);
-        t->gemm_block(ct + whole * t->itemsize, m, b, 1, b_rs, panel, 0, n, m - whole, k, NULL, 0);
+        t->gemm_block(ct, p->m, p->b, 1, p->b_rs, p->a, p->a_cs, p->n, whole, p->k, NULL, 0);
+    if (rest) { /* the last columns of a are packed, so that whole vectors may be read */
+        char *panel = ct + p->n * p->m * t->itemsize;
+        t->pack_rows(panel, p->a + whole * t->itemsize, p->a_cs, p->k, rest);
+        t->gemm_block(ct + whole * t->itemsize, p->m, p->b, 1, p->b_rs, panel, 0, p->n, rest, p->k, NULL, 0);
     }
-    t->transpose(c, ct, m, n, m);
+    t->transpose(p->c, ct, p->m, p->n, p->m);
 }
 
-/* one block of b: k rows from row p, n columns from column j, to rows [row, row + rows) of c */
-typedef struct {
-    const fnn_kernels *t;
-    const char *a, *b;
-    size_t a_rs, a_cs, ldb; /* ldb == 0: packed */
-    size_t k;
-    int accumulate;
-} block;
-
-static void strip_product(const block *s, char *c, size_t ldc, size_t row, size_t rows, size_t n, const void *bias)
+static void fill_rows(const product *p)
 {
-    const fnn_kernels *t = s->t;
-    t->gemm_block(c + row * ldc * t->itemsize, ldc, s->a + row * s->a_rs * t->itemsize, s->a_rs, s->a_cs, s->b, s->ldb,
-                  rows, n, s->k, bias, s->accumulate);
+    const size_t bytes = p->n * p->t->itemsize;
+    for (size_t i = 0; i < p->m; i++)
+        if (p->bias)
+            memcpy(p->c + i * bytes, p->bias, bytes);
+        else
+            memset(p->c + i * bytes, 0, bytes);
 }
 
-static void fill_rows(const fnn_kernels *t, char *c, size_t m, size_t n, const void *bias)
+/* Rows [first, first + count) of a product, with their epilogue. Pieces of this kind run side by side: each packs for
+ * itself, which costs less than waiting for another. */
+static void wide_rows(const product *p, size_t first, size_t count, char *ws)
 {
-    for (size_t i = 0; i < m; i++) {
-        char *row = c + i * n * t->itemsize;
-        for (size_t b = 0; b < n * t->itemsize; b++)
-            row[b] = bias ? ((const char *)bias)[b] : 0;
-    }
-}
-
-static void wide_product(const fnn_kernels *t, void *vc, const void *va, size_t a_rs, size_t a_cs, const void *vb,
-                         size_t b_rs, size_t b_cs, size_t m, size_t n, size_t k, const void *vbias,
-                         const fnn_epilogue *e, void *ws)
-{
-    const size_t size = t->itemsize, kb = k_block(t, k), strip = STRIP_TILES * t->mr;
-    const char *a = va, *b = vb, *bias = vbias;
-    char *c = vc;
+    const fnn_kernels *t = p->t;
+    const size_t size = t->itemsize, n = p->n, kb = k_block(t, p->k), strip = strip_rows(t), end = first + count;
     const int whole_rows = n <= COLUMN_BLOCK;
     /* where b lies by rows, short ones are read directly, and so are those too few rows of a to pay for a copy */
-    const int direct = b_cs == 1 && (b_rs * size <= DIRECT_ROW_BYTES || m <= 2 * t->mr);
+    const int direct = p->b_cs == 1 && (p->b_rs * size <= DIRECT_ROW_BYTES || count <= 2 * t->mr);
+    const int spread = p->a_cs == 1 && p->a_rs * size >= SPREAD_ROW_BYTES && n >= SPREAD_COLUMNS && count > t->mr;
+    char *tiles = ws + kb * round_up(min(n, COLUMN_BLOCK), t->lanes) * size;
 
     for (size_t j = 0; j < n; j += COLUMN_BLOCK) {
-        size_t cols = min(n - j, COLUMN_BLOCK);
-        size_t in_place = direct ? cols - cols % t->lanes : 0, packed = cols - in_place;
-        for (size_t p = 0; p < k; p += kb) {
-            size_t depth = min(k - p, kb);
-            const int last = p + depth == k;
-            const char *bp = b + (p * b_rs + j * b_cs) * size, *tail = bp + in_place * b_cs * size;
-            block s = {t, a + p * a_cs * size, bp, a_rs, a_cs, b_rs, depth, p > 0};
-            block s_packed = {t, s.a, ws, a_rs, a_cs, 0, depth, p > 0};
-            const char *bias_j = last && bias ? bias + j * size : NULL;
-            if (packed && b_cs == 1)
-                t->pack_rows(ws, tail, b_rs, depth, packed);
+        const size_t cols = min(n - j, COLUMN_BLOCK);
+        const size_t in_place = direct ? cols - cols % t->lanes : 0, packed = cols - in_place;
+        for (size_t k0 = 0; k0 < p->k; k0 += kb) {
+            const size_t depth = min(p->k - k0, kb);
+            const int last = k0 + depth == p->k, go_on = k0 > 0;
+            const char *b = p->b + (k0 * p->b_rs + j * p->b_cs) * size, *tail = b + in_place * p->b_cs * size;
+            const char *bias = last && p->bias ? p->bias + j * size : NULL;
+            if (packed && p->b_cs == 1)
+                t->pack_rows(ws, tail, p->b_rs, depth, packed);
             else if (packed)
-                t->pack_columns(ws, tail, b_cs, depth, packed);
-            for (size_t row = 0; row < m; row += strip) {
-                size_t rows = min(m - row, strip);
+                t->pack_columns(ws, tail, p->b_cs, depth, packed);
+            for (size_t row = first; row < end; row += strip) {
+                const size_t rows = min(end - row, strip);
+                const char *a = p->a + (row * p->a_rs + k0 * p->a_cs) * size;
+                size_t a_rs = p->a_rs, a_cs = p->a_cs;
+                char *c = p->c + (row * n + j) * size;
+                if (spread) {
+                    t->pack_tiles(tiles, a, a_rs, rows, depth);
+                    a = tiles;
+                    a_rs = a_cs = 0;
+                }
                 if (in_place)
-                    strip_product(&s, c + j * size, n, row, rows, in_place, bias_j);
+                    t->gemm_block(c, n, a, a_rs, a_cs, b, p->b_rs, rows, in_place, depth, bias, go_on);
                 if (packed)
-                    strip_product(&s_packed, c + (j + in_place) * size, n, row, rows, packed,
-                                  bias_j ? bias_j + in_place * size : NULL);
+                    t->gemm_block(c + in_place * size, n, a, a_rs, a_cs, ws, 0, rows, packed, depth,
+                                  bias ? bias + in_place * size : NULL, go_on);
                 if (last && whole_rows)
-                    run_epilogue(t, e, c, row, rows, n);
+                    run_epilogue(p, row, rows);
             }
         }
     }
     if (!whole_rows)
-        run_epilogue(t, e, c, 0, m, n);
+        run_epilogue(p, first, count);
+}
+
+/* how many rows make a piece of a shared product: by shape alone */
+static size_t piece_rows(const product *p)
+{
+    double work = (double)p->m * (double)p->n * (double)p->k;
+    if (work < SHARED_WORK)
+        return p->m;
+    size_t pieces =
+        min(work < SHARED_WORK * MOST_PIECES ? (size_t)(work / (SHARED_WORK / 4)) : MOST_PIECES, MOST_PIECES);
+    pieces = min(pieces, p->m / (2 * p->t->mr));
+    return pieces < 2 ? p->m : round_up((p->m + pieces - 1) / pieces, p->t->mr);
+}
+
+typedef struct {
+    const product *p;
+    size_t rows;
+    char left[MOST_PIECES]; /* a piece for which its thread had no memory */
+} shared_product;
+
+static void run_piece(void *context, size_t piece)
+{
+    shared_product *s = context;
+    const product *p = s->p;
+    size_t first = piece * s->rows;
+    char *ws = fnn_workspace(fnn_gemm_workspace(p->t, p->m, p->n, p->k));
+    if (ws)
+        wide_rows(p, first, min(s->rows, p->m - first), ws);
+    else
+        s->left[piece] = 1;
+}
+
+static void shared_rows(const product *p, size_t rows, void *ws)
+{
+    shared_product s = {p, rows, {0}};
+    size_t pieces = (p->m + rows - 1) / rows;
+    fnn_parallel(pieces, run_piece, &s);
+    for (size_t i = 0; i < pieces; i++)
+        if (s.left[i])
+            wide_rows(p, i * rows, min(rows, p->m - i * rows), ws);
 }
 
 void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t b_rs,
               size_t b_cs, size_t m, size_t n, size_t k, const void *bias, fnn_rule rule, const fnn_epilogue *e,
               void *ws)
 {
+    const product p = {t, c, a, a_rs, a_cs, b, b_rs, b_cs, m, n, k, bias, e};
     if (m == 0 || n == 0)
         return;
-    if (k == 0)
-        fill_rows(t, c, m, n, bias);
-    else if (n < FNN_NARROW && rule == FNN_BY_WIDTH) {
-        narrow_product(t, c, a, a_rs, b, b_rs, b_cs, m, n, k, bias, ws);
+    if (k == 0) {
+        fill_rows(&p);
+    } else if (n < FNN_NARROW && rule == FNN_BY_WIDTH) {
+        narrow_product(&p, ws);
     } else if (n < FNN_NARROW && m > n && a_rs == 1 && b_cs == 1 && !bias) {
-        thin_product(t, c, a, a_cs, b, b_rs, m, n, k, ws);
+        thin_product(&p, ws);
     } else {
-        wide_product(t, c, a, a_rs, a_cs, b, b_rs, b_cs, m, n, k, bias, e, ws);
+        size_t rows = fnn_threads() > 1 ? piece_rows(&p) : m;
+        if (rows < m)
+            shared_rows(&p, rows, ws);
+        else
+            wide_rows(&p, 0, m, ws);
         return;
     }
-    run_epilogue(t, e, c, 0, m, n);
+    run_epilogue(&p, 0, m);
 }

@@ -72,29 +72,20 @@ static void softmax_row(real *y, const real *x, size_t cols)
         vf_store_part(y + i, vf_div(vf_load_part(y + i, cols - i), sum), cols - i);
 }
 
-/* VF_LANES rows of few columns at once, a row in each lane. The sum is the tree of 16 chains with one element each: where
- * a chain is empty its +0 would change nothing, so the additions are the same. */
+/* VF_LANES rows of few columns at once (reduce.h) */
 static void softmax_lanes(real *y, const real *x, size_t cols)
 {
     vf e[VF_LANES], s[CHAINS];
-    for (size_t r = 0; r < VF_LANES; r++)
-        e[r] = vf_load_part(x + r * cols, cols);
-    vf_transpose(e);
+    load_columns(e, x, cols);
     vf largest = e[0];
     for (size_t j = 1; j < cols; j++)
         largest = vf_max(e[j], largest);
     for (size_t j = 0; j < cols; j++)
         s[j] = e[j] = vf_exp(vf_sub(e[j], largest));
-    for (size_t half = CHAINS / 2, live = cols; half > 0; half /= 2) {
-        for (size_t j = 0; j + half < live; j++)
-            s[j] = vf_add(s[j], s[j + half]);
-        live = live < half ? live : half;
-    }
+    vf sum = join_columns(s, cols);
     for (size_t j = 0; j < cols; j++)
-        e[j] = vf_div(e[j], s[0]);
-    vf_transpose(e);
-    for (size_t r = 0; r < VF_LANES; r++)
-        vf_store_part(y + r * cols, e[r], cols);
+        e[j] = vf_div(e[j], sum);
+    store_columns(y, e, cols);
 }
 
 static void act_softmax_fwd(void *vy, const void *vx, size_t rows, size_t cols)
@@ -104,7 +95,7 @@ static void act_softmax_fwd(void *vy, const void *vx, size_t rows, size_t cols)
     size_t i = 0;
     if (cols == 0)
         return;
-    if (cols <= VF_LANES && cols <= CHAINS)
+    if (FEW_COLUMNS(cols))
         for (; i + VF_LANES <= rows; i += VF_LANES)
             softmax_lanes(y + i * cols, x + i * cols, cols);
     for (; i < rows; i++)

@@ -100,18 +100,44 @@ FNN_INLINE size_t tile_width(size_t rows, size_t vectors)
     return vectors >= 8 && widest >= 8 ? 8 : vectors >= 4 && widest >= 4 ? 4 : vectors >= 2 ? 2 : 1;
 }
 
+/* Rows are dealt out to tiles evenly: 33 rows are 7 7 7 6 6, not 8 8 8 8 1. */
+typedef struct {
+    size_t tiles, rows, one_more; /* the first one_more tiles have rows + 1 */
+} row_deal;
+FNN_INLINE row_deal deal_rows(size_t m)
+{
+    row_deal d = {(m + FNN_MR - 1) / FNN_MR, 0, 0};
+    d.rows = m / d.tiles;
+    d.one_more = m % d.tiles;
+    return d;
+}
+
+/* a's rows tile by tile, each tile by columns: what gemm_block reads where a_rs and a_cs are 0 */
+static void pack_tiles(void *vtiles, const void *va, size_t lda, size_t m, size_t k)
+{
+    real *tiles = vtiles;
+    const real *a = va;
+    row_deal d = deal_rows(m);
+    for (size_t t = 0; t < d.tiles; t++) {
+        size_t r = d.rows + (t < d.one_more);
+        for (size_t i = 0; i < r; i++)
+            for (size_t p = 0; p < k; p++)
+                tiles[p * r + i] = a[i * lda + p];
+        tiles += r * k;
+        a += r * lda;
+    }
+}
+
 static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t a_cs, const void *vb, size_t ldb,
                        size_t m, size_t n, size_t k, const void *vbias, int accumulate)
 {
     real *c = vc;
     const real *a = va, *b = vb, *bias = vbias;
-    const int by_row = a_cs == 1;
-    const size_t stride = by_row ? a_rs : a_cs, row_step = by_row ? stride : 1;
+    const int by_row = a_cs == 1, packed = a_cs == 0;
+    const size_t row_step = by_row ? a_rs : packed ? k : 1;
     tile_fn *const(*tiles)[9] = by_row ? tiles_by_row : tiles_by_column;
-
-    /* rows are dealt out evenly: 33 rows are 7 7 7 6 6, not 8 8 8 8 1 */
-    const size_t row_tiles = (m + FNN_MR - 1) / FNN_MR, rows = m / row_tiles, one_more = m % row_tiles;
-    const size_t tallest = rows + (one_more > 0);
+    const row_deal d = deal_rows(m);
+    const size_t tallest = d.rows + (d.one_more > 0);
 
     for (size_t j = 0; j < n;) {
         size_t vectors = (n - j + VF_LANES - 1) / VF_LANES;
@@ -123,8 +149,8 @@ static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t
             size_t last = n - j < cols ? VF_LANES - (cols - (n - j)) : VF_LANES;
             real *ct = c + j;
             const real *at = a, *bias_t = bias ? bias + j : NULL;
-            for (size_t t = 0; t < row_tiles; t++) {
-                size_t r = rows + (t < one_more);
+            for (size_t t = 0; t < d.tiles; t++) {
+                size_t r = d.rows + (t < d.one_more), stride = by_row ? a_rs : packed ? r : a_cs;
                 tiles[r][width](ct, ldc, at, stride, bp + used * VF_LANES, bp_ld, k, last, bias_t, accumulate);
                 ct += r * ldc;
                 at += r * row_step;

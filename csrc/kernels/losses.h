@@ -41,15 +41,34 @@ FNN_INLINE vf cce_term(vf p, vf t) { return vf_neg(vf_mul(t, vf_log(clip_probabi
 FNN_INLINE vf cce_grad(vf p, vf t) { return vf_neg(vf_div(t, clip_probability(p))); }
 
 /* --- the loops --- */
-/* losses[i] = scale * sum over the row of term(p, t); one column is one vector down the rows */
+/* VF_LANES rows of few columns at once (reduce.h) */
+FNN_INLINE vf few_columns_loss(vf (*term)(vf, vf), const real *p, const real *t, size_t cols)
+{
+    vf a[VF_LANES], b[VF_LANES], s[CHAINS];
+    load_columns(a, p, cols);
+    load_columns(b, t, cols);
+    for (size_t j = 0; j < CHAINS; j++)
+        s[j] = vf_zero();
+    for (size_t j = 0; j < cols; j++)
+        s[j] = vf_add(s[j], term(a[j], b[j]));
+    return join_columns(s, cols);
+}
+
+/* losses[i] = the sum over row i of term(p, t), over divisor; one column is one vector down the rows */
 FNN_INLINE void row_losses(vf (*term)(vf, vf), real *losses, const real *p, const real *t, size_t rows, size_t cols,
                            real divisor)
 {
+    size_t i = 0;
     if (cols == 1) {
         map2(term, losses, p, t, rows);
         return;
     }
-    for (size_t i = 0; i < rows; i++)
+    if (FEW_COLUMNS(cols))
+        for (; i + VF_LANES <= rows; i += VF_LANES) {
+            vf sum = few_columns_loss(term, p + i * cols, t + i * cols, cols);
+            vf_store(losses + i, vf_div(sum, vf_set1(divisor)));
+        }
+    for (; i < rows; i++)
         losses[i] = reduce2(term, p + i * cols, t + i * cols, cols) / divisor;
 }
 
@@ -97,12 +116,16 @@ static void loss_categorical_crossentropy_bwd(void *vdp, const void *vp, const v
         map2_scaled(cce_grad, dp, p, t, rows * cols, (real)scale);
         return;
     }
-    for (size_t i = 0; i < rows; i++) { /* one element a row: the lane function on one lane of a vector */
-        size_t at = i * cols + (size_t)labels[i];
-        real one = 1;
-        for (size_t j = 0; j < cols; j++)
-            dp[i * cols + j] = -0.0F; /* what -(0 / p) * scale gives */
-        map2_scaled(cce_grad, dp + at, p + at, &one, 1, (real)scale);
+    for (size_t i = 0; i < rows * cols; i++)
+        dp[i] = -0.0F;                            /* what -(0 / p) * scale gives */
+    for (size_t i = 0; i < rows; i += VF_LANES) { /* one element a row: VF_LANES rows make a vector */
+        size_t count = rows - i < VF_LANES ? rows - i : VF_LANES;
+        real picked[VF_LANES] = {0};
+        for (size_t r = 0; r < count; r++)
+            picked[r] = p[(i + r) * cols + (size_t)labels[i + r]];
+        vf_store(picked, vf_mul(cce_grad(vf_load(picked), vf_set1(1)), vf_set1((real)scale)));
+        for (size_t r = 0; r < count; r++)
+            dp[(i + r) * cols + (size_t)labels[i + r]] = picked[r];
     }
 }
 

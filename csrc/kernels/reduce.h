@@ -24,6 +24,36 @@ FNN_INLINE real chains_join(chains c)
     return vf_sum_tree(c.v[0]);
 }
 
+/* Rows of few columns are worked on VF_LANES at a time, a row in each lane, a column in each vector. The sum over the
+ * columns is then the tree of 16 chains with at most one element each: where a chain is empty its +0 would change
+ * nothing, so the additions and the bits are the same as along a row. */
+#define FEW_COLUMNS(cols) ((cols) > 0 && (cols) <= VF_LANES && (cols) <= CHAINS)
+
+FNN_INLINE void load_columns(vf *column, const real *x, size_t cols)
+{
+    for (size_t r = 0; r < VF_LANES; r++)
+        column[r] = vf_load_part(x + r * cols, cols);
+    vf_transpose(column);
+}
+
+FNN_INLINE void store_columns(real *y, vf *column, size_t cols)
+{
+    vf_transpose(column);
+    for (size_t r = 0; r < VF_LANES; r++)
+        vf_store_part(y + r * cols, column[r], cols);
+}
+
+/* the tree over s[0 .. cols), which it uses up */
+FNN_INLINE vf join_columns(vf *s, size_t cols)
+{
+    for (size_t half = CHAINS / 2, live = cols; half > 0; half /= 2) {
+        for (size_t j = 0; j + half < live; j++)
+            s[j] = vf_add(s[j], s[j + half]);
+        live = live < half ? live : half;
+    }
+    return s[0];
+}
+
 /* lanes of vector i that are left when n elements remain of a block of CHAINS */
 FNN_INLINE size_t chain_lanes(size_t n, int i)
 {

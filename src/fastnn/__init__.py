@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from fastnn._core import active_isa, available_isas
+from fastnn._threads import get_num_threads, num_threads, set_default, set_num_threads
 from fastnn.activations import Activation, Linear, ReLU, Sigmoid, Softmax, Step, Tanh
 from fastnn.checkpoint import FormatError
 from fastnn.history import History
@@ -40,21 +41,34 @@ __all__ = [
     "available_isas",
     "data",
     "doctor",
+    "fit_many",
     "functional",
+    "get_num_threads",
     "initializers",
     "losses",
     "metrics",
+    "num_threads",
     "optimizers",
+    "set_num_threads",
 ]
 
-# loaded when first asked for, to keep the import short
-_LAZY = {"data": "fastnn.data", "functional": "fastnn.functional", "plots": "fastnn.plots"}
+set_default()
+
+# loaded when first asked for, to keep the import short: name -> module, and what of it
+_LAZY = {
+    "data": ("fastnn.data", None),
+    "fit_many": ("fastnn.many", "fit_many"),
+    "functional": ("fastnn.functional", None),
+    "plots": ("fastnn.plots", None),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return import_module(_LAZY[name])
-    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    module, part = _LAZY[name]
+    found = import_module(module)
+    return found if part is None else getattr(found, part)
 
 
 def doctor() -> dict[str, Any]:

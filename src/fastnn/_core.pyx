@@ -40,6 +40,15 @@ cdef extern from "fnn.h" nogil:
     void fnn_normal(double *z, size_t n, uint64_t seed, uint32_t stream, uint64_t step) noexcept
     void fnn_permutation(uint32_t *index, size_t n, uint64_t seed, uint32_t stream, uint64_t step) noexcept
 
+    int fnn_threads() noexcept
+    void fnn_set_threads(int count) noexcept
+    int fnn_threads_started() noexcept
+    void fnn_stay_serial(int on) noexcept
+    void fnn_opt_step_shared(const fnn_kernels *t, int opt, void *w, void *s0, void *s1, const void *g, size_t n,
+                             double lr, const double *p, uint64_t step) noexcept
+    void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
+                           size_t rows, size_t cols, Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept
+
 cdef extern from "math64.h" nogil:
     double fnn_sin(double x) noexcept
     double fnn_cos(double x) noexcept
@@ -154,6 +163,38 @@ cdef void gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t
 
 cdef void permutation(uint32_t *index, size_t n, uint64_t seed, uint32_t stream, uint64_t step) noexcept nogil:
     fnn_permutation(index, n, seed, stream, step)
+
+
+cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *s0, void *s1, const void *g, size_t n, double lr,
+                          const double *p, uint64_t step) noexcept nogil:
+    fnn_opt_step_shared(t, opt, w, s0, s1, g, n, lr, p, step)
+
+
+cdef void gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
+                        size_t rows, size_t cols, Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept nogil:
+    fnn_gather_shared(t, y, x, source, index, rows, cols, row_bytes, col_bytes)
+
+
+# --- threads ---
+def threads():
+    """How many threads a call may use, itself included."""
+    return fnn_threads()
+
+
+def set_threads(int count):
+    """Let calls use up to ``count`` threads. Waits for a call that is using the pool."""
+    with nogil:
+        fnn_set_threads(count)
+
+
+def stay_serial(bint on):
+    """Whether calls of the calling thread stay on it: for threads that share out whole models."""
+    fnn_stay_serial(on)
+
+
+def threads_started():
+    """Threads of the pool that run now; 0 before the first long call."""
+    return fnn_threads_started()
 
 
 # --- random streams and the float64 functions of the datasets ---

@@ -20,6 +20,8 @@ from fastnn.kernels import optimizers as _optimizers
 from fastnn.kernels.dense import dense_backward as _dense_backward
 from fastnn.kernels.dense import dense_forward as _dense_forward
 from fastnn.kernels.dense import dot
+from fastnn.kernels.dense import quick_backward as _quick_backward
+from fastnn.kernels.dense import quick_forward as _quick_forward
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -123,6 +125,9 @@ def dense(
     save: return (result, saved), where saved is what ``dense_backward`` needs: the result, or the input of f.
     Raises ValueError for shapes that do not meet and unknown activations.
     """
+    quick: Array = _quick_forward(x, weights, biases, activation, out)
+    if quick is not NotImplemented:
+        return (quick, quick) if save else quick
     _known("activation", activation, ACTIVATIONS)
     a = _matrix("x", x)
     w, b = _matrix("weights", weights, a.dtype), _real("biases", biases, a.dtype).reshape(-1)
@@ -149,6 +154,9 @@ def dense_backward(
     Shapes: dy, saved (rows, n_out), x, dx (rows, n_in), weights, dweights (n_in, n_out), dbiases (1, n_out). saved:
     what ``dense(save=True)`` gave; not needed for linear. Source: the book, chapter 9.
     """
+    quick: tuple[Array, Array, Array] = _quick_backward(dy, x, weights, saved, activation)
+    if quick is not NotImplemented:
+        return quick
     _known("activation", activation, ACTIVATIONS)
     a = _matrix("x", x)
     w, dz = _matrix("weights", weights, a.dtype), _matrix("dy", dy, a.dtype)
@@ -174,10 +182,10 @@ def dense_backward(
 
 def activation(name: str, x: ArrayLike, out: Array | None = None) -> Array:
     """f(x) by name, for x of any shape; softmax over the last axis. ``out`` may be ``x``."""
+    quick: Array = _activations.quick(name, x, out)
+    if quick is not NotImplemented:
+        return quick
     _known("activation", name, ACTIVATIONS)
-    done: Array = _activations.quick(name, x, out)
-    if done is not NotImplemented:
-        return done
     a = _real("x", x)
     y = _output(out, a.shape, a.dtype)
     if a.size:
@@ -187,6 +195,9 @@ def activation(name: str, x: ArrayLike, out: Array | None = None) -> Array:
 
 def activation_backward(name: str, dy: ArrayLike, saved: ArrayLike, out: Array | None = None) -> Array:
     """dy * f'(x) by name, from saved: f(x), or x for those whose ACTIVATION_SAVES is X. ``out`` may be ``dy``."""
+    quick: Array = _activations.quick_backward(name, dy, saved, out)
+    if quick is not NotImplemented:
+        return quick
     _known("activation", name, ACTIVATIONS)
     g = _real("dy", dy)
     s = _real("saved", saved, g.dtype)
@@ -333,6 +344,8 @@ def optimizer_step(
 ) -> None:
     """One update of ``w`` and ``states`` in place, by name. Arrays of one shape and type, C-contiguous and writeable;
     parameters in the order of csrc/kernels/optimizers.h; t is the number of the step, from 1."""
+    if _optimizers.quick_step(name, w, g, states, learning_rate, parameters, t):
+        return
     _known("optimizer", name, OPTIMIZERS)
     if len(states) != OPTIMIZER_STATES[name]:
         raise ValueError(f"states: {name} has {OPTIMIZER_STATES[name]}, got {len(states)}")

@@ -25,6 +25,7 @@ from fastnn._bench.case import Call, Work
 
 # read by the BLAS libraries when NumPy loads them; later changes do nothing
 ONE_THREAD = {
+    "FASTNN_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",

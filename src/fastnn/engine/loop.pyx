@@ -10,7 +10,9 @@ from libc.math cimport NAN, isfinite
 from libc.stdint cimport int32_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 
-from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, permutation, workspace
+from fastnn._core cimport (
+    fnn_fp_enter, fnn_fp_leave, fnn_fp_state, gather_shared, opt_step_shared, permutation, workspace,
+)
 from fastnn.engine.plan cimport Buffers, Plan, Step
 from fastnn._core import LOSSES, METRICS, OPTIMIZERS, SOURCES
 from fastnn.engine.spec import STREAM_SHUFFLE as PYTHON_STREAM_SHUFFLE
@@ -135,7 +137,7 @@ cdef void load_rows(Source *source, char *to, const Step *step, const uint32_t *
         if source.dense:
             where[0] = data
             return
-    step.k.gather(to, data, source.type, index, step.rows, source.cols, source.row_bytes, source.col_bytes)
+    gather_shared(step.k, to, data, source.type, index, step.rows, source.cols, source.row_bytes, source.col_bytes)
     where[0] = to
 
 
@@ -437,7 +439,7 @@ cdef class Trainer:
             return False
         self._backward(&step, t, labels)
         self.rate_now = self.learning_rate / (1.0 + self.decay * <double>self.steps_done)
-        step.k.opt_step[self.optimizer](self.w, self.s0, self.s1, self.g, self.plan.size, self.rate_now,
+        opt_step_shared(step.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size, self.rate_now,
                                         self.parameters, step.number)
         self.steps_done += 1
         self.row += step.rows

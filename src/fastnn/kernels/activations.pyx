@@ -3,6 +3,7 @@ cimport numpy as cnp
 from cython cimport floating
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
+from fastnn.kernels.plain cimport fresh, in_place, like, plain, writeable
 from fastnn._core import ACTIVATIONS
 
 cnp.import_array()
@@ -61,20 +62,7 @@ def map_forward(str function, floating[::1] y, const floating[::1] x):
         fnn_fp_leave(found)
 
 
-# --- the quick way of fastnn.functional: a memoryview costs 160 ns, an array's header nothing ---
-cdef bint _plain(x, bint writeable) noexcept:
-    """An ndarray of the machine's float32 or float64, C-contiguous and aligned."""
-    cdef int kind
-    if type(x) is not cnp.ndarray:
-        return False
-    kind = (<cnp.ndarray>x).descr.type_num
-    if kind != cnp.NPY_FLOAT32 and kind != cnp.NPY_FLOAT64:
-        return False
-    if not cnp.PyArray_ISNOTSWAPPED(<cnp.ndarray>x):
-        return False
-    return cnp.PyArray_ISCARRAY(<cnp.ndarray>x) if writeable else cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>x)
-
-
+# --- the quick way of fastnn.functional ---
 def quick(str function, x, out=None):
     """f(x) for an activation or one of MAPS where x and out are plain arrays of one shape; else NotImplemented."""
     cdef cnp.ndarray a, y
@@ -83,16 +71,14 @@ def quick(str function, x, out=None):
     cdef int act = -1
     cdef fnn_fp_state found
     cdef map_function f = NULL
-    cdef char *yp
-    cdef const char *xp
-    if not _plain(x, False):
+    cdef void *yp
+    cdef const void *xp
+    if not plain(x) or (<cnp.ndarray>x).ndim == 0:
         return NotImplemented
     a = x
-    if a.ndim == 0 or cnp.PyArray_SIZE(a) == 0:
-        return NotImplemented
     if out is None:
-        y = cnp.PyArray_EMPTY(a.ndim, a.shape, a.descr.type_num, 0)
-    elif _plain(out, True) and (<cnp.ndarray>out).descr.type_num == a.descr.type_num and cnp.PyArray_SAMESHAPE(a, out):
+        y = fresh(a)
+    elif like(out, a) and writeable(out) and in_place(a, out):
         y = out
     else:
         return NotImplemented
@@ -104,9 +90,7 @@ def quick(str function, x, out=None):
     else:
         return NotImplemented
     n, cols = cnp.PyArray_SIZE(a), a.shape[a.ndim - 1]
-    yp, xp = <char *>cnp.PyArray_DATA(y), <const char *>cnp.PyArray_DATA(a)
-    if yp != xp and yp < xp + cnp.PyArray_NBYTES(a) and xp < yp + cnp.PyArray_NBYTES(a):
-        return NotImplemented  # shifted over itself: the input needs a copy
+    yp, xp = cnp.PyArray_DATA(y), cnp.PyArray_DATA(a)
     with nogil:
         found = fnn_fp_enter()
         if f != NULL:
@@ -115,3 +99,32 @@ def quick(str function, x, out=None):
             t.act_fwd[act](yp, xp, n // cols, cols)
         fnn_fp_leave(found)
     return y
+
+
+def quick_backward(str activation, dy, saved, out=None):
+    """dy * f'(x) where all are plain arrays of one shape; else NotImplemented."""
+    cdef cnp.ndarray g, s, dx
+    cdef const fnn_kernels *t
+    cdef size_t n, cols
+    cdef int act
+    cdef fnn_fp_state found
+    cdef void *dxp
+    cdef const void *gp
+    cdef const void *sp
+    if not plain(dy) or (<cnp.ndarray>dy).ndim == 0 or not like(saved, dy) or activation not in ACTIVATIONS:
+        return NotImplemented
+    g, s, act = dy, saved, ACTIVATIONS[activation]
+    if out is None:
+        dx = fresh(g)
+    elif like(out, g) and writeable(out) and in_place(g, out) and in_place(s, out):
+        dx = out
+    else:
+        return NotImplemented
+    t = table(FNN_F32 if g.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    n, cols = cnp.PyArray_SIZE(g), g.shape[g.ndim - 1]
+    dxp, gp, sp = cnp.PyArray_DATA(dx), cnp.PyArray_DATA(g), cnp.PyArray_DATA(s)
+    with nogil:
+        found = fnn_fp_enter()
+        t.act_bwd[act](dxp, gp, sp, n // cols, cols)
+        fnn_fp_leave(found)
+    return dx

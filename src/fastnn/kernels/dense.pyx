@@ -12,6 +12,7 @@ from fastnn._core cimport (
     FNN_ACT_linear, FNN_BY_WIDTH, FNN_EPI_FORWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, FNN_SEQUENTIAL, fnn_epilogue,
     fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, gemm, gemm_workspace, table, workspace,
 )
+from fastnn.kernels.plain cimport apart, fresh, like, plain, writeable
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS
 
 cnp.import_array()
@@ -113,6 +114,86 @@ def dense_backward(floating[:, ::1] dx, floating[:, ::1] dw, floating[::1] db, c
         found = fnn_fp_enter()
         backward(t, dx_at, &dw[0, 0], &db[0], &dz[0, 0], &x[0, 0], &w[0, 0], NULL, rows, n_in, n_out, ws)
         fnn_fp_leave(found)
+
+
+# --- the quick way of fastnn.functional ---
+cdef bint _layer_shapes(cnp.ndarray x, w) noexcept:
+    """x (rows, n_in) and w (n_in, n_out), plain and of one type."""
+    cdef cnp.ndarray v
+    if not plain(w) or x.ndim != 2 or (<cnp.ndarray>w).ndim != 2:
+        return False
+    v = w
+    return v.descr.type_num == x.descr.type_num and x.shape[1] == v.shape[0]
+
+
+def quick_forward(x, w, b, str activation, out=None):
+    """f(x.w + b) where all are plain arrays whose shapes meet and f needs only its output for backward; else
+    NotImplemented."""
+    cdef cnp.ndarray xa, wa, ba, y
+    cdef cnp.npy_intp shape[2]
+    cdef const fnn_kernels *t
+    cdef int act
+    cdef void *ws
+    cdef void *yp
+    cdef fnn_fp_state found
+    if not plain(x) or not _layer_shapes(x, w) or not plain(b) or ACTIVATION_SAVES.get(activation) != "Y":
+        return NotImplemented
+    xa, wa, ba, act = x, w, b, ACTIVATIONS[activation]
+    shape[0], shape[1] = xa.shape[0], wa.shape[1]
+    if (ba.descr.type_num != xa.descr.type_num or cnp.PyArray_SIZE(ba) != shape[1] or ba.ndim > 2
+            or ba.shape[ba.ndim - 1] != shape[1]):
+        return NotImplemented
+    if out is None:
+        y = cnp.PyArray_EMPTY(2, shape, xa.descr.type_num, 0)
+    else:
+        if not plain(out):
+            return NotImplemented
+        y = out
+        if (y.descr.type_num != xa.descr.type_num or y.ndim != 2 or y.shape[0] != shape[0] or y.shape[1] != shape[1]
+                or not writeable(y) or not apart(y, xa) or not apart(y, wa) or not apart(y, ba)):
+            return NotImplemented
+    t = table(FNN_F32 if xa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    ws, yp = _need_workspace(scratch(t, xa.shape[0], xa.shape[1], shape[1])), cnp.PyArray_DATA(y)
+    with nogil:
+        found = fnn_fp_enter()
+        forward(t, yp, yp, cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), cnp.PyArray_DATA(ba), act, True, xa.shape[0],
+                xa.shape[1], shape[1], ws)
+        fnn_fp_leave(found)
+    return y
+
+
+def quick_backward(dy, x, w, saved, str activation):
+    """(dx, dw, db (1, n_out)) where all are plain arrays whose shapes meet; else NotImplemented."""
+    cdef cnp.ndarray g, xa, wa, dz, dx, dw, db
+    cdef cnp.npy_intp shape[2]
+    cdef const fnn_kernels *t
+    cdef int act
+    cdef void *ws
+    cdef const void *sp = NULL
+    cdef fnn_fp_state found
+    if not plain(x) or not _layer_shapes(x, w) or not plain(dy) or activation not in ACTIVATIONS:
+        return NotImplemented
+    g, xa, wa, act = dy, x, w, ACTIVATIONS[activation]
+    if (g.descr.type_num != xa.descr.type_num or g.ndim != 2 or g.shape[0] != xa.shape[0]
+            or g.shape[1] != wa.shape[1]):
+        return NotImplemented
+    if act != FNN_ACT_linear:
+        if not like(saved, g):
+            return NotImplemented
+        sp = cnp.PyArray_DATA(saved)
+    shape[0], shape[1] = 1, wa.shape[1]
+    dx, dw, db = fresh(xa), fresh(wa), cnp.PyArray_EMPTY(2, shape, xa.descr.type_num, 0)
+    dz = g if sp == NULL else fresh(g)
+    t = table(FNN_F32 if xa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    ws = _need_workspace(scratch(t, xa.shape[0], xa.shape[1], wa.shape[1]))
+    with nogil:
+        found = fnn_fp_enter()
+        if sp != NULL:
+            t.act_bwd[act](cnp.PyArray_DATA(dz), cnp.PyArray_DATA(g), sp, g.shape[0], g.shape[1])
+        backward(t, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(dw), cnp.PyArray_DATA(db), cnp.PyArray_DATA(dz),
+                 cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), NULL, xa.shape[0], xa.shape[1], wa.shape[1], ws)
+        fnn_fp_leave(found)
+    return dx, dw, db
 
 
 # --- dot ---

@@ -1,9 +1,13 @@
 """Optimizer steps on typed memoryviews. The mathematics of each is one lane function in csrc/kernels/optimizers.h."""
+cimport numpy as cnp
 from cython cimport floating
 from libc.stdint cimport uint64_t
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
+from fastnn.kernels.plain cimport apart, like, plain, writeable
 from fastnn._core import OPTIMIZER_PARAMETERS, OPTIMIZER_STATES, OPTIMIZERS
+
+cnp.import_array()
 
 cdef int MOST_PARAMETERS = 8
 
@@ -40,6 +44,40 @@ def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floati
         found = fnn_fp_enter()
         k.opt_step[which](&w[0], s0, s1, &g[0], n, learning_rate, p, t)
         fnn_fp_leave(found)
+
+
+def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple parameters, uint64_t t):
+    """The same where all are plain arrays of one shape that do not overlap: True where it is done."""
+    cdef const fnn_kernels *k
+    cdef cnp.ndarray wa, s
+    cdef int which, i
+    cdef double p[8]
+    cdef void *state[2]
+    cdef void *wp
+    cdef const void *gp
+    cdef fnn_fp_state found
+    if not plain(w) or not like(g, w) or not writeable(w) or optimizer not in OPTIMIZERS or not apart(w, g) or t < 1:
+        return False
+    if len(states) != OPTIMIZER_STATES[optimizer] or len(parameters) != OPTIMIZER_PARAMETERS[optimizer]:
+        return False
+    state[0] = state[1] = NULL
+    wa, which = w, OPTIMIZERS[optimizer]
+    for i in range(len(states)):
+        if not like(states[i], wa):
+            return False
+        s = states[i]
+        if not writeable(s) or not apart(s, wa) or not apart(s, g) or (i == 1 and not apart(s, states[0])):
+            return False
+        state[i] = cnp.PyArray_DATA(s)
+    for i in range(len(parameters)):
+        p[i] = parameters[i]
+    k = table(FNN_F32 if wa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    wp, gp = cnp.PyArray_DATA(wa), cnp.PyArray_DATA(g)
+    with nogil:
+        found = fnn_fp_enter()
+        k.opt_step[which](wp, state[0], state[1], gp, cnp.PyArray_SIZE(wa), learning_rate, p, t)
+        fnn_fp_leave(found)
+    return True
 
 
 def penalty(const floating[::1] w, double l1, double l2):

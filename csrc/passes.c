@@ -1,0 +1,66 @@
+/* passes.c - passes over arrays, shared out among threads where they are long enough to pay for it. Elements and rows are
+ * independent, so the cut cannot show in the result. */
+#include "fnn.h"
+
+#define OPT_PIECE 16384    /* parameters: about 5 us */
+#define GATHER_PIECE 32768 /* elements */
+
+static size_t min(size_t a, size_t b) { return a < b ? a : b; }
+
+typedef struct {
+    const fnn_kernels *t;
+    fnn_opt_id opt;
+    char *w, *s0, *s1;
+    const char *g;
+    size_t n;
+    double lr;
+    const double *p;
+    uint64_t step;
+} opt_pass;
+
+static void opt_piece(void *context, size_t piece)
+{
+    const opt_pass *o = context;
+    size_t first = piece * OPT_PIECE, at = first * o->t->itemsize;
+    o->t->opt_step[o->opt](o->w + at, o->s0 ? o->s0 + at : NULL, o->s1 ? o->s1 + at : NULL, o->g + at,
+                           min(OPT_PIECE, o->n - first), o->lr, o->p, o->step);
+}
+
+void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *s0, void *s1, const void *g, size_t n,
+                         double lr, const double *p, uint64_t step)
+{
+    opt_pass o = {t, opt, w, s0, s1, g, n, lr, p, step};
+    if (n >= 2 * OPT_PIECE && fnn_threads() > 1)
+        fnn_parallel((n + OPT_PIECE - 1) / OPT_PIECE, opt_piece, &o);
+    else
+        t->opt_step[opt](w, s0, s1, g, n, lr, p, step);
+}
+
+typedef struct {
+    const fnn_kernels *t;
+    char *y;
+    const char *x;
+    fnn_source_id source;
+    const uint32_t *index;
+    size_t rows, cols, piece;
+    ptrdiff_t row_bytes, col_bytes;
+} gather_pass;
+
+static void gather_piece(void *context, size_t piece)
+{
+    const gather_pass *g = context;
+    size_t first = piece * g->piece;
+    g->t->gather(g->y + first * g->cols * g->t->itemsize, g->index ? g->x : g->x + (ptrdiff_t)first * g->row_bytes,
+                 g->source, g->index ? g->index + first : NULL, min(g->piece, g->rows - first), g->cols, g->row_bytes,
+                 g->col_bytes);
+}
+
+void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
+                       size_t rows, size_t cols, ptrdiff_t row_bytes, ptrdiff_t col_bytes)
+{
+    gather_pass g = {t, y, x, source, index, rows, cols, GATHER_PIECE / cols + 1, row_bytes, col_bytes};
+    if (rows >= 2 * g.piece && fnn_threads() > 1)
+        fnn_parallel((rows + g.piece - 1) / g.piece, gather_piece, &g);
+    else
+        t->gather(y, x, source, index, rows, cols, row_bytes, col_bytes);
+}

@@ -1,0 +1,202 @@
+/* threads.c - the only file that knows threads: one small pool for the process.
+ *
+ * Threads start at the first region that wants them and sleep when nothing comes for a while. The caller takes part. Tasks
+ * are claimed one by one from a counter; who runs which cannot show in a result, because each task owns its part of the
+ * output. A pool that is busy (another Python thread, or a task that opens a region itself) means: run serially. A child
+ * of fork() starts without a pool.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "fnn.h"
+
+#include "clock.h"
+#include "fpstate.h"
+
+#if defined(_WIN32)
+void fnn_parallel(size_t tasks, fnn_task *run, void *context)
+{
+    for (size_t i = 0; i < tasks; i++)
+        run(context, i);
+}
+int fnn_threads(void) { return 1; }
+void fnn_set_threads(int count) { (void)count; }
+int fnn_threads_started(void) { return 0; }
+void fnn_stay_serial(int on) { (void)on; }
+#else
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#define MOST_THREADS 256
+#define STACK_BYTES (1 << 20) /* explicit: musl would give 128 KiB */
+#define PATIENCE 50e-6        /* seconds a helper waits awake before it lies down */
+#define SPINS_A_LOOK 32       /* pauses between two looks at the clock: their length differs tenfold among processors */
+
+/* gate: bit 0 = a region is open, the rest counts twice the helpers inside. A helper enters by compare-and-swap on an open
+ * gate; the owner closes it when the tasks are claimed and leaves when it reads 0. So a helper that wakes late finds the
+ * gate closed and touches nothing. */
+static atomic_uint gate;
+static atomic_size_t next_task;
+static size_t task_count;
+static fnn_task *task_run;
+static void *task_context;
+
+static pthread_mutex_t owner = PTHREAD_MUTEX_INITIALIZER; /* held for the length of a region */
+static pthread_mutex_t bed = PTHREAD_MUTEX_INITIALIZER;   /* guards sleeping and quitting */
+static pthread_cond_t alarm_bell = PTHREAD_COND_INITIALIZER;
+static atomic_int sleepers, quitting;
+static _Thread_local int serial;
+static atomic_int wanted = 1;
+static int helpers; /* running threads; changed under owner */
+static pthread_t helper[MOST_THREADS];
+
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void work(void)
+{
+    size_t i;
+    while ((i = atomic_fetch_add_explicit(&next_task, 1, memory_order_relaxed)) < task_count)
+        task_run(task_context, i);
+}
+
+static int enter(void)
+{
+    unsigned g = atomic_load_explicit(&gate, memory_order_relaxed);
+    while (g & 1)
+        if (atomic_compare_exchange_weak_explicit(&gate, &g, g + 2, memory_order_acquire, memory_order_relaxed))
+            return 1;
+    return 0;
+}
+
+static int idle(void) { return !(atomic_load_explicit(&gate, memory_order_relaxed) & 1) && !atomic_load(&quitting); }
+
+static void wait_awake(void)
+{
+    const double until = fnn_seconds() + PATIENCE;
+    while (idle() && fnn_seconds() < until) {
+        for (int i = 0; i < SPINS_A_LOOK && idle(); i++)
+            relax();
+        sched_yield(); /* returns at once, unless somebody waits for this very processor */
+    }
+}
+
+static void *help(void *unused)
+{
+    (void)unused;
+    fnn_fp_enter();
+    while (!atomic_load(&quitting)) {
+        wait_awake();
+        if (idle()) {
+            pthread_mutex_lock(&bed);
+            atomic_fetch_add(&sleepers, 1);
+            while (idle())
+                pthread_cond_wait(&alarm_bell, &bed);
+            atomic_fetch_sub(&sleepers, 1);
+            pthread_mutex_unlock(&bed);
+        }
+        if (enter()) {
+            work();
+            atomic_fetch_sub_explicit(&gate, 2, memory_order_release);
+        }
+    }
+    return NULL;
+}
+
+static void ring(void)
+{
+    pthread_mutex_lock(&bed); /* a helper between its last look and its sleep holds it */
+    pthread_cond_broadcast(&alarm_bell);
+    pthread_mutex_unlock(&bed);
+}
+
+/* in the child of a fork there are no helpers, and locks may have been held by threads that are gone */
+static void forget_in_child(void)
+{
+    pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t fresh_bell = PTHREAD_COND_INITIALIZER;
+    owner = bed = fresh;
+    alarm_bell = fresh_bell;
+    helpers = 0;
+    atomic_store(&gate, 0);
+    atomic_store(&sleepers, 0);
+    atomic_store(&quitting, 0);
+}
+
+static void stop_helpers(void)
+{
+    atomic_store(&quitting, 1);
+    ring();
+    for (int i = 0; i < helpers; i++)
+        pthread_join(helper[i], NULL);
+    helpers = 0;
+    atomic_store(&quitting, 0);
+}
+
+static void start_helpers(int count)
+{
+    static int registered;
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    if (!registered)
+        registered = pthread_atfork(NULL, NULL, forget_in_child) == 0;
+    if (!registered || pthread_attr_init(&attributes) != 0)
+        return;
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    sigfillset(&all); /* signals are the interpreter's */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (helpers < count && pthread_create(&helper[helpers], &attributes, help, NULL) == 0)
+        helpers++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+}
+
+int fnn_threads(void) { return atomic_load_explicit(&wanted, memory_order_relaxed); }
+
+int fnn_threads_started(void) { return helpers; }
+
+void fnn_stay_serial(int on) { serial = on; }
+
+void fnn_set_threads(int count)
+{
+    count = count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : count;
+    pthread_mutex_lock(&owner);
+    atomic_store(&wanted, count);
+    if (helpers > count - 1)
+        stop_helpers();
+    pthread_mutex_unlock(&owner);
+}
+
+void fnn_parallel(size_t tasks, fnn_task *run, void *context)
+{
+    int alone = tasks < 2 || serial || fnn_threads() < 2 || pthread_mutex_trylock(&owner) != 0;
+    if (alone) {
+        for (size_t i = 0; i < tasks; i++)
+            run(context, i);
+        return;
+    }
+    if (helpers < fnn_threads() - 1)
+        start_helpers(fnn_threads() - 1);
+    task_run = run;
+    task_context = context;
+    task_count = tasks;
+    atomic_store_explicit(&next_task, 0, memory_order_relaxed);
+    atomic_store(&gate, 1);
+    if (atomic_load(&sleepers))
+        ring();
+    work();
+    atomic_fetch_and_explicit(&gate, ~1u, memory_order_relaxed);
+    for (int spins = 0; atomic_load_explicit(&gate, memory_order_acquire); spins++)
+        if (spins % SPINS_A_LOOK)
+            relax();
+        else
+            sched_yield();
+    pthread_mutex_unlock(&owner);
+}
+#endif

@@ -1,0 +1,76 @@
+"""How many threads a call may use. The only global state of the package.
+
+The default is what this process may really use: the processors of its affinity mask, but no more than a container's quota
+of processor time. Short work stays on one thread whatever the number; results have the same bits with any.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fastnn import _core
+
+MOST = 256
+CGROUP = "/sys/fs/cgroup"
+
+
+def available_threads(cgroup: str = CGROUP) -> int:
+    """Threads that can run at the same time here: affinity, bounded by the cgroup's quota (version 2 or 1)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(cgroup)
+    return max(1, min(cores, MOST) if quota is None else min(cores, MOST, int(quota + 0.5)))
+
+
+def _quota(cgroup: str) -> float | None:
+    """Processors' worth of time that a container grants, None where it grants all."""
+    try:
+        with open(f"{cgroup}/cpu.max") as f:
+            quota, period = f.read().split()
+    except (OSError, ValueError):
+        try:
+            with open(f"{cgroup}/cpu/cpu.cfs_quota_us") as f, open(f"{cgroup}/cpu/cpu.cfs_period_us") as g:
+                quota, period = f.read(), g.read()
+        except OSError:
+            return None
+    try:
+        return float(quota) / float(period) if float(quota) > 0 else None
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def get_num_threads() -> int:
+    """How many threads a call may use, the calling one included."""
+    return int(_core.threads())
+
+
+def set_num_threads(count: int | None) -> None:
+    """Let each call use up to ``count`` threads; None for what this process may use. ValueError outside 1 to 256."""
+    if count is None:
+        count = available_threads()
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise TypeError(f"count: expected a whole number or None, got {count!r}")
+    if not 1 <= count <= MOST:
+        raise ValueError(f"count: expected 1 to {MOST}, got {count}")
+    _core.set_threads(count)
+
+
+@contextmanager
+def num_threads(count: int | None) -> Iterator[None]:
+    """``with num_threads(1): ...`` sets the number and puts it back. It is the whole process's, not the thread's own."""
+    before = get_num_threads()
+    set_num_threads(count)
+    try:
+        yield
+    finally:
+        set_num_threads(before)
+
+
+def set_default() -> None:
+    """At import: FASTNN_NUM_THREADS, or what this process may use. ImportError for a variable that is no such number."""
+    given = os.environ.get("FASTNN_NUM_THREADS", "")
+    try:
+        set_num_threads(int(given) if given else None)
+    except ValueError:
+        raise ImportError(f"FASTNN_NUM_THREADS={given}: expected a whole number, 1 to {MOST}") from None

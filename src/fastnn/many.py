@@ -1,0 +1,121 @@
+"""``fit_many``: many models over shared data, a thread each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from fastnn import _checks, _core
+from fastnn._threads import available_threads
+from fastnn.model import Model
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from fastnn.history import History
+
+
+class ManyProgress(Protocol):
+    """What ``fit_many(progress=...)`` calls, from any of its threads but one at a time."""
+
+    def update(self, *, model: int, epoch: int, epochs: int, loss: float, accuracy: float) -> None: ...
+
+
+class _StopError(Exception):
+    """Raised inside a training that another one's failure, or Ctrl-C, has made pointless."""
+
+
+class _Watch:
+    """Told by one training how far it is; passes that on, and stops the training where all are to stop."""
+
+    def __init__(self, index: int, stop: threading.Event, lock: threading.Lock, outer: ManyProgress | None) -> None:
+        self.index, self.stop, self.lock, self.outer = index, stop, lock, outer
+
+    def update(self, *, epoch: int, epochs: int, step: int, steps: int, loss: float, accuracy: float) -> None:
+        if self.stop.is_set():
+            raise _StopError
+        if self.outer is not None:
+            with self.lock:
+                self.outer.update(model=self.index, epoch=epoch, epochs=epochs, loss=loss, accuracy=accuracy)
+
+
+def fit_many(
+    models: Iterable[Model],
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    epochs: int | Sequence[int] = 1,
+    batch_size: int | Sequence[int | None] | None = 32,
+    shuffle: bool = True,
+    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    check_finite: bool = True,
+    n_jobs: int = -1,
+    progress: ManyProgress | None = None,
+) -> list[History]:
+    """Fit models of any shapes, seeds and hyper-parameters to the same data, several at a time; returns their histories.
+
+    Each model trains on one thread, with the bits it would have by itself, whatever ``n_jobs``: how many at a time, -1 for
+    as many as this process has processors. The data are shared, not copied. epochs and batch_size: one for all, or one
+    for each model. Other arguments as in ``Model.fit``. progress: an object whose ``update(model=, epoch=, epochs=, loss=,
+    accuracy=)`` is called about ten times a second for each running model.
+
+    Where one model fails, the others stop at a full step and its error is raised, with the model's index in a note;
+    Ctrl-C stops all of them in the same way. ValueError for the same model given twice.
+    """
+    jobs = list(models)
+    for i, model in enumerate(jobs):
+        if not isinstance(model, Model):
+            raise TypeError(f"models[{i}]: expected a Model, got {type(model).__name__}")
+    if len({id(model) for model in jobs}) != len(jobs):
+        raise ValueError("models: the same model is given twice; make one for each fit")
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
+        raise ValueError(f"n_jobs: expected -1 or at least 1, got {n_jobs!r}")
+    each_epochs, each_batch = _each("epochs", epochs, len(jobs)), _each("batch_size", batch_size, len(jobs))
+    rows, targets = _checks.as_rows("X", X), _checks.as_array("y", y)
+    if targets.ndim == 1 and targets.dtype.kind in "iu" and targets.size and abs(int(targets.max())) < 2**31:
+        targets = np.ascontiguousarray(targets, np.int64 if int(targets.min()) < -(2**31) else np.int32)
+
+    stop, lock = threading.Event(), threading.Lock()
+
+    def fit(i: int) -> History:
+        _core.stay_serial(True)
+        return jobs[i].train(
+            rows,
+            targets,
+            epochs=each_epochs[i],
+            batch_size=each_batch[i],
+            shuffle=shuffle,
+            validation_data=validation_data,
+            check_finite=check_finite,
+            progress=_Watch(i, stop, lock, progress),
+        )
+
+    threads = available_threads() if n_jobs == -1 else n_jobs
+    with ThreadPoolExecutor(max(1, min(threads, len(jobs))), "fastnn") as pool:
+        futures = [pool.submit(fit, i) for i in range(len(jobs))]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            if any(not f.done() or f.cancelled() or f.exception() for f in futures):
+                stop.set()
+                for f in futures:
+                    f.cancel()
+    for i, f in enumerate(futures):
+        error = None if f.cancelled() else f.exception()
+        if error is not None and not isinstance(error, _StopError):
+            error.add_note(f"in fit_many, models[{i}]")
+            raise error
+    return [f.result() for f in futures]
+
+
+def _each(name: str, value: Any, count: int) -> list[Any]:
+    if value is None or isinstance(value, (int, np.integer)):
+        return [value] * count
+    values = list(value)
+    if len(values) != count:
+        raise ValueError(f"{name}: expected one, or {count}, one for each model, got {len(values)}")
+    return values
