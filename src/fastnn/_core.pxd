@@ -72,7 +72,7 @@ cdef void gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t
                void *ws) noexcept nogil
 cdef void permutation(uint32_t *index, size_t n, uint64_t seed, uint32_t stream, uint64_t step) noexcept nogil
 # passes shared out among threads where they are long
-cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *s0, void *s1, const void *g, size_t n, double lr,
-                          const double *p, uint64_t step) noexcept nogil
+cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *s0, void *s1, const void *g, size_t n,
+                          double lr, const double *p, uint64_t step) noexcept nogil
 cdef void gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                         size_t rows, size_t cols, Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept nogil

@@ -165,8 +165,8 @@ cdef void permutation(uint32_t *index, size_t n, uint64_t seed, uint32_t stream,
     fnn_permutation(index, n, seed, stream, step)
 
 
-cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *s0, void *s1, const void *g, size_t n, double lr,
-                          const double *p, uint64_t step) noexcept nogil:
+cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *s0, void *s1, const void *g, size_t n,
+                          double lr, const double *p, uint64_t step) noexcept nogil:
     fnn_opt_step_shared(t, opt, w, s0, s1, g, n, lr, p, step)
 
 

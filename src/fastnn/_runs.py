@@ -112,7 +112,7 @@ class TrainingRun:
         print_every: int,
         progress: Progress | None,
     ) -> None:
-        self.model, self.progress = model, progress
+        self.model, self.progress, self.check_finite = model, progress, bool(check_finite)
         self.epochs = _checks.whole("epochs", epochs, 0)
         self.print_every = _checks.whole("print_every", print_every, 0)
         X = _checks.as_rows("X", X, model.plan.n_in, "layer 0: ")
@@ -140,7 +140,7 @@ class TrainingRun:
             bool(shuffle),
             model.seed,
             self._validation(validation_data, check_finite),
-            bool(check_finite),
+            self.check_finite,
             self.print_every,
         )
 
@@ -166,6 +166,9 @@ class TrainingRun:
                 if why == loop.STEP:
                     self._print_step()
                 self._report()
+            # a step is refused where its loss is not finite; whether the last one was good shows only in the weights
+            if self.check_finite and not np.isfinite(self.model.plan.params).all():
+                raise FloatingPointError(self._not_finite())
         finally:
             self.trainer.finish_epoch()
             self._take_in()

@@ -1,7 +1,7 @@
 """How many threads a call may use. The only global state of the package.
 
-The default is what this process may really use: the processors of its affinity mask, but no more than a container's quota
-of processor time. Short work stays on one thread whatever the number; results have the same bits with any.
+The default is what this process may really use: the processors of its affinity mask, but no more than a container's
+quota of processor time. Short work stays on one thread whatever the number; results have the same bits with any.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def set_num_threads(count: int | None) -> None:
 
 @contextmanager
 def num_threads(count: int | None) -> Iterator[None]:
-    """``with num_threads(1): ...`` sets the number and puts it back. It is the whole process's, not the thread's own."""
+    """``with num_threads(1): ...`` sets the number and puts it back. It is the whole process's, not the thread's
+    own."""
     before = get_num_threads()
     set_num_threads(count)
     try:
@@ -68,7 +69,8 @@ def num_threads(count: int | None) -> Iterator[None]:
 
 
 def set_default() -> None:
-    """At import: FASTNN_NUM_THREADS, or what this process may use. ImportError for a variable that is no such number."""
+    """At import: FASTNN_NUM_THREADS, or what this process may use. ImportError for a variable that is no such
+    number."""
     given = os.environ.get("FASTNN_NUM_THREADS", "")
     try:
         set_num_threads(int(given) if given else None)

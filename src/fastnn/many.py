@@ -56,12 +56,13 @@ def fit_many(
     n_jobs: int = -1,
     progress: ManyProgress | None = None,
 ) -> list[History]:
-    """Fit models of any shapes, seeds and hyper-parameters to the same data, several at a time; returns their histories.
+    """Fit models of any shapes, seeds and hyper-parameters to the same data, several at a time; returns their
+    histories.
 
-    Each model trains on one thread, with the bits it would have by itself, whatever ``n_jobs``: how many at a time, -1 for
-    as many as this process has processors. The data are shared, not copied. epochs and batch_size: one for all, or one
-    for each model. Other arguments as in ``Model.fit``. progress: an object whose ``update(model=, epoch=, epochs=, loss=,
-    accuracy=)`` is called about ten times a second for each running model.
+    Each model trains on one thread, with the bits it would have by itself, whatever ``n_jobs``: how many at a time, -1
+    for as many as this process has processors. The data are shared, not copied. epochs and batch_size: one for all, or
+    one for each model. Other arguments as in ``Model.fit``. progress: an object whose ``update(model=, epoch=, epochs=,
+    loss=, accuracy=)`` is called about ten times a second for each running model.
 
     Where one model fails, the others stop at a full step and its error is raised, with the model's index in a note;
     Ctrl-C stops all of them in the same way. ValueError for the same model given twice.
@@ -98,7 +99,10 @@ def fit_many(
     with ThreadPoolExecutor(max(1, min(threads, len(jobs))), "fastnn") as pool:
         futures = [pool.submit(fit, i) for i in range(len(jobs))]
         try:
-            wait(futures, return_when=FIRST_EXCEPTION)
+            left = set(futures)
+            while left and not any(f.exception() for f in futures if f.done()):
+                # in short waits: on some systems Ctrl-C does not end a long one
+                left = wait(left, timeout=0.1, return_when=FIRST_EXCEPTION).not_done
         finally:
             if any(not f.done() or f.cancelled() or f.exception() for f in futures):
                 stop.set()

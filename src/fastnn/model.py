@@ -77,16 +77,18 @@ class Model:
             raise ValueError(f"a model has at most {MOST_LAYERS} layers")
         self.layers.append(layer)
 
-    def set(self, *, loss: Any = None, optimizer: Any = None, accuracy: Any = "auto") -> None:
-        """Choose loss, optimizer and accuracy, by name or as objects; what is None stays as it is.
+    def set(self, *, loss: Any = None, optimizer: Any = None, accuracy: Any = ...) -> None:
+        """Choose loss, optimizer and accuracy, by name or as objects; what is left out stays as it is.
 
-        accuracy: "auto" goes with the loss; None counts nothing. A new optimizer starts its state and step count anew.
-        ValueError for unknown names.
+        accuracy: "auto", as at the start, goes with the loss; None counts nothing. A new optimizer starts its state and
+        step count anew. ValueError for unknown names.
         """
         with self._lock:
             new_loss = self.loss if loss is None else Loss.resolve(loss)
             new_optimizer = self.optimizer if optimizer is None else Optimizer.resolve(optimizer)
-            if accuracy not in ("auto", None):
+            if accuracy is ...:
+                accuracy = self.accuracy
+            elif accuracy not in ("auto", None):
                 accuracy = Accuracy.resolve(accuracy)
             if new_optimizer is not self.optimizer:
                 self.steps_done = self.epochs_done = 0

@@ -440,7 +440,7 @@ cdef class Trainer:
         self._backward(&step, t, labels)
         self.rate_now = self.learning_rate / (1.0 + self.decay * <double>self.steps_done)
         opt_step_shared(step.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size, self.rate_now,
-                                        self.parameters, step.number)
+                        self.parameters, step.number)
         self.steps_done += 1
         self.row += step.rows
         self.step_in_epoch += 1
