@@ -12,6 +12,7 @@ import numpy as np
 
 import fastnn
 from fastnn import _core
+from fastnn._threads import get_num_threads
 from fastnn.data import cache_dir
 from fastnn.kernels import dense
 
@@ -35,7 +36,8 @@ def examine() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": _core.cpu_name() or platform.processor() or "unknown",
         "cores": usable_cores(),
-        "threads": 1,
+        "threads": get_num_threads(),
+        "threads_forced": os.environ.get("FASTNN_NUM_THREADS") or None,
         "tables": [
             {"name": name, "needs": needs, "supported": runs, "in_force": used}
             for name, needs, runs, used in _core.isa_report()
@@ -101,7 +103,7 @@ def as_text(report: dict[str, Any]) -> str:
     lines = [
         f"fastnn      {report['fastnn']}, NumPy {report['numpy']}, {report['python']}, {report['platform']}",
         f"processor   {report['processor']}, {_plural(report['cores'], 'core')} for this process",
-        "threads     a call of the engine runs on one thread; models in different threads run side by side",
+        f"threads     {_threads_line(report)}",
         "tables      compiled   needs                      runs here",
     ]
     for table in report["tables"]:
@@ -122,6 +124,13 @@ def as_text(report: dict[str, Any]) -> str:
             "note        sse2 has no fused multiply-add: results are right, but not with the bits of the other tables"
         )
     return "\n".join(lines)
+
+
+def _threads_line(report: dict[str, Any]) -> str:
+    why = (
+        f"FASTNN_NUM_THREADS={report['threads_forced']}" if report["threads_forced"] else "affinity and quota allow it"
+    )
+    return f"a long call uses up to {report['threads']} ({why}); short work stays on one"
 
 
 def _plural(n: int, noun: str) -> str:
