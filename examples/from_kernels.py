@@ -1,5 +1,5 @@
-"""A network written from the kernels alone, as the book's first chapters write it in NumPy: forward, loss, backward, update
-by hand.
+"""A network written from the kernels alone, as the book's first chapters write it in NumPy: forward, loss, backward,
+update by hand.
 
 python examples/from_kernels.py [STEPS]
 """
