@@ -55,7 +55,7 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
 /* K(result, name, arguments): gives the table member and its entry.
  *
  * gemm_block: c (+)= a.b over one block of k, each element one chain of FMAs, k ascending. a: element (i, p) at
- * i*a_rs + p*a_cs, one of the strides 1, or both 0: tiles from pack_tiles. b, where ldb > 0: rows of ldb; the last vector of a row may be read whole
+ * i*a_rs + p*a_cs, one of the strides 1. b, where ldb > 0: rows of ldb; the last vector of a row may be read whole
  * (up to lanes - 1 elements past n), so n % lanes == 0 or the memory is there. ldb == 0: panels from pack_rows or
  * pack_columns.
  * accumulate: chains start from c, else from 0. bias: NULL, or n values added once after the chain. */
@@ -67,8 +67,6 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, pack_rows, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                   \
     /* the same from columns: element (p, j) at j*ld + p */                                                            \
     K(void, pack_columns, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                \
-    /* rows of a for gemm_block, tile by tile */                                                                       \
-    K(void, pack_tiles, (void *tiles, const void *a, size_t lda, size_t m, size_t k))                                  \
     /* c = a.bt' (+ bias): 16 interleaved chains over k joined by a tree. a: (m, k), rows lda; bt: (n, k), rows ldb */ \
     K(void, dot_rows,                                                                                                  \
       (void *c, size_t ldc, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n, size_t k,       \

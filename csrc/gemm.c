@@ -1,7 +1,7 @@
 /* gemm.c - the driver of every matrix product: blocking, packing, and the epilogue on finished rows. No lane code here.
  *
  *   for each block of columns of b        COLUMN_BLOCK wide
- *     for each block of k                 so that a panel of b stays in the first-level cache
+ *     for each block of k                 so that a panel of b and a strip of a fit the second-level cache
  *       pack b, or use it where it lies
  *       for each strip of rows of c       so that the strip and its rows of a stay in the second level
  *         gemm_block: panels x register tiles
@@ -14,11 +14,11 @@
 
 #include <string.h>
 
-#define PANEL_BYTES 24576 /* of b, in the first-level cache */
+#define DEPTH_BYTES 4096 /* of a row of a in one block of k: a strip of a then fills a part of the second level */
 #define COLUMN_BLOCK 2048
-#define STRIP_TILES 16       /* register tiles in the height of a strip */
+#define STRIP_TILES 12       /* register tiles in the height of a strip */
 #define DIRECT_ROW_BYTES 512 /* rows of b up to this long are read where they lie */
-/* rows of a at least this far apart crowd into a few cache sets: where b is wide enough to pay for it, they are packed */
+/* rows of a at least this far apart crowd into a few cache sets: where b is wide enough to pay for it, they are copied */
 #define SPREAD_ROW_BYTES 1024
 #define SPREAD_COLUMNS 192
 /* a product is shared out from this many multiply-adds (about 20 us), in pieces of at least a quarter of it */
@@ -29,7 +29,7 @@ static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 static size_t max(size_t a, size_t b) { return a > b ? a : b; }
 static size_t round_up(size_t a, size_t b) { return (a + b - 1) / b * b; }
 
-static size_t most_k(const fnn_kernels *t) { return PANEL_BYTES / (t->nr * t->itemsize); }
+static size_t most_k(const fnn_kernels *t) { return DEPTH_BYTES / t->itemsize; }
 
 /* equal blocks rather than full ones and a rest */
 static size_t k_block(const fnn_kernels *t, size_t k)
@@ -40,11 +40,18 @@ static size_t k_block(const fnn_kernels *t, size_t k)
 
 static size_t strip_rows(const fnn_kernels *t) { return STRIP_TILES * t->mr; }
 
+/* reals from row to row of a copied strip of a: an odd number of cache lines, so that rows do not crowd into a few sets */
+static size_t strip_ld(const fnn_kernels *t, size_t depth)
+{
+    size_t line = 64 / t->itemsize;
+    return round_up(depth, line) | line;
+}
+
 /* grows with each size, unlike k_block: a plan asks once, for its largest batch */
 size_t fnn_gemm_workspace(const fnn_kernels *t, size_t m, size_t n, size_t k)
 {
     size_t depth = min(k, most_k(t)), columns = round_up(min(n, COLUMN_BLOCK), t->lanes);
-    size_t wide = depth * (columns + min(m, strip_rows(t)));
+    size_t wide = depth * columns + strip_ld(t, depth) * min(m, strip_rows(t));
     size_t narrow = FNN_NARROW * max(k, m) + k * t->lanes;
     return max(wide, narrow) * t->itemsize;
 }
@@ -104,6 +111,12 @@ static void thin_product(const product *p, void *ws)
     t->transpose(p->c, ct, p->m, p->n, p->m);
 }
 
+static void copy_rows(char *to, size_t to_bytes, const char *from, size_t from_bytes, size_t rows, size_t bytes)
+{
+    for (size_t i = 0; i < rows; i++)
+        memcpy(to + i * to_bytes, from + i * from_bytes, bytes);
+}
+
 static void fill_rows(const product *p)
 {
     const size_t bytes = p->n * p->t->itemsize;
@@ -124,7 +137,8 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
     /* where b lies by rows, short ones are read directly, and so are those too few rows of a to pay for a copy */
     const int direct = p->b_cs == 1 && (p->b_rs * size <= DIRECT_ROW_BYTES || count <= 2 * t->mr);
     const int spread = p->a_cs == 1 && p->a_rs * size >= SPREAD_ROW_BYTES && n >= SPREAD_COLUMNS && count > t->mr;
-    char *tiles = ws + kb * round_up(min(n, COLUMN_BLOCK), t->lanes) * size;
+    char *strip_a = ws + kb * round_up(min(n, COLUMN_BLOCK), t->lanes) * size;
+    const size_t a_ld = strip_ld(t, kb);
 
     for (size_t j = 0; j < n; j += COLUMN_BLOCK) {
         const size_t cols = min(n - j, COLUMN_BLOCK);
@@ -141,17 +155,17 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
             for (size_t row = first; row < end; row += strip) {
                 const size_t rows = min(end - row, strip);
                 const char *a = p->a + (row * p->a_rs + k0 * p->a_cs) * size;
-                size_t a_rs = p->a_rs, a_cs = p->a_cs;
+                size_t a_rs = p->a_rs;
                 char *c = p->c + (row * n + j) * size;
                 if (spread) {
-                    t->pack_tiles(tiles, a, a_rs, rows, depth);
-                    a = tiles;
-                    a_rs = a_cs = 0;
+                    copy_rows(strip_a, a_ld * size, a, a_rs * size, rows, depth * size);
+                    a = strip_a;
+                    a_rs = a_ld;
                 }
                 if (in_place)
-                    t->gemm_block(c, n, a, a_rs, a_cs, b, p->b_rs, rows, in_place, depth, bias, go_on);
+                    t->gemm_block(c, n, a, a_rs, p->a_cs, b, p->b_rs, rows, in_place, depth, bias, go_on);
                 if (packed)
-                    t->gemm_block(c + in_place * size, n, a, a_rs, a_cs, ws, 0, rows, packed, depth,
+                    t->gemm_block(c + in_place * size, n, a, a_rs, p->a_cs, ws, 0, rows, packed, depth,
                                   bias ? bias + in_place * size : NULL, go_on);
                 if (last && whole_rows)
                     run_epilogue(p, row, rows);

@@ -112,20 +112,14 @@ FNN_INLINE row_deal deal_rows(size_t m)
     return d;
 }
 
-/* a's rows tile by tile, each tile by columns: what gemm_block reads where a_rs and a_cs are 0 */
-static void pack_tiles(void *vtiles, const void *va, size_t lda, size_t m, size_t k)
+#define PREFETCH_DEPTH 96 /* shorter tiles are over before it would help */
+
+/* the rows of c that the next tile adds to, called up while this one runs */
+FNN_INLINE void prefetch_rows(const real *c, size_t ldc, size_t rows, size_t cols)
 {
-    real *tiles = vtiles;
-    const real *a = va;
-    row_deal d = deal_rows(m);
-    for (size_t t = 0; t < d.tiles; t++) {
-        size_t r = d.rows + (t < d.one_more);
-        for (size_t i = 0; i < r; i++)
-            for (size_t p = 0; p < k; p++)
-                tiles[p * r + i] = a[i * lda + p];
-        tiles += r * k;
-        a += r * lda;
-    }
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j += 64 / sizeof(real))
+            __builtin_prefetch(c + i * ldc + j, 1);
 }
 
 static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t a_cs, const void *vb, size_t ldb,
@@ -133,8 +127,8 @@ static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t
 {
     real *c = vc;
     const real *a = va, *b = vb, *bias = vbias;
-    const int by_row = a_cs == 1, packed = a_cs == 0;
-    const size_t row_step = by_row ? a_rs : packed ? k : 1;
+    const int by_row = a_cs == 1;
+    const size_t stride = by_row ? a_rs : a_cs, row_step = by_row ? stride : 1;
     tile_fn *const(*tiles)[9] = by_row ? tiles_by_row : tiles_by_column;
     const row_deal d = deal_rows(m);
     const size_t tallest = d.rows + (d.one_more > 0);
@@ -150,7 +144,9 @@ static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t
             real *ct = c + j;
             const real *at = a, *bias_t = bias ? bias + j : NULL;
             for (size_t t = 0; t < d.tiles; t++) {
-                size_t r = d.rows + (t < d.one_more), stride = by_row ? a_rs : packed ? r : a_cs;
+                size_t r = d.rows + (t < d.one_more);
+                if (k >= PREFETCH_DEPTH && t + 1 < d.tiles)
+                    prefetch_rows(ct + r * ldc, ldc, r, cols);
                 tiles[r][width](ct, ldc, at, stride, bp + used * VF_LANES, bp_ld, k, last, bias_t, accumulate);
                 ct += r * ldc;
                 at += r * row_step;
