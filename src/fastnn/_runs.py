@@ -178,10 +178,11 @@ class TrainingRun:
         model, trainer = self.model, self.trainer
         records = trainer.peek_records()
         place = self.rows_before + trainer.epochs_done - self.epochs_before - len(records)
-        for row, record in enumerate(records, place):
-            values = dict(zip(loop.RECORD, (float(v) for v in record), strict=True))
-            model.history.put(row, loss=values["data_loss"] + values["regularization_loss"], **values)
-            if self.print_every:
+        if len(records):
+            columns = dict(zip(loop.RECORD, records.T.tolist(), strict=True))
+            columns["loss"] = (records[:, 0] + records[:, 1]).tolist()
+            model.history.put(place, columns)
+            if self.print_every:  # then each epoch surfaces by itself: there is just one
                 self._print_epoch()
         trainer.drop_records()
         model.steps_done, model.epochs_done = trainer.steps_done, trainer.epochs_done
