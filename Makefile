@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES := setup.py pyproject.toml $(shell find csrc src -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.py[xdi]')
 
-.PHONY: demo test test-slow bench sanitize lint format golden sdist wheel clean
+.PHONY: demo test test-slow bench bench-kernels sanitize lint format golden sdist wheel clean
 
 demo: $(VENV)/demo.stamp  ## train the book's spiral, with a progress bar and a picture
 	$(BIN)/fastnn train
@@ -17,7 +17,13 @@ test: $(VENV)/test.stamp  ## the whole suite but the slow proofs
 test-slow: $(VENV)/test.stamp  ## the long proofs: every float32 input of every vector function, long fuzzing
 	$(BIN)/python -m pytest -m slow
 
-bench: $(VENV)/bench.stamp  ## the benchmark suite against plain NumPy, on one core
+# BENCH=--quick takes 2 minutes instead of 12. Peers that are not installed are left out; those of the machine's choice go
+# into the environment first, say: .venv/bin/pip install scikit-learn jax onnx onnxruntime
+# and: .venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
+bench: $(VENV)/bench.stamp  ## the benchmark suite against all peers that are installed; writes docs/benchmarks.md
+	$(BIN)/python benchmarks/run.py $(BENCH)
+
+bench-kernels: $(VENV)/bench.stamp  ## every kernel against plain NumPy, on one core, with pytest-benchmark
 	taskset -c 0 $(BIN)/python -m pytest benchmarks -m ''
 
 golden: $(VENV)/test.stamp  ## write tests/golden.json again; a change of it is a change of the bit contract
@@ -59,7 +65,7 @@ $(VENV)/test.stamp: $(VENV)/bin/python $(SOURCES)
 	@touch $@
 
 $(VENV)/bench.stamp: $(VENV)/bin/python $(SOURCES)
-	$(PIP) install '.[bench]'
+	$(PIP) install '.[bench,plot]'
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/bin/python $(SOURCES)

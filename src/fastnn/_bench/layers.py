@@ -77,7 +77,9 @@ def dense_backward(rows: int, n_in: int, n_out: int) -> Case:
 # --- activations ---
 
 
-def _numpy_activation(name: str, x: Array, y: Array) -> Call:
+def numpy_activation(name: str, x: Array, y: Array) -> Call:
+    """y = f(x) in NumPy, by name."""
+
     def sigmoid() -> Array:
         np.negative(x, y)
         np.exp(y, y)
@@ -113,7 +115,7 @@ def activation_forward(name: str, rows: int, cols: int) -> Case:
         x, ours, theirs = normal(rows, cols), *(np.empty((rows, cols), np.float32) for _ in range(2))
         return pair(
             partial(functional.activation, name, x, ours),
-            _numpy_activation(name, x, theirs),
+            numpy_activation(name, x, theirs),
             nbytes=2.0 * FLOAT * x.size,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from fastnn._bench.measure import Result
 from fastnn._bench.steps import NETS, train_step
 
 PEERS = ("numpy",)
-LATER = ("torch", "pytorch", "jax", "onnxruntime", "sklearn", "scikit-learn")
 SECONDS = 0.8  # a line
 ERROR = 1e-3  # relative: beyond it the two sides do not do the same work
 
@@ -55,13 +55,29 @@ def call_cases() -> list[Case]:
 
 
 def main(vs: Sequence[str] = PEERS) -> int:
-    """Print the table against the peers named; return an exit code (2 for a peer that there is none of)."""
-    for name in vs:
-        if name not in PEERS:
-            reason = "comes with a later release" if name.lower() in LATER else "is not a peer that fastnn knows"
-            print(f"fastnn bench: {name} {reason}; there is: {', '.join(PEERS)}", file=sys.stderr)
-            return 2
-    return measure.run_single_threaded("-m", "fastnn._bench")
+    """Print the table against the peers named, apart or with commas; return an exit code (2 where there are none such).
+
+    Plain NumPy is set beside every kernel; other libraries beside whole steps, predictions and activations, by the
+    files of a checkout's ``benchmarks``.
+    """
+    names = [name.strip().lower() for given in vs for name in given.split(",") if name.strip()]
+    if all(name in PEERS for name in names):
+        return measure.run_single_threaded("-m", "fastnn._bench")
+    folder = benchmarks_folder()
+    if folder is None:
+        others = ", ".join(name for name in names if name not in PEERS)
+        print(f"fastnn bench: {others}: only NumPy comes with the package; run from a checkout of fastnn, whose "
+              "folder benchmarks/ has the other peers", file=sys.stderr)  # fmt: skip
+        return 2
+    return measure.run_single_threaded(str(folder / "short.py"), *names)
+
+
+def benchmarks_folder() -> Path | None:
+    """``benchmarks`` of the checkout that this package is in, or that is the current folder."""
+    for root in (Path(fastnn.__file__).resolve().parents[2], Path.cwd()):
+        if (root / "benchmarks" / "peers").is_dir() and (root / "src" / "fastnn" / "_bench").is_dir():
+            return root / "benchmarks"
+    return None
 
 
 def report() -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -43,13 +44,8 @@ class Net:
         return normal(rows, self.widths[0]), labels(rows, self.widths[-1])
 
     def parameters(self) -> list[tuple[Array, Array]]:
-        """Initial weights (He) and biases of each layer."""
-        rng = np.random.default_rng(SEED + 3)
-        shapes = zip(self.widths, self.widths[1:], strict=False)
-        return [
-            (rng.standard_normal((a, b), np.float32) * np.float32(np.sqrt(2 / a)), np.zeros((1, b), np.float32))
-            for a, b in shapes
-        ]
+        """Initial weights (He) and biases of each layer; to be copied."""
+        return list(_parameters(self.widths))
 
     def model(self) -> Model:
         """In fastnn."""
@@ -79,6 +75,17 @@ class Net:
 
     def optimizer(self) -> book.Optimizer:
         return book.Adam(learning_rate=self.learning_rate, decay=self.decay)
+
+
+@lru_cache(maxsize=1)  # drawing them takes longer than a step
+def _parameters(widths: tuple[int, ...]) -> list[tuple[Array, Array]]:
+    rng = np.random.default_rng(SEED + 3)
+    drawn = []
+    for a, b in itertools.pairwise(widths):
+        weights = rng.standard_normal((a, b), np.float32) * np.float32(np.sqrt(2 / a))
+        weights.flags.writeable = False
+        drawn.append((weights, np.zeros((1, b), np.float32)))
+    return drawn
 
 
 NETS = {
