@@ -67,9 +67,9 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, pack_rows, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                   \
     /* the same from columns: element (p, j) at j*ld + p */                                                            \
     K(void, pack_columns, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                \
-    /* c = a.bt' (+ bias): 16 interleaved chains over k joined by a tree. a: (m, k), rows lda; bt: (n, k), rows ldb */ \
+    /* c = a.bt' (+ bias), n < FNN_NARROW, by 16 chains along k. a: (m, k), rows lda; bt: (n, k), rows ldb; c dense */ \
     K(void, dot_rows,                                                                                                  \
-      (void *c, size_t ldc, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n, size_t k,       \
+      (void *c, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n, size_t k,                   \
        const void *bias))                                                                                              \
     /* b = a': (m, n) to (n, m) */                                                                                     \
     K(void, transpose, (void *b, const void *a, size_t lda, size_t m, size_t n))                                       \

@@ -92,7 +92,7 @@ static void narrow_product(const product *p, void *ws)
         bt = ws;
         ldb = p->k;
     }
-    p->t->dot_rows(p->c, p->n, p->a, p->a_rs, bt, ldb, p->m, p->n, p->k, p->bias);
+    p->t->dot_rows(p->c, p->a, p->a_rs, bt, ldb, p->m, p->n, p->k, p->bias);
 }
 
 /* a sum over the batch with few columns fills vectors badly: c' = b'.a' has the same chains, and long rows */

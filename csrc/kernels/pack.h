@@ -74,48 +74,115 @@ static void transpose(void *vb, const void *va, size_t lda, size_t m, size_t n)
     }
 }
 
-/* N columns of one row of c: the chains of all N run together over one reading of a */
-FNN_INLINE void dot_columns(real *c, const real *a, const real *bt, size_t ldb, size_t k, const real *bias, const int N)
+/* --- products with fewer columns than FNN_NARROW: 16 chains along k for each element of c --- */
+
+/* the chains of N elements of a row of c, all over one reading of a, each folded to one vector: v[0 .. N) */
+FNN_INLINE void narrow_chains(vf *v, const real *a, const real *bt, size_t ldb, size_t k, const int N)
 {
-    chains s[4];
+    chains s[FNN_NARROW];
+    size_t p = 0;
     for (int j = 0; j < N; j++)
         s[j] = chains_zero();
-    size_t p = 0;
     for (; p + CHAINS <= k; p += CHAINS)
-        for (int v = 0; v < CHAIN_VECTORS; v++) {
-            vf av = vf_load(a + p + v * VF_LANES);
+        for (int i = 0; i < CHAIN_VECTORS; i++) {
+            vf ai = vf_load(a + p + i * VF_LANES);
             for (int j = 0; j < N; j++)
-                s[j].v[v] = vf_fma(av, vf_load(bt + (size_t)j * ldb + p + v * VF_LANES), s[j].v[v]);
+                s[j].v[i] = vf_fma(ai, vf_load(bt + (size_t)j * ldb + p + i * VF_LANES), s[j].v[i]);
         }
-    for (int v = 0; v < CHAIN_VECTORS; v++) {
-        size_t lanes = chain_lanes(k - p, v);
+    for (int i = 0; i < CHAIN_VECTORS; i++) { /* dead lanes add 0 * 0 */
+        size_t lanes = chain_lanes(k - p, i);
         if (!lanes)
             break;
-        vf av = vf_load_part(a + p + v * VF_LANES, lanes);
+        vf ai = vf_load_part(a + p + i * VF_LANES, lanes);
         for (int j = 0; j < N; j++)
-            s[j].v[v] = vf_fma(av, vf_load_part(bt + (size_t)j * ldb + p + v * VF_LANES, lanes), s[j].v[v]);
+            s[j].v[i] = vf_fma(ai, vf_load_part(bt + (size_t)j * ldb + p + i * VF_LANES, lanes), s[j].v[i]);
     }
-    for (int j = 0; j < N; j++) {
-        real y = chains_join(s[j]);
-        c[j] = bias ? y + bias[j] : y;
+    for (int j = 0; j < N; j++)
+        v[j] = chains_fold(s[j]);
+}
+
+/* VF_LANES elements at once: their vectors of chains are transposed, so that the rest of the tree runs down vectors */
+FNN_INLINE vf narrow_join(vf *v)
+{
+    vf_transpose(v);
+    for (size_t half = VF_LANES / 2; half > 0; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            v[i] = vf_add(v[i], v[i + half]);
+    return v[0];
+}
+
+/* c is dense, so its elements are worked on as one row: vectors of chains queue up, and leave VF_LANES at a time */
+FNN_INLINE void narrow_rows(real *c, const real *a, size_t lda, const real *bt, size_t ldb, size_t m, size_t k,
+                            const real *bias, const int N)
+{
+    vf queue[VF_LANES + FNN_NARROW];
+    real repeated[VF_LANES + FNN_NARROW]; /* the bias, ready to be loaded from any column on */
+    size_t waiting = 0, done = 0, n = (size_t)N;
+    for (size_t j = 0; j < VF_LANES + FNN_NARROW; j++)
+        repeated[j] = bias ? bias[j % n] : 0;
+    for (size_t i = 0; i < m; i++) {
+        narrow_chains(queue + waiting, a + i * lda, bt, ldb, k, N);
+        waiting += n;
+        if (waiting < VF_LANES && i + 1 < m)
+            continue;
+        while (waiting >= VF_LANES || (waiting && i + 1 == m)) {
+            size_t live = waiting < VF_LANES ? waiting : VF_LANES;
+            vf rest[FNN_NARROW];
+            for (size_t j = 0; j < waiting - live; j++)
+                rest[j] = queue[VF_LANES + j];
+            for (size_t j = live; j < VF_LANES; j++)
+                queue[j] = vf_zero();
+            vf y = narrow_join(queue);
+            if (bias)
+                y = vf_add(y, vf_load(repeated + done % n));
+            vf_store_part(c + done, y, live);
+            done += live;
+            waiting -= live;
+            for (size_t j = 0; j < waiting; j++)
+                queue[j] = rest[j];
+        }
     }
 }
 
-static void dot_rows(void *vc, size_t ldc, const void *va, size_t lda, const void *vbt, size_t ldb, size_t m, size_t n,
-                     size_t k, const void *vbias)
+/* k <= 16: every chain has at most one product. Rows go in lanes; the tree is join_columns. */
+FNN_INLINE void shallow_rows(real *c, const real *a, size_t lda, const real *bt, size_t ldb, size_t n, size_t k,
+                             const real *bias)
 {
-    for (size_t i = 0; i < m; i++) {
-        real *c = (real *)vc + i * ldc;
-        const real *a = (const real *)va + i * lda, *bt = vbt, *bias = vbias;
-        size_t j = 0;
-        for (; j + 4 <= n; j += 4)
-            dot_columns(c + j, a, bt + j * ldb, ldb, k, bias ? bias + j : NULL, 4);
-        const real *rest = bias ? bias + j : NULL;
-        switch (n - j) {
-        case 3: dot_columns(c + j, a, bt + j * ldb, ldb, k, rest, 3); break;
-        case 2: dot_columns(c + j, a, bt + j * ldb, ldb, k, rest, 2); break;
-        case 1: dot_columns(c + j, a, bt + j * ldb, ldb, k, rest, 1); break;
-        default: break;
-        }
+    vf x[VF_LANES], s[CHAINS], y[VF_LANES];
+    for (size_t r = 0; r < VF_LANES; r++)
+        x[r] = vf_load_part(a + r * lda, k);
+    vf_transpose(x);
+    for (size_t j = 0; j < n; j++) {
+        s[0] = vf_fma(x[0], vf_set1(bt[j * ldb]), vf_zero());
+        for (size_t p = 1; p < k; p++)
+            s[p] = vf_fma(x[p], vf_set1(bt[j * ldb + p]), vf_zero());
+        y[j] = join_columns(s, k);
+        if (k < CHAINS) /* an empty chain's +0 turns a sum of -0 */
+            y[j] = vf_add(y[j], vf_zero());
+        if (bias)
+            y[j] = vf_add(y[j], vf_set1(bias[j]));
+    }
+    for (size_t j = n; j < VF_LANES; j++)
+        y[j] = vf_zero();
+    store_columns(c, y, n);
+}
+
+static void dot_rows(void *vc, const void *va, size_t lda, const void *vbt, size_t ldb, size_t m, size_t n, size_t k,
+                     const void *vbias)
+{
+    real *c = vc;
+    const real *a = va, *bt = vbt, *bias = vbias;
+    if (FEW_COLUMNS(k) && n <= VF_LANES)
+        for (; m >= VF_LANES; m -= VF_LANES, c += VF_LANES * n, a += VF_LANES * lda)
+            shallow_rows(c, a, lda, bt, ldb, n, k, bias);
+    switch (n) {
+    case 1: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 1); break;
+    case 2: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 2); break;
+    case 3: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 3); break;
+    case 4: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 4); break;
+    case 5: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 5); break;
+    case 6: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 6); break;
+    case 7: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 7); break;
+    default: break;
     }
 }

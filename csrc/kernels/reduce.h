@@ -15,14 +15,17 @@ FNN_INLINE chains chains_zero(void)
     return c;
 }
 
-FNN_INLINE real chains_join(chains c)
+/* the part of the tree above a vector */
+FNN_INLINE vf chains_fold(chains c)
 {
 #pragma GCC unroll 16
     for (int half = CHAIN_VECTORS / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             c.v[i] = vf_add(c.v[i], c.v[i + half]);
-    return vf_sum_tree(c.v[0]);
+    return c.v[0];
 }
+
+FNN_INLINE real chains_join(chains c) { return vf_sum_tree(chains_fold(c)); }
 
 /* Rows of few columns are worked on VF_LANES at a time, a row in each lane, a column in each vector. The sum over the
  * columns is then the tree of 16 chains with at most one element each: where a chain is empty its +0 would change

@@ -42,8 +42,6 @@ cdef extern from "fnn.h" nogil:
                           uint64_t t) noexcept nogil
         uint64_t (**metric_count)(const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                                   double precision) noexcept nogil
-        void (*dot_rows)(void *c, size_t ldc, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n,
-                         size_t k, const void *bias) noexcept nogil
         void (*column_sums)(void *sums, const void *x, size_t rows, size_t cols) noexcept nogil
         void (*residual)(void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                          double scale) noexcept nogil
