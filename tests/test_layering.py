@@ -34,6 +34,7 @@ FLOORS = [
     ("fastnn._progress", 4),
     ("fastnn._runs", 4),
     ("fastnn.model", 4),
+    ("fastnn._model_file", 4),
     ("fastnn.many", 4),
     ("fastnn.plots", 4),
     ("fastnn._cli", 5),

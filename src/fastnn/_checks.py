@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastnn.engine.loop import Data
+from fastnn.engine.feed import Data
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 

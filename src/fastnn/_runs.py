@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from fastnn import _checks
-from fastnn.engine import loop
+from fastnn.engine import feed, loop
 from fastnn.engine.plan import Buffers, physical_memory
 from fastnn.metrics import regression_precision
 
@@ -36,7 +36,7 @@ def _nothing() -> None:
 
 def make_data(
     model: Model, X: Any, y: Any, names: tuple[str, str], check_finite: bool
-) -> tuple[loop.Data, Array, Array]:
+) -> tuple[feed.Data, Array, Array]:
     """Checked data for training or evaluation: (data, rows, targets or labels)."""
     plan, loss = model.plan, model.loss_object
     rows = _checks.as_rows(names[0], X, plan.n_in, "layer 0: ")
@@ -50,13 +50,13 @@ def make_data(
         _checks.need_probabilities(names[1], targets)
     given = targets if targets is not None else labels
     assert given is not None
-    return loop.Data(plan, rows, targets, labels), rows, given
+    return feed.Data(plan, rows, targets, labels), rows, given
 
 
-def _head(model: Model) -> loop.Head:
+def _head(model: Model) -> feed.Head:
     accuracy = model.accuracy_object
     kernel = None if accuracy is None else accuracy.kernel
-    return loop.Head(model.loss_object.kernel, model.merged, kernel, model.precision or 0.0)
+    return feed.Head(model.loss_object.kernel, model.merged, kernel, model.precision or 0.0)
 
 
 def _set_precision(model: Model, targets: Array) -> None:
@@ -68,18 +68,18 @@ def _set_precision(model: Model, targets: Array) -> None:
 def evaluate(model: Model, X: Any, y: Any, batch_size: int | None) -> Evaluation:
     data, _, targets = make_data(model, X, y, ("X", "y"), check_finite=False)
     _set_precision(model, targets)
-    evaluator = loop.Evaluator(model.plan, model.inference_buffers(batch_size, data.n), data, _head(model))
+    evaluator = feed.Evaluator(model.plan, model.inference_buffers(batch_size, data.n), data, _head(model))
     return Evaluation(*evaluator.run(_nothing))
 
 
 def predict(model: Model, X: Any, batch_size: int | None) -> Array:
     rows = _checks.as_rows("X", X, model.plan.n_in, "layer 0: ")
-    data = loop.Data(model.plan, rows)
+    data = feed.Data(model.plan, rows)
     need = data.n * model.plan.n_out * model.dtype.itemsize
     if need > physical_memory():
         raise MemoryError(f"X: predictions for {data.n} rows need {need / 2**30:.1f} GiB, more than this machine has")
     out = np.empty((data.n, model.plan.n_out), model.dtype)
-    predicted: Array = loop.predict(model.plan, model.inference_buffers(batch_size, data.n), data, out, _nothing)
+    predicted: Array = feed.predict(model.plan, model.inference_buffers(batch_size, data.n), data, out, _nothing)
     return predicted
 
 
@@ -144,7 +144,7 @@ class TrainingRun:
             self.print_every,
         )
 
-    def _validation(self, validation_data: Any, check_finite: bool) -> loop.Evaluator | None:
+    def _validation(self, validation_data: Any, check_finite: bool) -> feed.Evaluator | None:
         if validation_data is None:
             return None
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
@@ -152,7 +152,7 @@ class TrainingRun:
         X, y = validation_data
         names = ("validation_data[0]", "validation_data[1]")
         data, _, _ = make_data(self.model, X, y, names, check_finite)
-        return loop.Evaluator(self.model.plan, self.model.inference_buffers(None, data.n), data, _head(self.model))
+        return feed.Evaluator(self.model.plan, self.model.inference_buffers(None, data.n), data, _head(self.model))
 
     def run(self) -> None:
         """Train to the end. Whatever stops it, the model is as after its last full step and the history as far."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _checks, _runs, checkpoint
+from fastnn import _checks, _model_file, _runs, checkpoint
 from fastnn._runs import Evaluation, Progress
 from fastnn._summary import summary_text
 from fastnn.base import Layer
@@ -350,64 +350,16 @@ class Model:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model, with its optimizer's state and history, to one safetensors file, atomically."""
         with self._lock:
-            plan = self.plan
-            description = {
-                "layers": [layer.describe() for layer in self.layers],
-                "n_inputs": plan.n_in,
-                "dtype": self.dtype.name,
-                "seed": self.seed,
-                "loss": None if self.loss is None else self.loss.describe(),
-                "optimizer": None if self.optimizer is None else self.optimizer.describe(),
-                "accuracy": self.accuracy.describe() if isinstance(self.accuracy, Accuracy) else self.accuracy,
-                "precision": self.precision,
-                "steps_done": self.steps_done,
-                "epochs_done": self.epochs_done,
-                "history": self.history.state(),
-                "metadata": self.metadata,
-            }
-            arenas = {"": plan.params, **{f"state{i}.": state for i, state in enumerate(plan.states)}}
-            tensors = {
-                f"{prefix}layer{layer}.{name}": plan.view(arena, layer, name)
-                for prefix, arena in arenas.items()
-                for layer, name in plan.tensors
-            }
-            checkpoint.save(path, description, tensors)
+            checkpoint.save(path, *_model_file.describe(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:
         """A model from a file of ``save``; training goes on where it stopped. Raises FormatError for a damaged file."""
         description, tensors = checkpoint.load(path)
         try:
-            return cls._from_file(description, tensors)
+            return _model_file.rebuild(cls, description, tensors)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise checkpoint.FormatError(f"{path}: the description does not make a model ({error})") from error
-
-    @classmethod
-    def _from_file(cls, d: dict[str, Any], tensors: checkpoint.Tensors) -> Model:
-        model = cls([Layer.from_description(layer) for layer in d["layers"]], seed=d["seed"], dtype=d["dtype"])
-        model.loss = None if d["loss"] is None else Loss.from_description(d["loss"])
-        model.optimizer = None if d["optimizer"] is None else Optimizer.from_description(d["optimizer"])
-        accuracy = d["accuracy"]
-        model.accuracy = Accuracy.from_description(accuracy) if isinstance(accuracy, dict) else accuracy
-        model.precision, model.metadata = d["precision"], d["metadata"]
-        model.finalize(d["n_inputs"])
-        plan = model.plan
-        states = len({name.split(".")[0] for name in tensors if name.startswith("state")})
-        if states:
-            plan.need_training_arenas(states)
-        arenas = {"": plan.params, **{f"state{i}.": state for i, state in enumerate(plan.states)}}
-        for prefix, arena in arenas.items():
-            for layer, name in plan.tensors:
-                view, stored = plan.view(arena, layer, name), tensors[f"{prefix}layer{layer}.{name}"]
-                if stored.shape != view.shape or stored.dtype != view.dtype:
-                    raise ValueError(
-                        f"{prefix}layer{layer}.{name} is {stored.shape} {stored.dtype}, "
-                        f"expected {view.shape} {view.dtype}"
-                    )
-                view[...] = stored
-        model.steps_done, model.epochs_done = d["steps_done"], d["epochs_done"]
-        model.history = History.from_state(d["history"])
-        return model
 
     def __repr__(self) -> str:
         return f"Model([{', '.join(repr(layer) for layer in self.layers)}], seed={self.seed}, dtype='{self.dtype}')"

@@ -1,0 +1,69 @@
+"""A model as a description of plain values and a dict of tensors, and back: what ``checkpoint`` writes and reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastnn.base import Layer
+from fastnn.history import History
+from fastnn.losses import Loss
+from fastnn.metrics import Accuracy
+from fastnn.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fastnn.checkpoint import Tensors
+    from fastnn.engine.plan import Plan
+    from fastnn.model import Model
+
+
+def _views(plan: Plan) -> dict[str, np.ndarray[Any, Any]]:
+    """Every tensor of parameters and optimizer state, as live views by the names that a file uses."""
+    arenas = {"": plan.params, **{f"state{i}.": state for i, state in enumerate(plan.states)}}
+    return {
+        f"{prefix}layer{layer}.{name}": plan.view(arena, layer, name)
+        for prefix, arena in arenas.items()
+        for layer, name in plan.tensors
+    }
+
+
+def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
+    """Names only, never the numbers of an enum, so that the registry may grow."""
+    description = {
+        "layers": [layer.describe() for layer in model.layers],
+        "n_inputs": model.plan.n_in,
+        "dtype": model.dtype.name,
+        "seed": model.seed,
+        "loss": None if model.loss is None else model.loss.describe(),
+        "optimizer": None if model.optimizer is None else model.optimizer.describe(),
+        "accuracy": model.accuracy.describe() if isinstance(model.accuracy, Accuracy) else model.accuracy,
+        "precision": model.precision,
+        "steps_done": model.steps_done,
+        "epochs_done": model.epochs_done,
+        "history": model.history.state(),
+        "metadata": model.metadata,
+    }
+    return description, _views(model.plan)
+
+
+def rebuild(cls: type[Model], d: dict[str, Any], tensors: Tensors) -> Model:
+    """The model of a description. Raises KeyError, TypeError or ValueError where it does not make one."""
+    model = cls([Layer.from_description(layer) for layer in d["layers"]], seed=d["seed"], dtype=d["dtype"])
+    model.loss = None if d["loss"] is None else Loss.from_description(d["loss"])
+    model.optimizer = None if d["optimizer"] is None else Optimizer.from_description(d["optimizer"])
+    accuracy = d["accuracy"]
+    model.accuracy = Accuracy.from_description(accuracy) if isinstance(accuracy, dict) else accuracy
+    model.precision, model.metadata = d["precision"], d["metadata"]
+    model.finalize(d["n_inputs"])
+    states = len({name.split(".")[0] for name in tensors if name.startswith("state")})
+    if states:
+        model.plan.need_training_arenas(states)
+    for name, view in _views(model.plan).items():
+        stored = tensors[name]
+        if stored.shape != view.shape or stored.dtype != view.dtype:
+            raise ValueError(f"{name} is {stored.shape} {stored.dtype}, expected {view.shape} {view.dtype}")
+        view[...] = stored
+    model.steps_done, model.epochs_done = d["steps_done"], d["epochs_done"]
+    model.history = History.from_state(d["history"])
+    return model

@@ -1,0 +1,26 @@
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from fastnn.engine.plan import Buffers, Plan
+
+_Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+class Data:
+    def __init__(self, plan: Plan, X: _Array, targets: _Array | None = None, labels: _Array | None = None) -> None: ...
+    @property
+    def n(self) -> int: ...
+    @staticmethod
+    def can_gather(dtype: Any) -> bool: ...
+
+class Head:
+    def __init__(self, loss: str, merged: bool, metric: str | None = None, precision: float = 0.0) -> None: ...
+    @property
+    def merged(self) -> bool: ...
+
+class Evaluator:
+    def __init__(self, plan: Plan, buffers: Buffers, data: Data, head: Head) -> None: ...
+    def run(self, air: Callable[[], object]) -> tuple[float, float]: ...
+
+def predict(plan: Plan, buffers: Buffers, data: Data, out: _Array, air: Callable[[], object]) -> _Array: ...
