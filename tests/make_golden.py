@@ -43,7 +43,8 @@ def main() -> int:
             )
             worst = max(worst, len(differ) > 0)
         return worst
-    PATH.write_text(json.dumps(compute("scalar"), indent=1, sort_keys=True) + "\n")
+    now = compute("scalar")
+    PATH.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n")
     print(f"{len(now)} hashes in {PATH.name}")
     return 0
 

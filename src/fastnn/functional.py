@@ -226,6 +226,13 @@ tanh = _activation_function("tanh")
 softmax = _activation_function("softmax")
 
 
+def __getattr__(name: str) -> Any:
+    """An activation that is registered and not written out above."""
+    if name in ACTIVATIONS:
+        return _activation_function(name)
+    raise AttributeError(f"module 'fastnn.functional' has no attribute {name!r}")
+
+
 def _mapped(name: str, x: ArrayLike, out: Array | None) -> Array:
     done: Array = _activations.quick(name, x, out)
     if done is not NotImplemented:
