@@ -40,7 +40,7 @@ lint: $(VENV)/dev.stamp  ## what pre-commit and CI check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint src
+	PATH="$(BIN):$$PATH" cython-lint src  # it calls pycodestyle
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]' 'csrc/*.inc' 'tests/c/*.c')
 
 format: $(VENV)/dev.stamp  ## let the formatters have their way
