@@ -104,12 +104,13 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     /* repeat x repeats of register-only FMAs; returns the floating-point operations done (the measured peak) */       \
     K(double, fma_peak, (size_t repeats))
 
-typedef struct {
+typedef struct fnn_kernels {
     const char *isa;
     fnn_dtype dtype;
-    size_t itemsize; /* bytes of a real */
-    size_t lanes;    /* reals in a vector */
-    size_t mr, nr;   /* rows and columns of the full register tile */
+    size_t itemsize;                /* bytes of a real */
+    size_t lanes;                   /* reals in a vector */
+    const struct fnn_kernels *half; /* a table of half the lanes and the same bits, for a few columns; or NULL */
+    size_t mr, nr;                  /* rows and columns of the full register tile */
     fnn_act_fwd *act_fwd[FNN_ACT_COUNT];
     fnn_act_bwd *act_bwd[FNN_ACT_COUNT];
     fnn_loss_fwd *loss_fwd[FNN_LOSS_COUNT];

@@ -143,15 +143,17 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
     for (size_t j = 0; j < n; j += COLUMN_BLOCK) {
         const size_t cols = min(n - j, COLUMN_BLOCK);
         const size_t in_place = direct ? cols - cols % t->lanes : 0, packed = cols - in_place;
+        /* the last few columns would leave most lanes of a wide vector idle */
+        const fnn_kernels *edge = t->half && packed <= t->half->lanes ? t->half : t;
         for (size_t k0 = 0; k0 < p->k; k0 += kb) {
             const size_t depth = min(p->k - k0, kb);
             const int last = k0 + depth == p->k, go_on = k0 > 0;
             const char *b = p->b + (k0 * p->b_rs + j * p->b_cs) * size, *tail = b + in_place * p->b_cs * size;
             const char *bias = last && p->bias ? p->bias + j * size : NULL;
             if (packed && p->b_cs == 1)
-                t->pack_rows(ws, tail, p->b_rs, depth, packed);
+                edge->pack_rows(ws, tail, p->b_rs, depth, packed);
             else if (packed)
-                t->pack_columns(ws, tail, p->b_cs, depth, packed);
+                edge->pack_columns(ws, tail, p->b_cs, depth, packed);
             for (size_t row = first; row < end; row += strip) {
                 const size_t rows = min(end - row, strip);
                 const char *a = p->a + (row * p->a_rs + k0 * p->a_cs) * size;
@@ -165,8 +167,8 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
                 if (in_place)
                     t->gemm_block(c, n, a, a_rs, p->a_cs, b, p->b_rs, rows, in_place, depth, bias, go_on);
                 if (packed)
-                    t->gemm_block(c + in_place * size, n, a, a_rs, p->a_cs, ws, 0, rows, packed, depth,
-                                  bias ? bias + in_place * size : NULL, go_on);
+                    edge->gemm_block(c + in_place * size, n, a, a_rs, p->a_cs, ws, 0, rows, packed, depth,
+                                     bias ? bias + in_place * size : NULL, go_on);
                 if (last && whole_rows)
                     run_epilogue(p, row, rows);
             }
