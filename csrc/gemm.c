@@ -18,6 +18,7 @@
 #define COLUMN_BLOCK 2048
 #define STRIP_TILES 12       /* register tiles in the height of a strip */
 #define DIRECT_ROW_BYTES 512 /* rows of b up to this long are read where they lie */
+#define DIRECT_BYTES 40960   /* and so is the whole of b up to this size */
 /* rows of a at least this far apart crowd into a few cache sets: where b is wide enough to pay for it, they are copied */
 #define SPREAD_ROW_BYTES 1024
 #define SPREAD_COLUMNS 192
@@ -135,7 +136,8 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
     const size_t size = t->itemsize, n = p->n, kb = k_block(t, p->k), strip = strip_rows(t), end = first + count;
     const int whole_rows = n <= COLUMN_BLOCK;
     /* where b lies by rows, short ones are read directly, and so are those too few rows of a to pay for a copy */
-    const int direct = p->b_cs == 1 && (p->b_rs * size <= DIRECT_ROW_BYTES || count <= 2 * t->mr);
+    const int direct = p->b_cs == 1 && (p->b_rs * size <= DIRECT_ROW_BYTES || p->k * p->b_rs * size <= DIRECT_BYTES ||
+                                        count <= 2 * t->mr);
     const int spread = p->a_cs == 1 && p->a_rs * size >= SPREAD_ROW_BYTES && n >= SPREAD_COLUMNS && count > t->mr;
     char *strip_a = ws + kb * round_up(min(n, COLUMN_BLOCK), t->lanes) * size;
     const size_t a_ld = strip_ld(t, kb);
@@ -150,7 +152,12 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
             const int last = k0 + depth == p->k, go_on = k0 > 0;
             const char *b = p->b + (k0 * p->b_rs + j * p->b_cs) * size, *tail = b + in_place * p->b_cs * size;
             const char *bias = last && p->bias ? p->bias + j * size : NULL;
-            if (packed && p->b_cs == 1)
+            /* where b is read in place and k is not cut, the last vector of columns may overlap the one before: what both
+             * compute is the same, and nothing needs packing */
+            const int overlap = direct && packed && depth == p->k && cols >= edge->lanes;
+            if (overlap)
+                tail = b + (cols - edge->lanes) * size;
+            else if (packed && p->b_cs == 1)
                 edge->pack_rows(ws, tail, p->b_rs, depth, packed);
             else if (packed)
                 edge->pack_columns(ws, tail, p->b_cs, depth, packed);
@@ -166,7 +173,10 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
                 }
                 if (in_place)
                     t->gemm_block(c, n, a, a_rs, p->a_cs, b, p->b_rs, rows, in_place, depth, bias, go_on);
-                if (packed)
+                if (overlap)
+                    edge->gemm_block(c + (cols - edge->lanes) * size, n, a, a_rs, p->a_cs, tail, p->b_rs, rows,
+                                     edge->lanes, depth, bias ? bias + (cols - edge->lanes) * size : NULL, 0);
+                else if (packed)
                     edge->gemm_block(c + in_place * size, n, a, a_rs, p->a_cs, ws, 0, rows, packed, depth,
                                      bias ? bias + in_place * size : NULL, go_on);
                 if (last && whole_rows)
