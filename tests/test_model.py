@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from compare import assert_same_bits
+from small import X, Y, bits, classifier
 
 import fastnn
 from fastnn import Dense, Dropout, FormatError, Input, Model, ReLU, Rescale, Softmax
 from fastnn.losses import CategoricalCrossentropy
 from fastnn.optimizers import SGD, Adam
-
-X = np.random.default_rng(3).standard_normal((90, 4)).astype(np.float32)
-Y = X[:, :3].argmax(axis=1)
-
-
-def classifier(seed: int | None = 1, **options: Any) -> Model:
-    model = Model([Dense(16, activation="relu"), Dropout(0.1), Dense(3, activation="softmax")], seed=seed, **options)
-    model.set(loss="categorical_crossentropy", optimizer=Adam(0.01, decay=1e-3))
-    return model
-
-
-def bits(model: Model) -> bytes:
-    return model.plan.params.tobytes()
-
 
 # --- description ---
 
