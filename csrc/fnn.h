@@ -48,6 +48,13 @@ typedef void fnn_loss_bwd(void *dp, const void *p, const void *t, const int32_t 
  * from 1. State below the smallest normal number becomes +0. */
 typedef void fnn_opt_step(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t);
 
+/* what a tile does to its elements once their chains are whole, in this order */
+typedef struct {
+    const void *bias; /* n values added, or NULL */
+    int relu;         /* c = max(c, 0), as act_fwd of relu */
+    const void *gate; /* c = c * (gate > 0), as act_bwd of relu; where c lies, rows of ldc too; or NULL */
+} fnn_finish;
+
 /* how many of the rows (categorical) or of the rows * cols elements (binary, regression) are right */
 typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                                   double precision);
@@ -58,11 +65,11 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
  * i*a_rs + p*a_cs, one of the strides 1. b, where ldb > 0: rows of ldb; the last vector of a row may be read whole
  * (up to lanes - 1 elements past n), so n % lanes == 0 or the memory is there. ldb == 0: panels from pack_rows or
  * pack_columns.
- * accumulate: chains start from c, else from 0. bias: NULL, or n values added once after the chain. */
+ * accumulate: chains start from c, else from 0. finish: NULL where the chain goes on in a later call. */
 #define FNN_KERNELS(K)                                                                                                 \
     K(void, gemm_block,                                                                                                \
       (void *c, size_t ldc, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t ldb, size_t m, size_t n,    \
-       size_t k, const void *bias, int accumulate))                                                                    \
+       size_t k, const fnn_finish *finish, int accumulate))                                                            \
     /* panels of b for gemm_block, zero-padded to whole vectors, from rows: element (p, j) at p*ld + j */              \
     K(void, pack_rows, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                   \
     /* the same from columns: element (p, j) at j*ld + p */                                                            \
@@ -73,8 +80,8 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
        const void *bias))                                                                                              \
     /* b = a': (m, n) to (n, m) */                                                                                     \
     K(void, transpose, (void *b, const void *a, size_t lda, size_t m, size_t n))                                       \
-    /* sums[j] = x[0][j] + x[1][j] + ..., rows ascending */                                                            \
-    K(void, column_sums, (void *sums, const void *x, size_t rows, size_t cols))                                        \
+    /* sums[j] = x[0][j] + x[1][j] + ..., rows ascending, from 0 or, to go on, from what sums holds */                 \
+    K(void, column_sums, (void *sums, const void *x, size_t rows, size_t cols, int go_on))                             \
     /* dz = (p - target) * scale, the gradient of softmax + cross-entropy (and sigmoid + binary) by its logits */      \
     K(void, residual,                                                                                                  \
       (void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols, double scale))         \
@@ -86,15 +93,17 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, affine, (void *y, const void *x, size_t n, double scale, double shift))                                    \
     /* y = a * b; in place allowed */                                                                                  \
     K(void, multiply, (void *y, const void *a, const void *b, size_t n))                                               \
-    /* mask[i] = 0 with probability threshold / 2^32, else keep, from stream (key, stream, step) */                    \
-    K(void, dropout_mask,                                                                                              \
-      (void *mask, size_t n, uint64_t key, uint32_t stream, uint64_t step, uint64_t threshold, double keep))           \
+    /* mask[i] = 0 with probability threshold / 2^32, else keep: elements first .. first + n - 1 of the stream        \
+     * (key, stream, step), first a multiple of 4; y = x * mask; in place allowed */                                   \
+    K(void, dropout,                                                                                                   \
+      (void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,     \
+       uint64_t threshold, double keep))                                                                               \
     /* y[i][j] = (real)x[index[i]][j]: row r of x at r*row_bytes, element j at j*col_bytes; index NULL: all */         \
     K(void, gather,                                                                                                    \
       (void *y, const void *x, fnn_source_id source, const uint32_t *index, size_t rows, size_t cols,                  \
        ptrdiff_t row_bytes, ptrdiff_t col_bytes))                                                                      \
-    /* the sum of n values in double, ascending */                                                                     \
-    K(double, sum, (const void *x, size_t n))                                                                          \
+    /* start + x[0] + x[1] + ... in double, ascending */                                                               \
+    K(double, sum, (double start, const void *x, size_t n))                                                            \
     /* 1 where every one of n values is finite */                                                                      \
     K(int, all_finite, (const void *x, size_t n))                                                                      \
     /* e^x, ln x, erf x: the vector functions by themselves, in place allowed */                                       \
@@ -174,8 +183,9 @@ void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_
 /* --- gemm.c --- */
 /* how the chains of a product run (docs/numerics.md, rules 1 to 3) */
 typedef enum {
-    FNN_BY_WIDTH,  /* n < FNN_NARROW: 16 interleaved chains; else one chain, k ascending */
-    FNN_SEQUENTIAL /* one chain, k ascending, whatever the width: sums over the batch */
+    FNN_BY_WIDTH,   /* n < FNN_NARROW: 16 interleaved chains; else one chain, k ascending */
+    FNN_SEQUENTIAL, /* one chain, k ascending, whatever the width: sums over the batch */
+    FNN_CONTINUED   /* the same, and the chain goes on from c: further rows of the batch */
 } fnn_rule;
 #define FNN_NARROW 8
 

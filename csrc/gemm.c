@@ -19,8 +19,10 @@
 #define STRIP_TILES 12       /* register tiles in the height of a strip */
 #define DIRECT_ROW_BYTES 512 /* rows of b up to this long are read where they lie */
 #define DIRECT_BYTES 40960   /* and so is the whole of b up to this size */
-/* rows of a at least this far apart crowd into a few cache sets: where b is wide enough to pay for it, they are copied */
+/* rows of a at least this far apart crowd into a few cache sets, and columns read across rows longer than a page touch
+ * a page an element: where b is wide enough to pay for it, a strip of a is copied */
 #define SPREAD_ROW_BYTES 1024
+#define SPREAD_COLUMN_BYTES 4096
 #define SPREAD_COLUMNS 192
 /* a product is shared out from this many multiply-adds (about 20 us), in pieces of at least a quarter of it */
 #define SHARED_WORK 1000000
@@ -52,7 +54,7 @@ static size_t strip_ld(const fnn_kernels *t, size_t depth)
 size_t fnn_gemm_workspace(const fnn_kernels *t, size_t m, size_t n, size_t k)
 {
     size_t depth = min(k, most_k(t)), columns = round_up(min(n, COLUMN_BLOCK), t->lanes);
-    size_t wide = depth * columns + strip_ld(t, depth) * min(m, strip_rows(t));
+    size_t wide = depth * columns + max(strip_ld(t, depth) * min(m, strip_rows(t)), strip_ld(t, strip_rows(t)) * depth);
     size_t narrow = FNN_NARROW * max(k, m) + k * t->lanes;
     return max(wide, narrow) * t->itemsize;
 }
@@ -68,6 +70,7 @@ typedef struct {
     size_t m, n, k;
     const char *bias;
     const fnn_epilogue *e;
+    int accumulate;
 } product;
 
 static void run_epilogue(const product *p, size_t row, size_t rows)
@@ -81,6 +84,27 @@ static void run_epilogue(const product *p, size_t row, size_t rows)
         p->t->act_fwd[e->act]((char *)e->y + at, strip, rows, p->n);
     else
         p->t->act_bwd[e->act](strip, strip, (const char *)e->saved + at, rows, p->n);
+}
+
+/* the part of an epilogue that the tiles can do in registers, for all of c */
+static fnn_finish tile_part(const product *p)
+{
+    const fnn_epilogue *e = p->e;
+    fnn_finish f = {p->bias, 0, NULL};
+    if (e && e->kind == FNN_EPI_FORWARD && e->act == FNN_ACT_relu && e->y == p->c)
+        f.relu = 1;
+    else if (e && e->kind == FNN_EPI_BACKWARD && e->act == FNN_ACT_relu)
+        f.gate = e->saved;
+    return f;
+}
+
+/* the finish from element (row, col) of c on */
+static fnn_finish finish_at(const product *p, fnn_finish f, size_t row, size_t col)
+{
+    const size_t size = p->t->itemsize;
+    f.bias = f.bias ? (const char *)f.bias + col * size : NULL;
+    f.gate = f.gate ? (const char *)f.gate + (row * p->n + col) * size : NULL;
+    return f;
 }
 
 /* n < FNN_NARROW: rows of a against the columns of b laid out as rows */
@@ -102,12 +126,15 @@ static void thin_product(const product *p, void *ws)
     const fnn_kernels *t = p->t;
     char *ct = ws;
     size_t whole = p->m - p->m % t->lanes, rest = p->m - whole;
+    if (p->accumulate)
+        t->transpose(ct, p->c, p->n, p->m, p->n);
     if (whole)
-        t->gemm_block(ct, p->m, p->b, 1, p->b_rs, p->a, p->a_cs, p->n, whole, p->k, NULL, 0);
+        t->gemm_block(ct, p->m, p->b, 1, p->b_rs, p->a, p->a_cs, p->n, whole, p->k, NULL, p->accumulate);
     if (rest) { /* the last columns of a are packed, so that whole vectors may be read */
         char *panel = ct + p->n * p->m * t->itemsize;
         t->pack_rows(panel, p->a + whole * t->itemsize, p->a_cs, p->k, rest);
-        t->gemm_block(ct + whole * t->itemsize, p->m, p->b, 1, p->b_rs, panel, 0, p->n, rest, p->k, NULL, 0);
+        t->gemm_block(ct + whole * t->itemsize, p->m, p->b, 1, p->b_rs, panel, 0, p->n, rest, p->k, NULL,
+                      p->accumulate);
     }
     t->transpose(p->c, ct, p->m, p->n, p->m);
 }
@@ -138,9 +165,13 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
     /* where b lies by rows, short ones are read directly, and so are those too few rows of a to pay for a copy */
     const int direct = p->b_cs == 1 && (p->b_rs * size <= DIRECT_ROW_BYTES || p->k * p->b_rs * size <= DIRECT_BYTES ||
                                         count <= 2 * t->mr);
-    const int spread = p->a_cs == 1 && p->a_rs * size >= SPREAD_ROW_BYTES && n >= SPREAD_COLUMNS && count > t->mr;
+    const int by_row = p->a_cs == 1;
+    const int far = by_row ? p->a_rs * size >= SPREAD_ROW_BYTES : p->a_cs * size > SPREAD_COLUMN_BYTES;
+    const int spread = far && n >= SPREAD_COLUMNS && count > t->mr;
     char *strip_a = ws + kb * round_up(min(n, COLUMN_BLOCK), t->lanes) * size;
-    const size_t a_ld = strip_ld(t, kb);
+    const fnn_finish finish = tile_part(p);
+    const int strips_left = !finish.relu && !finish.gate;
+    const size_t a_ld = by_row ? strip_ld(t, kb) : strip_ld(t, strip);
 
     for (size_t j = 0; j < n; j += COLUMN_BLOCK) {
         const size_t cols = min(n - j, COLUMN_BLOCK);
@@ -149,12 +180,11 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
         const fnn_kernels *edge = t->half && packed <= t->half->lanes ? t->half : t;
         for (size_t k0 = 0; k0 < p->k; k0 += kb) {
             const size_t depth = min(p->k - k0, kb);
-            const int last = k0 + depth == p->k, go_on = k0 > 0;
+            const int last = k0 + depth == p->k, go_on = k0 > 0 || p->accumulate;
             const char *b = p->b + (k0 * p->b_rs + j * p->b_cs) * size, *tail = b + in_place * p->b_cs * size;
-            const char *bias = last && p->bias ? p->bias + j * size : NULL;
             /* where b is read in place and k is not cut, the last vector of columns may overlap the one before: what both
              * compute is the same, and nothing needs packing */
-            const int overlap = direct && packed && depth == p->k && cols >= edge->lanes;
+            const int overlap = direct && packed && depth == p->k && !go_on && cols >= edge->lanes;
             if (overlap)
                 tail = b + (cols - edge->lanes) * size;
             else if (packed && p->b_cs == 1)
@@ -164,27 +194,33 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
             for (size_t row = first; row < end; row += strip) {
                 const size_t rows = min(end - row, strip);
                 const char *a = p->a + (row * p->a_rs + k0 * p->a_cs) * size;
-                size_t a_rs = p->a_rs;
+                size_t a_rs = p->a_rs, a_cs = p->a_cs;
                 char *c = p->c + (row * n + j) * size;
-                if (spread) {
+                if (spread && by_row) {
                     copy_rows(strip_a, a_ld * size, a, a_rs * size, rows, depth * size);
                     a = strip_a;
                     a_rs = a_ld;
+                } else if (spread) {
+                    copy_rows(strip_a, a_ld * size, a, a_cs * size, depth, rows * size);
+                    a = strip_a;
+                    a_cs = a_ld;
                 }
-                if (in_place)
-                    t->gemm_block(c, n, a, a_rs, p->a_cs, b, p->b_rs, rows, in_place, depth, bias, go_on);
-                if (overlap)
-                    edge->gemm_block(c + (cols - edge->lanes) * size, n, a, a_rs, p->a_cs, tail, p->b_rs, rows,
-                                     edge->lanes, depth, bias ? bias + (cols - edge->lanes) * size : NULL, 0);
-                else if (packed)
-                    edge->gemm_block(c + in_place * size, n, a, a_rs, p->a_cs, ws, 0, rows, packed, depth,
-                                     bias ? bias + in_place * size : NULL, go_on);
-                if (last && whole_rows)
+                if (in_place) {
+                    const fnn_finish f = finish_at(p, finish, row, j);
+                    t->gemm_block(c, n, a, a_rs, a_cs, b, p->b_rs, rows, in_place, depth, last ? &f : NULL, go_on);
+                }
+                if (packed) {
+                    const size_t at = overlap ? cols - edge->lanes : in_place;
+                    const fnn_finish f = finish_at(p, finish, row, j + at);
+                    edge->gemm_block(c + at * size, n, a, a_rs, a_cs, overlap ? tail : ws, overlap ? p->b_rs : 0, rows,
+                                     cols - at, depth, last ? &f : NULL, go_on);
+                }
+                if (last && whole_rows && strips_left)
                     run_epilogue(p, row, rows);
             }
         }
     }
-    if (!whole_rows)
+    if (!whole_rows && strips_left)
         run_epilogue(p, first, count);
 }
 
@@ -232,11 +268,12 @@ void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t 
               size_t b_cs, size_t m, size_t n, size_t k, const void *bias, fnn_rule rule, const fnn_epilogue *e,
               void *ws)
 {
-    const product p = {t, c, a, a_rs, a_cs, b, b_rs, b_cs, m, n, k, bias, e};
+    const product p = {t, c, a, a_rs, a_cs, b, b_rs, b_cs, m, n, k, bias, e, rule == FNN_CONTINUED};
     if (m == 0 || n == 0)
         return;
     if (k == 0) {
-        fill_rows(&p);
+        if (!p.accumulate)
+            fill_rows(&p);
     } else if (n < FNN_NARROW && rule == FNN_BY_WIDTH) {
         narrow_product(&p, ws);
     } else if (n < FNN_NARROW && m > n && a_rs == 1 && b_cs == 1 && !bias) {

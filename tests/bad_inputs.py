@@ -15,7 +15,6 @@ Y = np.arange(20) % 3
 HOT = np.eye(3)[Y]
 ENDLESS = np.broadcast_to(np.ones((1, 4), np.float32), (2**31, 4))
 ENDLESS_LABELS = np.broadcast_to(np.zeros(1, np.int64), (2**31,))
-ENDLESS_HOT = np.broadcast_to(np.eye(3)[:1], (2**31, 3))
 BEYOND = np.broadcast_to(np.ones((1, 4), np.uint8), (2**60, 4))
 
 
@@ -207,13 +206,6 @@ ARGUMENTS: list[Row] = [
 ]
 # --- sizes that no machine has: an error at once, not after the memory is gone ---
 SIZES: list[Row] = [
-    (
-        "train on 2^31 rows",
-        lambda m: m.train(ENDLESS, ENDLESS_LABELS),
-        MemoryError,
-        "batch of 2147483648 rows .*smaller",
-    ),
-    ("train on 2^31 dense", lambda m: m.train(ENDLESS, ENDLESS_HOT), MemoryError, "batch of 2147483648 rows"),
     ("train on 2^60 rows", lambda m: m.train(BEYOND, ENDLESS_LABELS), (MemoryError, ValueError), "rows"),
     ("predict 2^31 rows", lambda m: m.predict(ENDLESS), MemoryError, "predictions for 2147483648 rows need"),
     ("predict 2^60 rows", lambda m: m.predict(BEYOND), MemoryError, "predictions for 1152921504606846976 rows need"),

@@ -13,6 +13,7 @@ from contract_models import CASES, Data, build, signature, train
 
 from fastnn import Dense, Dropout, Model, Rescale, _core
 from fastnn.activations import Activation
+from fastnn.engine.plan import Buffers
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 
@@ -70,6 +71,31 @@ def test_fused_is_layer_by_layer(name: str, isa: str, dtype: np.dtype[Any]) -> N
     assert not plain.plan.fused
     assert_same_bits(fused.plan.params, plain.plan.params)
     same_model(fused, plain, X)
+
+
+@pytest.mark.parametrize("rows", [4, 12])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_in_chunks_is_the_whole_batch(
+    name: str, rows: int, isa: str, dtype: np.dtype[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_chunks(model: Model, batch: int) -> Buffers:
+        return Buffers(model.plan, min(batch, rows), True, labels=True, head=model.merged)
+
+    X, _ = CASES[name].data()
+    whole = train(name, build(name, dtype.name))
+    monkeypatch.setattr(Model, "training_buffers", in_chunks)
+    same_model(whole, train(name, build(name, dtype.name)), X)
+
+
+@pytest.mark.parametrize(("width", "batch"), [(1, 10**6), (64, 129), (64, 3000), (2048, 300), (2048, 10**5)])
+def test_chunks_cover_the_batch_evenly_in_rows_that_masks_can_start_at(width: int, batch: int) -> None:
+    model = Model([Dense(width, width), Dense(width, 3)])
+    model.finalize()
+    rows = model.plan.chunk_rows(batch)
+    assert rows == batch or (rows % 64 == 0 and 64 <= rows < batch)
+    assert model.plan.chunk_rows(60) == 60
+    if width == 64 and batch == 3000:
+        assert rows * 2 * (64 + 3) * 4 < 1.5 * 2**18
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,20 +1,29 @@
 /* arrays.h - the plain passes over arrays: sums over the batch, penalties, scaling, masks, gathering. */
 
-static void column_sums(void *vsums, const void *vx, size_t rows, size_t cols)
+#define COLUMNS_AT_ONCE 4
+
+/* V vectors of columns at once: each is one chain of additions, and a single one would wait for itself */
+FNN_INLINE void column_sums_of(real *sums, const real *x, size_t rows, size_t cols, size_t last, int go_on, const int V)
+{
+    vf s[COLUMNS_AT_ONCE];
+    for (int v = 0; v < V; v++)
+        s[v] = go_on ? load_live(sums + v * VF_LANES, v < V - 1 ? VF_LANES : last) : vf_zero();
+    for (size_t i = 0; i < rows; i++, x += cols)
+        for (int v = 0; v < V; v++)
+            s[v] = vf_add(s[v], load_live(x + v * VF_LANES, v < V - 1 ? VF_LANES : last));
+    for (int v = 0; v < V; v++)
+        vf_store_part(sums + v * VF_LANES, s[v], v < V - 1 ? VF_LANES : last);
+}
+
+static void column_sums(void *vsums, const void *vx, size_t rows, size_t cols, int go_on)
 {
     real *sums = vsums;
     const real *x = vx;
-    for (size_t j = 0; j < cols; j += VF_LANES) {
-        size_t lanes = cols - j < VF_LANES ? cols - j : VF_LANES;
-        vf s = vf_zero();
-        if (lanes == VF_LANES)
-            for (size_t i = 0; i < rows; i++)
-                s = vf_add(s, vf_load(x + i * cols + j));
-        else
-            for (size_t i = 0; i < rows; i++)
-                s = vf_add(s, vf_load_part(x + i * cols + j, lanes));
-        vf_store_part(sums + j, s, lanes);
-    }
+    size_t j = 0;
+    for (; j + COLUMNS_AT_ONCE * VF_LANES <= cols; j += COLUMNS_AT_ONCE * VF_LANES)
+        column_sums_of(sums + j, x + j, rows, cols, VF_LANES, go_on, COLUMNS_AT_ONCE);
+    for (; j < cols; j += VF_LANES)
+        column_sums_of(sums + j, x + j, rows, cols, cols - j < VF_LANES ? cols - j : VF_LANES, go_on, 1);
 }
 
 FNN_INLINE vf absolute_of_first(vf a, vf b)
@@ -94,21 +103,20 @@ static void philox_words(uint32_t out[4 * PHILOX_BLOCKS], uint64_t block, uint64
     }
 }
 
-static void dropout_mask(void *vmask, size_t n, uint64_t key, uint32_t stream, uint64_t step, uint64_t threshold,
-                         double keep)
+static void dropout(void *vy, void *vmask, const void *vx, size_t n, uint64_t first, uint64_t key, uint32_t stream,
+                    uint64_t step, uint64_t threshold, double keep)
 {
-    real *mask = vmask, kept = (real)keep;
-    uint32_t word[4 * PHILOX_BLOCKS], limit = (uint32_t)(threshold ? threshold - 1 : 0);
-    if (!threshold) {
-        for (size_t i = 0; i < n; i++)
-            mask[i] = kept;
-        return;
-    }
+    real *y = vy, *mask = vmask, kept = (real)keep;
+    const real *x = vx;
+    uint32_t word[4 * PHILOX_BLOCKS] = {0}, limit = (uint32_t)(threshold ? threshold - 1 : 0);
     for (size_t i = 0; i < n; i += 4 * PHILOX_BLOCKS) {
         size_t count = n - i < 4 * PHILOX_BLOCKS ? n - i : 4 * PHILOX_BLOCKS;
-        philox_words(word, i / 4, key, stream, step);
-        for (size_t j = 0; j < count; j++)
-            mask[i + j] = word[j] <= limit ? (real)0 : kept;
+        if (threshold)
+            philox_words(word, (first + i) / 4, key, stream, step);
+        for (size_t j = 0; j < count; j++) {
+            mask[i + j] = threshold && word[j] <= limit ? (real)0 : kept;
+            y[i + j] = x[i + j] * mask[i + j];
+        }
     }
 }
 
@@ -145,10 +153,9 @@ static void gather(void *vy, const void *x, fnn_source_id source, const uint32_t
     }
 }
 
-static double sum(const void *vx, size_t n)
+static double sum(double s, const void *vx, size_t n)
 {
     const real *x = vx;
-    double s = 0;
     for (size_t i = 0; i < n; i++)
         s += (double)x[i];
     return s;

@@ -1,24 +1,33 @@
 /* gemm_tile.h - register tiles of a matrix product. Each element of c is one chain of fused multiply-adds over p
  * ascending, so neither the tile's shape nor the vector's width can change a bit of it. */
 
+/* fnn_finish at one tile */
+typedef struct {
+    const real *bias, *gate;
+    int relu;
+} tile_finish;
+
+/* TILE_EACH(i, j): a loop over the vectors of a tile, unrolled, so that each is a register of its own */
+#define TILE_EACH(i, j)                                                                                                \
+    FNN_PRAGMA(GCC unroll 16)                                                                                          \
+    for (int i = 0; i < R; i++)                                                                                        \
+        FNN_PRAGMA(GCC unroll 8)                                                                                       \
+    for (int j = 0; j < V; j++)
+/* the lanes that live of vector j of a row */
+#define TILE_LIVE(j) ((j) < V - 1 ? VF_LANES : last)
+
+FNN_INLINE vf load_live(const real *p, size_t live) { return live == VF_LANES ? vf_load(p) : vf_load_part(p, live); }
+
 /* c[R][V vectors] (+)= a.b; `last` = live lanes of the last vector. R and V are constants of each instantiation, so the
  * accumulators live in registers. One of a's strides is 1; the instantiation knows which. */
 FNN_INLINE void tile_product(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b, size_t ldb,
-                             size_t k, size_t last, const real *bias, int accumulate, const int R, const int V)
+                             size_t k, size_t last, const tile_finish *end, int accumulate, const int R, const int V)
 {
     vf acc[FNN_MR][8];
-#pragma GCC unroll 16
-    for (int i = 0; i < R; i++)
-#pragma GCC unroll 8
-        for (int j = 0; j < V; j++) {
-            const real *at = c + (size_t)i * ldc + (size_t)j * VF_LANES;
-            if (!accumulate)
-                acc[i][j] = vf_zero();
-            else if (j < V - 1 || last == VF_LANES)
-                acc[i][j] = vf_load(at);
-            else
-                acc[i][j] = vf_load_part(at, last);
-        }
+    if (accumulate)
+        TILE_EACH(i, j)
+    acc[i][j] = load_live(c + (size_t)i * ldc + j * VF_LANES, TILE_LIVE(j));
+    else TILE_EACH(i, j) acc[i][j] = vf_zero();
 
 #pragma GCC unroll 4
     for (size_t p = 0; p < k; p++) {
@@ -35,24 +44,27 @@ FNN_INLINE void tile_product(real *c, size_t ldc, const real *a, size_t a_rs, si
         }
     }
 
-#pragma GCC unroll 16
-    for (int i = 0; i < R; i++)
-#pragma GCC unroll 8
-        for (int j = 0; j < V; j++) {
-            real *at = c + (size_t)i * ldc + (size_t)j * VF_LANES;
-            int whole = j < V - 1 || last == VF_LANES;
-            vf y = acc[i][j];
-            if (bias)
-                y = vf_add(y, whole ? vf_load(bias + j * VF_LANES) : vf_load_part(bias + j * VF_LANES, last));
-            if (whole)
-                vf_store(at, y);
-            else
-                vf_store_part(at, y, last);
-        }
+    if (end->bias) {
+        vf bias[8];
+        for (int j = 0; j < V; j++)
+            bias[j] = load_live(end->bias + j * VF_LANES, TILE_LIVE(j));
+        TILE_EACH(i, j)
+        acc[i][j] = vf_add(acc[i][j], bias[j]);
+    }
+    if (end->relu)
+        TILE_EACH(i, j)
+    acc[i][j] = act_relu(acc[i][j]);
+    if (end->gate)
+        TILE_EACH(i, j)
+    acc[i][j] = act_relu_chain(acc[i][j], load_live(end->gate + (size_t)i * ldc + j * VF_LANES, TILE_LIVE(j)));
+    if (last == VF_LANES)
+        TILE_EACH(i, j)
+    vf_store(c + (size_t)i * ldc + j * VF_LANES, acc[i][j]);
+    else TILE_EACH(i, j) vf_store_part(c + (size_t)i * ldc + j * VF_LANES, acc[i][j], TILE_LIVE(j));
 }
 
 typedef void tile_fn(real *c, size_t ldc, const real *a, size_t a_stride, const real *b, size_t ldb, size_t k,
-                     size_t last, const real *bias, int accumulate);
+                     size_t last, const tile_finish *end, int accumulate);
 
 /* T(R, V): rows x vectors. One or two rows get wider tiles, to have as many chains in flight. */
 #define FNN_TILES_34(T) T(3, 1) T(3, 2) T(4, 1) T(4, 2)
@@ -77,14 +89,14 @@ typedef void tile_fn(real *c, size_t ldc, const real *a, size_t a_stride, const 
 /* tile_r: a by rows (a_cs == 1);  tile_c: a by columns (a_rs == 1) */
 #define DEFINE_TILE(R, V)                                                                                              \
     static void tile_r_##R##x##V(real *c, size_t ldc, const real *a, size_t stride, const real *b, size_t ldb,         \
-                                 size_t k, size_t last, const real *bias, int accumulate)                              \
+                                 size_t k, size_t last, const tile_finish *end, int accumulate)                        \
     {                                                                                                                  \
-        tile_product(c, ldc, a, stride, 1, b, ldb, k, last, bias, accumulate, R, V);                                   \
+        tile_product(c, ldc, a, stride, 1, b, ldb, k, last, end, accumulate, R, V);                                    \
     }                                                                                                                  \
     static void tile_c_##R##x##V(real *c, size_t ldc, const real *a, size_t stride, const real *b, size_t ldb,         \
-                                 size_t k, size_t last, const real *bias, int accumulate)                              \
+                                 size_t k, size_t last, const tile_finish *end, int accumulate)                        \
     {                                                                                                                  \
-        tile_product(c, ldc, a, 1, stride, b, ldb, k, last, bias, accumulate, R, V);                                   \
+        tile_product(c, ldc, a, 1, stride, b, ldb, k, last, end, accumulate, R, V);                                    \
     }
 FNN_TILES(DEFINE_TILE)
 
@@ -123,10 +135,10 @@ FNN_INLINE void prefetch_rows(const real *c, size_t ldc, size_t rows, size_t col
 }
 
 static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t a_cs, const void *vb, size_t ldb,
-                       size_t m, size_t n, size_t k, const void *vbias, int accumulate)
+                       size_t m, size_t n, size_t k, const fnn_finish *finish, int accumulate)
 {
     real *c = vc;
-    const real *a = va, *b = vb, *bias = vbias;
+    const real *a = va, *b = vb, *bias = finish ? finish->bias : NULL, *gate = finish ? finish->gate : NULL;
     const int by_row = a_cs == 1;
     const size_t stride = by_row ? a_rs : a_cs, row_step = by_row ? stride : 1;
     tile_fn *const(*tiles)[9] = by_row ? tiles_by_row : tiles_by_column;
@@ -142,13 +154,15 @@ static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t
             size_t width = tile_width(tallest, panel - used), cols = width * VF_LANES;
             size_t last = n - j < cols ? VF_LANES - (cols - (n - j)) : VF_LANES;
             real *ct = c + j;
-            const real *at = a, *bias_t = bias ? bias + j : NULL;
+            const real *at = a;
+            tile_finish end = {bias ? bias + j : NULL, gate ? gate + j : NULL, finish && finish->relu};
             for (size_t t = 0; t < d.tiles; t++) {
                 size_t r = d.rows + (t < d.one_more);
                 if (k >= PREFETCH_DEPTH && t + 1 < d.tiles)
                     prefetch_rows(ct + r * ldc, ldc, r, cols);
-                tiles[r][width](ct, ldc, at, stride, bp + used * VF_LANES, bp_ld, k, last, bias_t, accumulate);
+                tiles[r][width](ct, ldc, at, stride, bp + used * VF_LANES, bp_ld, k, last, &end, accumulate);
                 ct += r * ldc;
+                end.gate = gate ? end.gate + r * ldc : NULL;
                 at += r * row_step;
             }
             used += width;

@@ -60,7 +60,7 @@ cdef class Trainer:
     cdef uint32_t *index
     cdef double[:, ::1] records
     cdef readonly int recorded
-    cdef size_t batch
+    cdef size_t batch, chunk
     cdef uint64_t seed
     cdef bint check_finite, validating
     cdef int optimizer
@@ -116,8 +116,8 @@ cdef class Trainer:
         return mean(&self.last_batch), share(&self.last_batch, self.head), self.rate_now
 
     def first_not_finite(self):
-        """Index of the first layer whose output for the last batch is not finite, or None."""
-        return self.b.first_not_finite(min(self.batch, <size_t>self.data.n - self.row))
+        """Index of the first layer whose output for the last rows is not finite, or None."""
+        return self.b.first_not_finite(self.chunk)
 
     def regularization_loss(self):
         """The penalties at the present weights."""
@@ -127,21 +127,15 @@ cdef class Trainer:
         """Fill plan.grads with the gradient of the mean loss and the penalties over all rows; return the loss (a
         float). Nothing else changes."""
         cdef Step step
-        cdef Sums sums
-        cdef const char *t
-        cdef const int32_t *labels
         cdef fnn_fp_state found
         if self.batch < <size_t>self.data.n:
             raise ValueError("gradients need the whole of the data in one batch")
         self._begin(&step, scratch(self.b))
-        sums = Sums(0, 0, 0, 0)
         with nogil:
             found = fnn_fp_enter()
-            self._forward(&step, &t, &labels)
-            add_up(&sums, self.head, self.b, &step, t, labels)
-            self._backward(&step, t, labels)
+            self._gradients(&step, False)
             fnn_fp_leave(found)
-        return mean(&sums) + self._penalty()
+        return mean(&self.last_batch) + self._penalty()
 
     def run(self):
         """Train until all epochs are done or there is a reason to come up; returns the reason (DONE, PAUSED, ...)."""
@@ -170,15 +164,32 @@ cdef class Trainer:
     cdef void _begin(self, Step *step, void *ws) noexcept nogil:
         step.k, step.ws, step.seed = self.plan.k, ws, self.seed
         step.number = self.steps_done + 1
-        step.rows = min(self.batch, <size_t>self.data.n - self.row)
+        step.batch = min(self.batch, <size_t>self.data.n - self.row)
+        step.first = 0
+
+    cdef bint _gradients(self, Step *step, bint check) noexcept nogil:
+        """The gradients of one batch, and its losses in last_batch. False, where check, at the first chunk of rows whose
+        loss is not finite."""
+        cdef const char *t
+        cdef const int32_t *labels
+        self.last_batch = Sums(0, 0, 0, 0)
+        while step.first < step.batch:
+            step.rows = self.chunk = min(<size_t>self.b.rows, step.batch - step.first)
+            self._forward(step, &t, &labels)
+            add_up(&self.last_batch, self.head, self.b, step, t, labels)
+            if check and not isfinite(self.last_batch.loss):
+                return False
+            self._backward(step, t, labels)
+            step.first += step.rows
+        return True
 
     cdef void _forward(self, const Step *step, const char **t, const int32_t **labels) noexcept nogil:
-        load_x(self.data, self.b, step, self.index, self.row)
+        load_x(self.data, self.b, step, self.index, self.row + step.first)
         self.b.forward(step)
-        load_targets(self.data, self.b, step, self.index, self.row, t, labels)
+        load_targets(self.data, self.b, step, self.index, self.row + step.first, t, labels)
 
     cdef void _backward(self, const Step *step, const char *t, const int32_t *labels) noexcept nogil:
-        cdef double scale = 1.0 / <double>step.rows
+        cdef double scale = 1.0 / <double>step.batch
         cdef char *dp
         cdef size_t cols = self.plan.n_out
         if self.b.count == 0:
@@ -195,20 +206,14 @@ cdef class Trainer:
     cdef bint _step(self, void *ws) noexcept nogil:
         """One batch. False, and nothing changed, where its loss is not finite and that is checked."""
         cdef Step step
-        cdef const char *t
-        cdef const int32_t *labels
         self._begin(&step, ws)
-        self._forward(&step, &t, &labels)
-        self.last_batch = Sums(0, 0, 0, 0)
-        add_up(&self.last_batch, self.head, self.b, &step, t, labels)
-        if self.check_finite and not isfinite(self.last_batch.loss):
+        if not self._gradients(&step, self.check_finite):
             return False
-        self._backward(&step, t, labels)
         self.rate_now = self.learning_rate / (1.0 + self.decay * <double>self.steps_done)
         opt_step_shared(step.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size, self.rate_now,
                         self.parameters, step.number)
         self.steps_done += 1
-        self.row += step.rows
+        self.row += step.batch
         self.step_in_epoch += 1
         self.sums.loss += self.last_batch.loss
         self.sums.right += self.last_batch.right

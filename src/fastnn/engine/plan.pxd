@@ -6,7 +6,9 @@ from fastnn._core cimport fnn_epilogue, fnn_kernels
 cdef struct Step:
     const fnn_kernels *k
     void *ws
-    size_t rows
+    size_t rows          # at hand: the chunk of the batch that begins at its row `first`
+    size_t first
+    size_t batch         # rows of the whole batch
     uint64_t seed
     uint64_t number      # of the training step, from 1: keys the dropout masks
 

@@ -16,7 +16,7 @@ from fastnn._core cimport (
     FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table,
 )
 from fastnn.kernels cimport dense
-from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS
+from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS, threads
 from fastnn.engine.spec import STREAM_DROPOUT, ActivationSpec, AffineSpec, DenseSpec, DropoutSpec, fuse
 
 cnp.import_array()
@@ -24,6 +24,10 @@ cnp.import_array()
 ALIGNMENT = 64
 # predictions run in blocks of rows whose widest activation fills about this much, so that they stay in cache
 BLOCK_BYTES = 1 << 18
+# a training batch goes in chunks of about this many bytes of activations, or as many as the weights have if that is
+# more, since each chunk reads them again; in multiples of CHUNK_ROWS rows, which dropout masks need (a multiple of 4)
+CHUNK_ROWS = 64
+CHUNK_BYTES = 1 << 18
 
 
 def aligned_empty(Py_ssize_t nbytes):
@@ -59,7 +63,9 @@ cdef void dense_forward(Op *o, const Step *s) noexcept nogil:
 cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
     if o.act != FNN_ACT_linear and not o.dy_is_dz:
         s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out)
-    dense.backward(s.k, o.dx, o.dw, o.db, o.dy, o.x, o.w, &o.to_dx, s.rows, o.n_in, o.n_out, s.ws)
+    dense.backward(s.k, o.dx, o.dw, o.db, o.dy, o.x, o.w, &o.to_dx, s.first > 0, s.rows, o.n_in, o.n_out, s.ws)
+    if s.first + s.rows < s.batch:
+        return
     if o.l1_w != 0 or o.l2_w != 0:
         s.k.penalty_grad_acc(o.dw, o.w, o.n_in * o.n_out, o.l1_w, o.l2_w)
     if o.l1_b != 0 or o.l2_b != 0:
@@ -76,9 +82,7 @@ cdef void activation_backward(Op *o, const Step *s) noexcept nogil:
 
 
 cdef void dropout_forward(Op *o, const Step *s) noexcept nogil:
-    cdef size_t n = s.rows * o.n_out
-    s.k.dropout_mask(o.mask, n, s.seed, o.stream, s.number, o.threshold, o.keep)
-    s.k.multiply(o.y, o.x, o.mask, n)
+    s.k.dropout(o.y, o.mask, o.x, s.rows * o.n_out, s.first * o.n_out, s.seed, o.stream, s.number, o.threshold, o.keep)
 
 
 cdef void dropout_backward(Op *o, const Step *s) noexcept nogil:
@@ -146,6 +150,15 @@ cdef class Plan:
         """A live view of one tensor in an arena (params, grads or a state)."""
         offset, shape = self.tensors[layer, name]
         return arena[offset:offset + shape[0] * shape[1]].reshape(shape)
+
+    def chunk_rows(self, Py_ssize_t batch):
+        """Rows that go through forward and backward together while training: a large batch goes in chunks whose
+        activations stay in cache. What a chunk adds to the gradients goes on where the one before stopped, so the bits
+        are those of the whole batch."""
+        row = sum(2 * s.n_out for s in self.specs) * self.dtype.itemsize  # an output and a gradient each
+        cache = max(CHUNK_BYTES, self.size * self.dtype.itemsize) * threads()
+        chunks = -(-batch * row // max(cache, CHUNK_ROWS * row, 1))
+        return min(batch, _round_up(-(-batch // max(chunks, 1)), CHUNK_ROWS))
 
     @property
     def isa(self):
