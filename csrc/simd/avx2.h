@@ -4,6 +4,7 @@
 /* 6 x 2 accumulators + 2 vectors of B + 1 broadcast = 15 of 16 registers */
 #define FNN_MR 6
 #define FNN_NV 2
+#define FNN_REGISTERS 16
 
 /* a window into this gives the mask of the first n lanes */
 static const int32_t fnn_mask_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};

@@ -4,6 +4,7 @@
 /* 8 x 2 accumulators + 2 vectors of B: enough chains for two units of latency 4; the FMA broadcasts A */
 #define FNN_MR 8
 #define FNN_NV 2
+#define FNN_REGISTERS 32
 
 #if FNN_BITS == 32
 #define VF_LANES 16

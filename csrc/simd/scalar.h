@@ -2,6 +2,7 @@
 #define VF_LANES 1
 #define FNN_MR 4
 #define FNN_NV 4
+#define FNN_REGISTERS 16
 
 typedef real vf;
 typedef fnn_bits vi;

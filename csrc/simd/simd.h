@@ -11,6 +11,7 @@
  * Constants  VF_LANES    lanes of vf
  *            FNN_MR      rows of the full register tile of a matrix product
  *            FNN_NV      vectors in a row of that tile
+ *            FNN_REGISTERS  vector registers there are
  * Memory     vf_load vf_store                     any alignment
  *            vf_load_part(p, n)                   lanes >= n are +0 and their memory is not touched; 0 <= n <= VF_LANES
  *            vf_store_part(p, v, n)               likewise

@@ -3,6 +3,7 @@
 
 #define FNN_MR 4
 #define FNN_NV 2
+#define FNN_REGISTERS 16
 
 #if FNN_BITS == 32
 #define VF_LANES 4

@@ -1,0 +1,68 @@
+/* gemm_shallow.h - products over a short k: the first layer of a small net, the gradient by the input of its last, the
+ * outer product of a batch of one. A tile would be over before its addresses are worked out, so all of b is held in
+ * registers and the rows of c go by in one loop. The chains are those of the tiles. */
+#define SHALLOW_K 4
+#define SHALLOW_V (FNN_REGISTERS / 8) /* K x V vectors of b, V of bias, V of c and one of a */
+#define SHALLOW_ROWS 4                /* fewer rows are left to the tiles */
+
+FNN_INLINE void shallow_product(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b, size_t ldb,
+                                size_t m, size_t last, const tile_finish *end, int accumulate, const int K, const int V)
+{
+    const real *bias_at = end->bias, *gate = end->gate;
+    const int relu = end->relu;
+    vf row[SHALLOW_K][SHALLOW_V], bias[SHALLOW_V], y[SHALLOW_V];
+    for (int j = 0; j < V; j++) {
+        bias[j] = bias_at ? load_live(bias_at + j * VF_LANES, TILE_LIVE(j)) : vf_zero();
+        for (int p = 0; p < K; p++)
+            row[p][j] = vf_load(b + (size_t)p * ldb + j * VF_LANES);
+    }
+    for (size_t i = 0; i < m; i++, c += ldc, a += a_rs) {
+        for (int j = 0; j < V; j++)
+            y[j] = accumulate ? load_live(c + j * VF_LANES, TILE_LIVE(j)) : vf_zero();
+#pragma GCC unroll 4
+        for (int p = 0; p < K; p++) {
+            vf ap = vf_set1(a[(size_t)p * a_cs]);
+            for (int j = 0; j < V; j++)
+                y[j] = vf_fma(ap, row[p][j], y[j]);
+        }
+        if (bias_at)
+            for (int j = 0; j < V; j++)
+                y[j] = vf_add(y[j], bias[j]);
+        if (relu)
+            for (int j = 0; j < V; j++)
+                y[j] = act_relu(y[j]);
+        if (gate) {
+            for (int j = 0; j < V; j++)
+                y[j] = act_relu_chain(y[j], load_live(gate + j * VF_LANES, TILE_LIVE(j)));
+            gate += ldc;
+        }
+        for (int j = 0; j < V - 1; j++)
+            vf_store(c + j * VF_LANES, y[j]);
+        if (last == VF_LANES)
+            vf_store(c + (V - 1) * VF_LANES, y[V - 1]);
+        else
+            vf_store_part(c + (V - 1) * VF_LANES, y[V - 1], last);
+    }
+}
+
+typedef void shallow_fn(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b, size_t ldb,
+                        size_t m, size_t last, const tile_finish *end, int accumulate);
+
+/* S(K, V): depth x vectors */
+#define SHALLOW_BY(S, V) S(1, V) S(2, V) S(3, V) S(4, V)
+#if FNN_REGISTERS >= 32
+#define SHALLOW_ALL(S) SHALLOW_BY(S, 1) SHALLOW_BY(S, 2) SHALLOW_BY(S, 4)
+#else
+#define SHALLOW_ALL(S) SHALLOW_BY(S, 1) SHALLOW_BY(S, 2)
+#endif
+#define DEFINE_SHALLOW(K, V)                                                                                           \
+    static void shallow_##K##x##V(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b,         \
+                                  size_t ldb, size_t m, size_t last, const tile_finish *end, int accumulate)           \
+    {                                                                                                                  \
+        shallow_product(c, ldc, a, a_rs, a_cs, b, ldb, m, last, end, accumulate, K, V);                                \
+    }
+SHALLOW_ALL(DEFINE_SHALLOW)
+#define SHALLOW_ENTRY(K, V) [K][V] = shallow_##K##x##V,
+static shallow_fn *const shallows[SHALLOW_K + 1][SHALLOW_V + 1] = {SHALLOW_ALL(SHALLOW_ENTRY)};
+
+FNN_INLINE size_t shallow_width(size_t vectors) { return vectors >= SHALLOW_V ? SHALLOW_V : vectors >= 2 ? 2 : 1; }
