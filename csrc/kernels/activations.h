@@ -72,11 +72,11 @@ static void softmax_row(real *y, const real *x, size_t cols)
         vf_store_part(y + i, vf_div(vf_load_part(y + i, cols - i), sum), cols - i);
 }
 
-/* VF_LANES rows of few columns at once (reduce.h) */
-static void softmax_lanes(real *y, const real *x, size_t cols)
+/* up to VF_LANES rows of few columns at once (reduce.h) */
+FNN_INLINE void softmax_lanes(real *y, const real *x, size_t rows, size_t cols)
 {
     vf e[VF_LANES], s[CHAINS];
-    load_columns(e, x, cols);
+    load_columns(e, x, cols, rows, cols);
     vf largest = e[0];
     for (size_t j = 1; j < cols; j++)
         largest = vf_max(e[j], largest);
@@ -85,7 +85,7 @@ static void softmax_lanes(real *y, const real *x, size_t cols)
     vf sum = join_columns(s, cols);
     for (size_t j = 0; j < cols; j++)
         e[j] = vf_div(e[j], sum);
-    store_columns(y, e, cols);
+    store_columns(y, e, rows, cols);
 }
 
 static void act_softmax_fwd(void *vy, const void *vx, size_t rows, size_t cols)
@@ -95,9 +95,14 @@ static void act_softmax_fwd(void *vy, const void *vx, size_t rows, size_t cols)
     size_t i = 0;
     if (cols == 0)
         return;
-    if (FEW_COLUMNS(cols))
+    if (FEW_COLUMNS(cols)) {
         for (; i + VF_LANES <= rows; i += VF_LANES)
-            softmax_lanes(y + i * cols, x + i * cols, cols);
+            softmax_lanes(y + i * cols, x + i * cols, VF_LANES, cols);
+        if (rows - i >= FEW_ROWS) {
+            softmax_lanes(y + i * cols, x + i * cols, rows - i, cols);
+            return;
+        }
+    }
     for (; i < rows; i++)
         softmax_row(y + i * cols, x + i * cols, cols);
 }

@@ -45,8 +45,8 @@ FNN_INLINE vf cce_grad(vf p, vf t) { return vf_neg(vf_div(t, clip_probability(p)
 FNN_INLINE vf few_columns_loss(vf (*term)(vf, vf), const real *p, const real *t, size_t cols)
 {
     vf a[VF_LANES], b[VF_LANES], s[CHAINS];
-    load_columns(a, p, cols);
-    load_columns(b, t, cols);
+    load_columns(a, p, cols, VF_LANES, cols);
+    load_columns(b, t, cols, VF_LANES, cols);
     for (size_t j = 0; j < CHAINS; j++)
         s[j] = vf_zero();
     for (size_t j = 0; j < cols; j++)
@@ -161,13 +161,47 @@ static size_t argmax(const real *p, size_t cols)
     return best;
 }
 
+/* in each lane the number of the first of its largest columns, as argmax has it: NaN is never larger */
+FNN_INLINE vf first_largest(const vf *column, size_t cols)
+{
+    vf best = vf_zero(), largest = column[0];
+    for (size_t j = 1; j < cols; j++) {
+        vm larger = vf_gt(column[j], largest);
+        best = vf_select(larger, vf_set1((real)j), best);
+        largest = vf_select(larger, column[j], largest);
+    }
+    return best;
+}
+
+/* how many of `rows` rows of few columns are right: the first largest of p against the label or the first largest of t */
+FNN_INLINE uint64_t count_in_lanes(const real *p, const real *t, const int32_t *labels, size_t rows, size_t cols)
+{
+    vf column[VF_LANES], target[VF_LANES];
+    real best[VF_LANES], wanted[VF_LANES];
+    uint64_t right = 0;
+    load_columns(column, p, cols, rows, cols);
+    vf_store(best, first_largest(column, cols));
+    if (!labels) {
+        load_columns(target, t, cols, rows, cols);
+        vf_store(wanted, first_largest(target, cols));
+    }
+    for (size_t r = 0; r < rows; r++)
+        right += best[r] == (labels ? (real)labels[r] : wanted[r]);
+    return right;
+}
+
 static uint64_t metric_categorical(const void *vp, const void *vt, const int32_t *labels, size_t rows, size_t cols,
                                    double precision)
 {
     const real *p = vp, *t = vt;
     uint64_t right = 0;
+    size_t i = 0;
     (void)precision;
-    for (size_t i = 0; i < rows; i++)
+    if (FEW_COLUMNS(cols))
+        for (; i < rows; i += VF_LANES)
+            right += count_in_lanes(p + i * cols, t ? t + i * cols : NULL, labels ? labels + i : NULL,
+                                    rows - i < VF_LANES ? rows - i : VF_LANES, cols);
+    for (; i < rows; i++)
         right += argmax(p + i * cols, cols) == (labels ? (size_t)labels[i] : argmax(t + i * cols, cols));
     return right;
 }

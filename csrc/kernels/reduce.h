@@ -31,18 +31,37 @@ FNN_INLINE real chains_join(chains c) { return vf_sum_tree(chains_fold(c)); }
  * columns is then the tree of 16 chains with at most one element each: where a chain is empty its +0 would change
  * nothing, so the additions and the bits are the same as along a row. */
 #define FEW_COLUMNS(cols) ((cols) > 0 && (cols) <= VF_LANES && (cols) <= CHAINS)
+#define FEW_ROWS 3 /* from so many rows on a vector that is not full pays */
 
-FNN_INLINE void load_columns(vf *column, const real *x, size_t cols)
+/* column[0 .. cols) of the first `rows` <= VF_LANES rows of x, ld apart; lanes without a row are 0 */
+FNN_INLINE void load_columns(vf *column, const real *x, size_t ld, size_t rows, size_t cols)
 {
+    vf v[VF_ZIP + 1];
+    if (VF_ZIP && ld == cols && rows == VF_LANES && cols >= 2 && cols <= VF_ZIP) {
+        for (size_t i = 0; i < cols; i++)
+            v[i] = vf_load(x + i * VF_LANES);
+        vf_unzip(column, v, cols);
+        return;
+    }
     for (size_t r = 0; r < VF_LANES; r++)
-        column[r] = vf_load_part(x + r * cols, cols);
+        column[r] = r < rows ? vf_load_part(x + r * ld, cols) : vf_zero();
     vf_transpose(column);
 }
 
-FNN_INLINE void store_columns(real *y, vf *column, size_t cols)
+/* and back, to rows that lie dense; uses the columns up */
+FNN_INLINE void store_columns(real *y, vf *column, size_t rows, size_t cols)
 {
+    vf v[VF_ZIP + 1];
+    if (VF_ZIP && rows == VF_LANES && cols >= 2 && cols <= VF_ZIP) {
+        vf_zip(v, column, cols);
+        for (size_t i = 0; i < cols; i++)
+            vf_store(y + i * VF_LANES, v[i]);
+        return;
+    }
+    for (size_t j = cols; j < VF_LANES; j++)
+        column[j] = vf_zero();
     vf_transpose(column);
-    for (size_t r = 0; r < VF_LANES; r++)
+    for (size_t r = 0; r < rows; r++)
         vf_store_part(y + r * cols, column[r], cols);
 }
 

@@ -53,6 +53,7 @@ FNN_INLINE real vf_max_tree(vf a)
     h = _mm_max_ps(h, _mm_movehl_ps(h, h));
     return _mm_cvtss_f32(_mm_max_ss(h, _mm_shuffle_ps(h, h, 1)));
 }
+FNN_INLINE vf fnn_pick(vf a, vi index, vf b) { return _mm512_permutex2var_ps(a, index, b); }
 FNN_INLINE void vf_transpose(vf *v)
 {
     vf t[16], u[16];
@@ -74,6 +75,23 @@ FNN_INLINE void vf_transpose(vf *v)
         v[8 + j] = _mm512_shuffle_f32x4(b, d, 0x88);
         v[12 + j] = _mm512_shuffle_f32x4(b, d, 0xdd);
     }
+}
+/* the tree of vf_sum_tree, two vectors to one at each level; rows go in so that lane r of the result is row r */
+#define VF_HAS_JOIN
+FNN_INLINE vf vf_join(const vf *v)
+{
+    vf s[8], t[4], u[2];
+    for (int i = 0; i < 8; i++) {
+        vf a = v[i / 2 + i % 2 * 8], b = v[i / 2 + i % 2 * 8 + 4]; /* rows g + 0, 4 or g + 8, 12 of group g */
+        s[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    }
+    for (int i = 0; i < 4; i++)
+        t[i] = _mm512_add_ps(_mm512_shuffle_f32x4(s[2 * i], s[2 * i + 1], 0x88),
+                             _mm512_shuffle_f32x4(s[2 * i], s[2 * i + 1], 0xdd));
+    for (int i = 0; i < 2; i++)
+        u[i] = _mm512_add_ps(_mm512_shuffle_ps(t[2 * i], t[2 * i + 1], 0x44),
+                             _mm512_shuffle_ps(t[2 * i], t[2 * i + 1], 0xee));
+    return _mm512_add_ps(_mm512_shuffle_ps(u[0], u[1], 0x88), _mm512_shuffle_ps(u[0], u[1], 0xdd));
 }
 #else
 #define VF_LANES 8
@@ -120,6 +138,7 @@ FNN_INLINE real vf_max_tree(vf a)
     __m128d h = _mm_max_pd(_mm256_castpd256_pd128(q), _mm256_extractf128_pd(q, 1));
     return _mm_cvtsd_f64(_mm_max_sd(h, _mm_unpackhi_pd(h, h)));
 }
+FNN_INLINE vf fnn_pick(vf a, vi index, vf b) { return _mm512_permutex2var_pd(a, index, b); }
 FNN_INLINE void vf_transpose(vf *v)
 {
     vf t[8];
@@ -143,3 +162,55 @@ FNN_INLINE vm vm_or(vm a, vm b) { return (vm)(a | b); }
 FNN_INLINE vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 FNN_INLINE vi vi_or(vi a, vi b) { return _mm512_or_si512(a, b); }
 FNN_INLINE vi vi_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
+
+/* Two to four columns between memory order and a vector each, by two-source permutes: element q of VF_LANES rows of c
+ * columns is row q / c of column q % c. Transposing whole blocks would move mostly zeros. */
+#define VF_ZIP 4
+#define FNN_ZIP_ROW(q, c) ((q) / (c) + ((q) % (c) % 2) * VF_LANES)
+#define FNN_EACH_8(f, q, c)                                                                                            \
+    f(q, c), f(q + 1, c), f(q + 2, c), f(q + 3, c), f(q + 4, c), f(q + 5, c), f(q + 6, c), f(q + 7, c)
+#if VF_LANES == 16
+#define FNN_EACH(f, q, c) {FNN_EACH_8(f, q, c), FNN_EACH_8(f, (q) + 8, c)}
+#else
+#define FNN_EACH(f, q, c) {FNN_EACH_8(f, q, c)}
+#endif
+#define FNN_EACH_VECTOR(f, c)                                                                                          \
+    {FNN_EACH(f, 0, c), FNN_EACH(f, VF_LANES, c), FNN_EACH(f, 2 * VF_LANES, c), FNN_EACH(f, 3 * VF_LANES, c)}
+#define FNN_ZIP_COL(q, c) ((q) % (c))
+static const fnn_bits fnn_zip_row[3][4][VF_LANES] = {FNN_EACH_VECTOR(FNN_ZIP_ROW, 2), FNN_EACH_VECTOR(FNN_ZIP_ROW, 3),
+                                                     FNN_EACH_VECTOR(FNN_ZIP_ROW, 4)};
+static const fnn_bits fnn_zip_col[3][4][VF_LANES] = {FNN_EACH_VECTOR(FNN_ZIP_COL, 2), FNN_EACH_VECTOR(FNN_ZIP_COL, 3),
+                                                     FNN_EACH_VECTOR(FNN_ZIP_COL, 4)};
+FNN_INLINE vm fnn_bits_ge(vi a, fnn_bits b)
+{
+#if VF_LANES == 16
+    return _mm512_cmpge_epu32_mask(a, vi_set1(b));
+#else
+    return _mm512_cmpge_epu64_mask(a, vi_set1(b));
+#endif
+}
+/* x[0 .. c) = the vectors of memory in order, from the columns col[0 .. c); 2 <= c <= 4 */
+FNN_INLINE void vf_zip(vf *x, const vf *col, size_t c)
+{
+    for (size_t k = 0; k < c; k++) {
+        vi row = _mm512_loadu_si512(fnn_zip_row[c - 2][k]);
+        x[k] = fnn_pick(col[0], row, col[1]);
+        if (c > 2) {
+            vm late = fnn_bits_ge(_mm512_loadu_si512(fnn_zip_col[c - 2][k]), 2);
+            x[k] = vf_select(late, fnn_pick(col[2], row, col[c - 1]), x[k]);
+        }
+    }
+}
+/* and back */
+FNN_INLINE void vf_unzip(vf *col, const vf *x, size_t c)
+{
+    static const fnn_bits iota[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    vi at = vi_set1(0), lane = _mm512_loadu_si512(iota);
+    for (size_t j = 0; j < c; j++)
+        at = vi_add(at, lane);
+    for (size_t j = 0; j < c; j++, at = vi_add(at, vi_set1(1))) {
+        col[j] = fnn_pick(x[0], at, x[1]);
+        if (c > 2)
+            col[j] = vf_select(fnn_bits_ge(at, 2 * VF_LANES), fnn_pick(x[2], at, x[c - 1]), col[j]);
+    }
+}

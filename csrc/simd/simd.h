@@ -26,6 +26,8 @@
  * Lanes      vf_sum_tree(v)                       fixed tree: lane i + lane i + LANES/2, then LANES/4, ... (reduce.h)
  *            vf_max_tree(v)                       the largest lane (NaN lanes: unspecified)
  *            vf_transpose(v)                      VF_LANES vectors in place: v[i][j] <-> v[j][i]
+ * Perhaps    vf_join(v)                           vf_sum_tree of VF_LANES vectors, in a vector; else made of vf_transpose
+ *            vf_zip vf_unzip                      2 to VF_ZIP columns to the order of memory and back; else VF_ZIP is 0
  */
 #ifndef FNN_SIMD_H
 #define FNN_SIMD_H
@@ -53,6 +55,25 @@ typedef uint64_t fnn_bits;
 #define FNN_SIGN_BIT ((fnn_bits)1 << (FNN_BITS - 1))
 
 #include FNN_SIMD_HEADER
+
+#ifndef VF_ZIP
+#define VF_ZIP 0
+FNN_INLINE void vf_zip(vf *x, const vf *col, size_t c) { (void)x, (void)col, (void)c; }
+FNN_INLINE void vf_unzip(vf *col, const vf *x, size_t c) { (void)col, (void)x, (void)c; }
+#endif
+#ifndef VF_HAS_JOIN
+FNN_INLINE vf vf_join(const vf *rows)
+{
+    vf v[VF_LANES];
+    for (size_t i = 0; i < VF_LANES; i++)
+        v[i] = rows[i];
+    vf_transpose(v);
+    for (size_t half = VF_LANES / 2; half > 0; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            v[i] = vf_add(v[i], v[i + half]);
+    return v[0];
+}
+#endif
 
 /* --- what follows from the primitives, alike on every instruction set --- */
 

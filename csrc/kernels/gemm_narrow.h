@@ -1,0 +1,113 @@
+/* gemm_narrow.h - products with fewer columns than FNN_NARROW: 16 chains along k for each element of c, joined by the tree
+ * of reduce.h. VF_LANES rows go together, so that the tree too runs in vectors. */
+
+/* rows whose chains fill half of the registers at four columns */
+#define NARROW_ROWS (FNN_REGISTERS / 2 / (4 * CHAIN_VECTORS) > 1 ? FNN_REGISTERS / 2 / (4 * CHAIN_VECTORS) : 1)
+
+/* the chains of N elements of R rows of c, all over one reading of a and bt, each folded to one vector: element j of row r
+ * in v[j * VF_LANES + r] */
+FNN_INLINE void narrow_chains(vf *v, const real *a, size_t lda, const real *bt, size_t ldb, size_t k, const int R,
+                              const int N)
+{
+    chains s[NARROW_ROWS][FNN_NARROW];
+    size_t p = 0;
+    for (int r = 0; r < R; r++)
+        for (int j = 0; j < N; j++)
+            s[r][j] = chains_zero();
+    for (; p + CHAINS <= k; p += CHAINS)
+        for (int i = 0; i < CHAIN_VECTORS; i++) {
+            vf b[FNN_NARROW];
+            for (int j = 0; j < N; j++)
+                b[j] = vf_load(bt + (size_t)j * ldb + p + i * VF_LANES);
+            for (int r = 0; r < R; r++) {
+                vf ar = vf_load(a + (size_t)r * lda + p + i * VF_LANES);
+                for (int j = 0; j < N; j++)
+                    s[r][j].v[i] = vf_fma(ar, b[j], s[r][j].v[i]);
+            }
+        }
+    for (int i = 0; i < CHAIN_VECTORS; i++) { /* dead lanes add 0 * 0 */
+        size_t lanes = chain_lanes(k - p, i);
+        if (!lanes)
+            break;
+        for (int r = 0; r < R; r++) {
+            vf ar = vf_load_part(a + (size_t)r * lda + p + i * VF_LANES, lanes);
+            for (int j = 0; j < N; j++)
+                s[r][j].v[i] = vf_fma(ar, vf_load_part(bt + (size_t)j * ldb + p + i * VF_LANES, lanes), s[r][j].v[i]);
+        }
+    }
+    for (int r = 0; r < R; r++)
+        for (int j = 0; j < N; j++)
+            v[j * VF_LANES + r] = chains_fold(s[r][j]);
+}
+
+FNN_INLINE void narrow_rows(real *c, const real *a, size_t lda, const real *bt, size_t ldb, size_t m, size_t k,
+                            const real *bias, const int N)
+{
+    const int at_once = N <= 4 ? NARROW_ROWS : 1;
+    for (; m >= VF_LANES; m -= VF_LANES, c += VF_LANES * N, a += VF_LANES * lda) {
+        vf v[FNN_NARROW * VF_LANES], y[VF_LANES > FNN_NARROW ? VF_LANES : FNN_NARROW];
+        for (int r = 0; r < VF_LANES; r += at_once)
+            narrow_chains(v + r, a + (size_t)r * lda, lda, bt, ldb, k, at_once, N);
+        for (int j = 0; j < N; j++) {
+            y[j] = vf_join(v + j * VF_LANES);
+            if (bias)
+                y[j] = vf_add(y[j], vf_set1(bias[j]));
+        }
+        if (N == 1)
+            vf_store(c, y[0]);
+        else if (N <= VF_LANES)
+            store_columns(c, y, VF_LANES, (size_t)N);
+        else /* fewer lanes than columns */
+            for (int j = 0; j < N; j++) {
+                real part[VF_LANES];
+                vf_store(part, y[j]);
+                for (int r = 0; r < VF_LANES; r++)
+                    c[r * N + j] = part[r];
+            }
+    }
+    for (; m > 0; m--, c += N, a += lda) {
+        vf v[FNN_NARROW * VF_LANES];
+        narrow_chains(v, a, lda, bt, ldb, k, 1, N);
+        for (int j = 0; j < N; j++)
+            c[j] = bias ? vf_sum_tree(v[j * VF_LANES]) + bias[j] : vf_sum_tree(v[j * VF_LANES]);
+    }
+}
+
+/* k <= 16: every chain has at most one product. Rows go in lanes; the tree is join_columns. */
+FNN_INLINE void short_rows(real *c, const real *a, size_t lda, const real *bt, size_t ldb, size_t n, size_t k,
+                           const real *bias)
+{
+    vf x[VF_LANES], s[CHAINS], y[VF_LANES];
+    load_columns(x, a, lda, VF_LANES, k);
+    for (size_t j = 0; j < n; j++) {
+        s[0] = vf_fma(x[0], vf_set1(bt[j * ldb]), vf_zero());
+        for (size_t p = 1; p < k; p++)
+            s[p] = vf_fma(x[p], vf_set1(bt[j * ldb + p]), vf_zero());
+        y[j] = join_columns(s, k);
+        if (k < CHAINS) /* an empty chain's +0 turns a sum of -0 */
+            y[j] = vf_add(y[j], vf_zero());
+        if (bias)
+            y[j] = vf_add(y[j], vf_set1(bias[j]));
+    }
+    store_columns(c, y, VF_LANES, n);
+}
+
+static void dot_rows(void *vc, const void *va, size_t lda, const void *vbt, size_t ldb, size_t m, size_t n, size_t k,
+                     const void *vbias)
+{
+    real *c = vc;
+    const real *a = va, *bt = vbt, *bias = vbias;
+    if (FEW_COLUMNS(k) && n <= VF_LANES)
+        for (; m >= VF_LANES; m -= VF_LANES, c += VF_LANES * n, a += VF_LANES * lda)
+            short_rows(c, a, lda, bt, ldb, n, k, bias);
+    switch (n) {
+    case 1: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 1); break;
+    case 2: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 2); break;
+    case 3: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 3); break;
+    case 4: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 4); break;
+    case 5: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 5); break;
+    case 6: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 6); break;
+    case 7: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 7); break;
+    default: break;
+    }
+}
