@@ -20,11 +20,11 @@ static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t
     tile_fn *const(*tiles)[9] = by_row ? tiles_by_row : tiles_by_column;
     const row_deal d = deal_rows(m);
     const int shallow = k <= SHALLOW_K && m >= SHALLOW_ROWS;
-    const size_t tallest = d.rows + (d.one_more > 0);
+    const size_t widest = panel_vectors(k), tallest = d.rows + (d.one_more > 0);
 
     for (size_t j = 0; j < n;) {
         size_t vectors = (n - j + VF_LANES - 1) / VF_LANES;
-        size_t panel = ldb || vectors < FNN_NV ? vectors : FNN_NV; /* vectors in a row of the memory at hand */
+        size_t panel = ldb || vectors < widest ? vectors : widest; /* vectors in a row of the memory at hand */
         const real *bp = ldb ? b + j : b + j * k;
         size_t bp_ld = ldb ? ldb : panel * VF_LANES;
         for (size_t used = 0; used < panel;) {

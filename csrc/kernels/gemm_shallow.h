@@ -1,9 +1,7 @@
 /* gemm_shallow.h - products over a short k: the first layer of a small net, the gradient by the input of its last, the
  * outer product of a batch of one. A tile would be over before its addresses are worked out, so all of b is held in
  * registers and the rows of c go by in one loop. The chains are those of the tiles. */
-#define SHALLOW_K 4
-#define SHALLOW_V (FNN_REGISTERS / 8) /* K x V vectors of b, V of bias, V of c and one of a */
-#define SHALLOW_ROWS 4                /* fewer rows are left to the tiles */
+#define SHALLOW_ROWS 4 /* fewer rows are left to the tiles */
 
 FNN_INLINE void shallow_product(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b, size_t ldb,
                                 size_t m, size_t last, const tile_finish *end, int accumulate, const int K, const int V)

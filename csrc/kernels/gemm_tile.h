@@ -1,6 +1,12 @@
 /* gemm_tile.h - register tiles of a matrix product. Each element of c is one chain of fused multiply-adds over p
  * ascending, so neither the tile's shape nor the vector's width can change a bit of it. */
 
+#define SHALLOW_K 4                   /* a k up to this goes to gemm_shallow.h */
+#define SHALLOW_V (FNN_REGISTERS / 8) /* K x V vectors of b, V of bias, V of c and one of a */
+
+/* vectors in a row of a packed panel of b (pack.h) */
+FNN_INLINE size_t panel_vectors(size_t k) { return k <= SHALLOW_K ? SHALLOW_V : FNN_NV; }
+
 /* fnn_finish at one tile */
 typedef struct {
     const real *bias, *gate;

@@ -1,6 +1,6 @@
-/* pack.h - b copied into panels of FNN_NV vectors, so that a tile reads it in one straight line.
+/* pack.h - b copied into panels of a few vectors, so that a tile reads it in one straight line.
  *
- *      b (k x n)              panels: each k rows of FNN_NV vectors, the last one narrower, zeros to the whole vector
+ *      b (k x n)              panels: each k rows of panel_vectors(k) vectors, the last one narrower, zeros to the whole vector
  *      |p0 p0|p1 p1|p2|       [p0 row 0][p0 row 1] ... [p1 row 0][p1 row 1] ... [p2 row 0] ...
  */
 
@@ -8,8 +8,9 @@ static void pack_rows(void *vpanels, const void *vb, size_t ld, size_t k, size_t
 {
     real *panels = vpanels;
     const real *b = vb;
-    for (size_t j = 0; j < n; j += FNN_NV * VF_LANES) {
-        size_t cols = n - j < FNN_NV * VF_LANES ? n - j : FNN_NV * VF_LANES;
+    const size_t widest = panel_vectors(k) * VF_LANES;
+    for (size_t j = 0; j < n; j += widest) {
+        size_t cols = n - j < widest ? n - j : widest;
         size_t whole = cols / VF_LANES, rest = cols % VF_LANES;
         for (size_t p = 0; p < k; p++) {
             const real *row = b + p * ld + j;
@@ -43,8 +44,9 @@ static void pack_columns(void *vpanels, const void *vb, size_t ld, size_t k, siz
 {
     real *panels = vpanels;
     const real *b = vb;
-    for (size_t j = 0; j < n; j += FNN_NV * VF_LANES) {
-        size_t cols = n - j < FNN_NV * VF_LANES ? n - j : FNN_NV * VF_LANES;
+    const size_t widest = panel_vectors(k) * VF_LANES;
+    for (size_t j = 0; j < n; j += widest) {
+        size_t cols = n - j < widest ? n - j : widest;
         size_t vectors = (cols + VF_LANES - 1) / VF_LANES, width = vectors * VF_LANES;
         for (size_t v = 0; v < vectors; v++) {
             size_t live = cols - v * VF_LANES < VF_LANES ? cols - v * VF_LANES : VF_LANES;
