@@ -78,8 +78,8 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, dot_rows,                                                                                                  \
       (void *c, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n, size_t k,                   \
        const void *bias))                                                                                              \
-    /* b = a': (m, n) to (n, m) */                                                                                     \
-    K(void, transpose, (void *b, const void *a, size_t lda, size_t m, size_t n))                                       \
+    /* b = a': (m, n) with rows of lda to (n, m) with rows of ldb */                                                   \
+    K(void, transpose, (void *b, size_t ldb, const void *a, size_t lda, size_t m, size_t n))                           \
     /* sums[j] = x[0][j] + x[1][j] + ..., rows ascending, from 0 or, to go on, from what sums holds */                 \
     K(void, column_sums, (void *sums, const void *x, size_t rows, size_t cols, int go_on))                             \
     /* dz = (p - target) * scale, the gradient of softmax + cross-entropy (and sigmoid + binary) by its logits */      \

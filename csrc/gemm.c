@@ -24,6 +24,7 @@
 #define SPREAD_ROW_BYTES 1024
 #define SPREAD_COLUMN_BYTES 4096
 #define SPREAD_COLUMNS 192
+#define SHORT_K 16 /* chains of one product each */
 /* a product is shared out from this many multiply-adds (about 20 us), in pieces of at least a quarter of it */
 #define SHARED_WORK 1000000
 #define MOST_PIECES 16
@@ -55,7 +56,7 @@ size_t fnn_gemm_workspace(const fnn_kernels *t, size_t m, size_t n, size_t k)
 {
     size_t depth = min(k, most_k(t)), columns = round_up(min(n, COLUMN_BLOCK), t->lanes);
     size_t wide = depth * columns + max(strip_ld(t, depth) * min(m, strip_rows(t)), strip_ld(t, strip_rows(t)) * depth);
-    size_t narrow = FNN_NARROW * max(k, m) + k * t->lanes;
+    size_t narrow = FNN_NARROW * round_up(max(k, m), t->lanes) + k * t->lanes;
     return max(wide, narrow) * t->itemsize;
 }
 
@@ -113,11 +114,13 @@ static void narrow_product(const product *p, void *ws)
     const char *bt = p->b;
     size_t ldb = p->b_cs;
     if (p->b_rs != 1) { /* b by rows: its few columns are gathered once */
-        p->t->transpose(ws, p->b, p->b_rs, p->k, p->n);
         bt = ws;
-        ldb = p->k;
+        ldb = round_up(p->k, p->t->lanes); /* so that no load crosses a cache line */
+        p->t->transpose(ws, ldb, p->b, p->b_rs, p->k, p->n);
     }
-    p->t->dot_rows(p->c, p->a, p->a_rs, bt, ldb, p->m, p->n, p->k, p->bias);
+    /* a row of c fills no more than half of a wide vector */
+    const fnn_kernels *t = p->t->half && p->k <= SHORT_K && p->n > 1 ? p->t->half : p->t;
+    t->dot_rows(p->c, p->a, p->a_rs, bt, ldb, p->m, p->n, p->k, p->bias);
 }
 
 /* a sum over the batch with few columns fills vectors badly: c' = b'.a' has the same chains, and long rows */
@@ -127,7 +130,7 @@ static void thin_product(const product *p, void *ws)
     char *ct = ws;
     size_t whole = p->m - p->m % t->lanes, rest = p->m - whole;
     if (p->accumulate)
-        t->transpose(ct, p->c, p->n, p->m, p->n);
+        t->transpose(ct, p->m, p->c, p->n, p->m, p->n);
     if (whole)
         t->gemm_block(ct, p->m, p->b, 1, p->b_rs, p->a, p->a_cs, p->n, whole, p->k, NULL, p->accumulate);
     if (rest) { /* the last columns of a are packed, so that whole vectors may be read */
@@ -136,7 +139,7 @@ static void thin_product(const product *p, void *ws)
         t->gemm_block(ct + whole * t->itemsize, p->m, p->b, 1, p->b_rs, panel, 0, p->n, rest, p->k, NULL,
                       p->accumulate);
     }
-    t->transpose(p->c, ct, p->m, p->n, p->m);
+    t->transpose(p->c, p->n, ct, p->m, p->n, p->m);
 }
 
 static void copy_rows(char *to, size_t to_bytes, const char *from, size_t from_bytes, size_t rows, size_t bytes)

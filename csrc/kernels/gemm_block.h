@@ -18,7 +18,7 @@ static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t
     const int by_row = a_cs == 1;
     const size_t stride = by_row ? a_rs : a_cs, row_step = by_row ? stride : 1;
     tile_fn *const(*tiles)[9] = by_row ? tiles_by_row : tiles_by_column;
-    const row_deal d = deal_rows(m);
+    const row_deal d = deal_rows(m, n <= VF_LANES ? FNN_MR_1 : FNN_MR);
     const int shallow = k <= SHALLOW_K && m >= SHALLOW_ROWS;
     const size_t widest = panel_vectors(k), tallest = d.rows + (d.one_more > 0);
 
@@ -28,7 +28,7 @@ static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t
         const real *bp = ldb ? b + j : b + j * k;
         size_t bp_ld = ldb ? ldb : panel * VF_LANES;
         for (size_t used = 0; used < panel;) {
-            size_t width = shallow ? shallow_width(panel - used) : tile_width(tallest, panel - used);
+            size_t width = shallow ? shallow_width(k, panel - used) : tile_width(tallest, panel - used);
             size_t cols = width * VF_LANES;
             size_t last = n - j < cols ? VF_LANES - (cols - (n - j)) : VF_LANES;
             real *ct = c + j;

@@ -17,22 +17,29 @@ FNN_INLINE void narrow_chains(vf *v, const real *a, size_t lda, const real *bt, 
     for (; p + CHAINS <= k; p += CHAINS)
         for (int i = 0; i < CHAIN_VECTORS; i++) {
             vf b[FNN_NARROW];
-            for (int j = 0; j < N; j++)
+            for (int j = 0; j < N; j++) {
                 b[j] = vf_load(bt + (size_t)j * ldb + p + i * VF_LANES);
+                if (R > 1)
+                    VF_HOLD(b[j]);
+            }
             for (int r = 0; r < R; r++) {
                 vf ar = vf_load(a + (size_t)r * lda + p + i * VF_LANES);
+                VF_HOLD(ar);
                 for (int j = 0; j < N; j++)
                     s[r][j].v[i] = vf_fma(ar, b[j], s[r][j].v[i]);
             }
         }
     for (int i = 0; i < CHAIN_VECTORS; i++) { /* dead lanes add 0 * 0 */
         size_t lanes = chain_lanes(k - p, i);
+        vf b[FNN_NARROW];
         if (!lanes)
             break;
+        for (int j = 0; j < N; j++)
+            b[j] = vf_load_part(bt + (size_t)j * ldb + p + i * VF_LANES, lanes);
         for (int r = 0; r < R; r++) {
             vf ar = vf_load_part(a + (size_t)r * lda + p + i * VF_LANES, lanes);
             for (int j = 0; j < N; j++)
-                s[r][j].v[i] = vf_fma(ar, vf_load_part(bt + (size_t)j * ldb + p + i * VF_LANES, lanes), s[r][j].v[i]);
+                s[r][j].v[i] = vf_fma(ar, b[j], s[r][j].v[i]);
         }
     }
     for (int r = 0; r < R; r++)
@@ -43,7 +50,7 @@ FNN_INLINE void narrow_chains(vf *v, const real *a, size_t lda, const real *bt, 
 FNN_INLINE void narrow_rows(real *c, const real *a, size_t lda, const real *bt, size_t ldb, size_t m, size_t k,
                             const real *bias, const int N)
 {
-    const int at_once = N <= 4 ? NARROW_ROWS : 1;
+    const int at_once = N <= 4 || NARROW_ROWS == 1 ? NARROW_ROWS : NARROW_ROWS / 2;
     for (; m >= VF_LANES; m -= VF_LANES, c += VF_LANES * N, a += VF_LANES * lda) {
         vf v[FNN_NARROW * VF_LANES], y[VF_LANES > FNN_NARROW ? VF_LANES : FNN_NARROW];
         for (int r = 0; r < VF_LANES; r += at_once)
@@ -53,9 +60,7 @@ FNN_INLINE void narrow_rows(real *c, const real *a, size_t lda, const real *bt, 
             if (bias)
                 y[j] = vf_add(y[j], vf_set1(bias[j]));
         }
-        if (N == 1)
-            vf_store(c, y[0]);
-        else if (N <= VF_LANES)
+        if (N <= VF_LANES)
             store_columns(c, y, VF_LANES, (size_t)N);
         else /* fewer lanes than columns */
             for (int j = 0; j < N; j++) {
@@ -73,9 +78,12 @@ FNN_INLINE void narrow_rows(real *c, const real *a, size_t lda, const real *bt, 
     }
 }
 
-/* k <= 16: every chain has at most one product. Rows go in lanes; the tree is join_columns. */
-FNN_INLINE void short_rows(real *c, const real *a, size_t lda, const real *bt, size_t ldb, size_t n, size_t k,
-                           const real *bias)
+/* --- k <= 16: every chain has at most one product, and the tree over them is all there is --- */
+
+#if VF_LANES != 8
+/* rows in lanes, the tree by join_columns */
+FNN_INLINE void short_lanes(real *c, const real *a, size_t lda, const real *bt, size_t ldb, size_t n, const size_t k,
+                            const real *bias)
 {
     vf x[VF_LANES], s[CHAINS], y[VF_LANES];
     load_columns(x, a, lda, VF_LANES, k);
@@ -91,15 +99,77 @@ FNN_INLINE void short_rows(real *c, const real *a, size_t lda, const real *bt, s
     }
     store_columns(c, y, VF_LANES, n);
 }
+#else
+/* a row of c is one vector: columns in lanes, b in registers, the tree unrolled */
+#define SHORT_ROWS 4 /* fewer rows are not worth the columns of b */
+FNN_INLINE void short_rows_of(real *c, const real *a, size_t lda, const vf *b, vf bias, int biased, size_t m, size_t n,
+                              const int K)
+{
+    for (; m > 0; m--, c += n, a += lda) {
+        vf s[CHAINS];
+#pragma GCC unroll 16
+        for (int p = 0; p < K; p++)
+            s[p] = vf_fma(vf_set1(a[p]), b[p], vf_zero());
+#pragma GCC unroll 4
+        for (int half = CHAINS / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+            for (int p = 0; p < half; p++)
+                if (p + half < K)
+                    s[p] = vf_add(s[p], s[p + half]);
+        if (K < CHAINS) /* an empty chain's +0 turns a sum of -0 */
+            s[0] = vf_add(s[0], vf_zero());
+        if (biased)
+            s[0] = vf_add(s[0], bias);
+        if (m > 1 && n * (m - 1) >= VF_LANES) /* the lanes beyond n are the next row's, written after */
+            vf_store(c, s[0]);
+        else
+            vf_store_part(c, s[0], n);
+    }
+}
+#define SHORT_CASE(K)                                                                                                  \
+    case K: short_rows_of(c, a, lda, b, bias, biased, m, n, K); break;
+static void short_rows(real *c, const real *a, size_t lda, const real *bt, size_t ldb, size_t m, size_t n, size_t k,
+                       const real *bias_at)
+{
+    vf b[CHAINS], bias = bias_at ? vf_load_part(bias_at, n) : vf_zero();
+    const int biased = bias_at != NULL;
+    for (size_t p = 0; p < k; p++) {
+        real row[VF_LANES] = {0};
+        for (size_t j = 0; j < n; j++)
+            row[j] = bt[j * ldb + p];
+        b[p] = vf_load(row);
+    }
+    switch (k) {
+        SHORT_CASE(1)
+        SHORT_CASE(2)
+        SHORT_CASE(3)
+        SHORT_CASE(4) SHORT_CASE(5) SHORT_CASE(6) SHORT_CASE(7) SHORT_CASE(8) SHORT_CASE(9) SHORT_CASE(10)
+            SHORT_CASE(11) SHORT_CASE(12) SHORT_CASE(13) SHORT_CASE(14) SHORT_CASE(15) SHORT_CASE(16) default : break;
+    }
+}
+#endif
 
 static void dot_rows(void *vc, const void *va, size_t lda, const void *vbt, size_t ldb, size_t m, size_t n, size_t k,
                      const void *vbias)
 {
     real *c = vc;
     const real *a = va, *bt = vbt, *bias = vbias;
+#if VF_LANES == 8
+    if (k <= CHAINS && m >= SHORT_ROWS) {
+        short_rows(c, a, lda, bt, ldb, m, n, k, bias);
+        return;
+    }
+#else
     if (FEW_COLUMNS(k) && n <= VF_LANES)
         for (; m >= VF_LANES; m -= VF_LANES, c += VF_LANES * n, a += VF_LANES * lda)
-            short_rows(c, a, lda, bt, ldb, n, k, bias);
+            switch (k) { /* a constant k keeps the columns in registers */
+            case 1: short_lanes(c, a, lda, bt, ldb, n, 1, bias); break;
+            case 2: short_lanes(c, a, lda, bt, ldb, n, 2, bias); break;
+            case 3: short_lanes(c, a, lda, bt, ldb, n, 3, bias); break;
+            case 4: short_lanes(c, a, lda, bt, ldb, n, 4, bias); break;
+            default: short_lanes(c, a, lda, bt, ldb, n, k, bias); break;
+            }
+#endif
     switch (n) {
     case 1: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 1); break;
     case 2: narrow_rows(c, a, lda, bt, ldb, m, k, bias, 2); break;

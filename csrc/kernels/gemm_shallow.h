@@ -8,7 +8,7 @@ FNN_INLINE void shallow_product(real *c, size_t ldc, const real *a, size_t a_rs,
 {
     const real *bias_at = end->bias, *gate = end->gate;
     const int relu = end->relu;
-    vf row[SHALLOW_K][SHALLOW_V], bias[SHALLOW_V], y[SHALLOW_V];
+    vf row[SHALLOW_K][SHALLOW_V(1)], bias[SHALLOW_V(1)], y[SHALLOW_V(1)];
     for (int j = 0; j < V; j++) {
         bias[j] = bias_at ? load_live(bias_at + j * VF_LANES, TILE_LIVE(j)) : vf_zero();
         for (int p = 0; p < K; p++)
@@ -17,7 +17,7 @@ FNN_INLINE void shallow_product(real *c, size_t ldc, const real *a, size_t a_rs,
     for (size_t i = 0; i < m; i++, c += ldc, a += a_rs) {
         for (int j = 0; j < V; j++)
             y[j] = accumulate ? load_live(c + j * VF_LANES, TILE_LIVE(j)) : vf_zero();
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int p = 0; p < K; p++) {
             vf ap = vf_set1(a[(size_t)p * a_cs]);
             for (int j = 0; j < V; j++)
@@ -47,11 +47,12 @@ typedef void shallow_fn(real *c, size_t ldc, const real *a, size_t a_rs, size_t 
                         size_t m, size_t last, const tile_finish *end, int accumulate);
 
 /* S(K, V): depth x vectors */
-#define SHALLOW_BY(S, V) S(1, V) S(2, V) S(3, V) S(4, V)
+#define SHALLOW_LOW(S, V) S(1, V) S(2, V) S(3, V) S(4, V)
+#define SHALLOW_HIGH(S, V) S(5, V) S(6, V) S(7, V) S(8, V)
 #if FNN_REGISTERS >= 32
-#define SHALLOW_ALL(S) SHALLOW_BY(S, 1) SHALLOW_BY(S, 2) SHALLOW_BY(S, 4)
+#define SHALLOW_ALL(S) SHALLOW_LOW(S, 1) SHALLOW_LOW(S, 2) SHALLOW_LOW(S, 4) SHALLOW_HIGH(S, 1) SHALLOW_HIGH(S, 2)
 #else
-#define SHALLOW_ALL(S) SHALLOW_BY(S, 1) SHALLOW_BY(S, 2)
+#define SHALLOW_ALL(S) SHALLOW_LOW(S, 1) SHALLOW_LOW(S, 2) SHALLOW_HIGH(S, 1)
 #endif
 #define DEFINE_SHALLOW(K, V)                                                                                           \
     static void shallow_##K##x##V(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b,         \
@@ -61,6 +62,9 @@ typedef void shallow_fn(real *c, size_t ldc, const real *a, size_t a_rs, size_t 
     }
 SHALLOW_ALL(DEFINE_SHALLOW)
 #define SHALLOW_ENTRY(K, V) [K][V] = shallow_##K##x##V,
-static shallow_fn *const shallows[SHALLOW_K + 1][SHALLOW_V + 1] = {SHALLOW_ALL(SHALLOW_ENTRY)};
+static shallow_fn *const shallows[SHALLOW_K + 1][SHALLOW_V(1) + 1] = {SHALLOW_ALL(SHALLOW_ENTRY)};
 
-FNN_INLINE size_t shallow_width(size_t vectors) { return vectors >= SHALLOW_V ? SHALLOW_V : vectors >= 2 ? 2 : 1; }
+FNN_INLINE size_t shallow_width(size_t k, size_t vectors)
+{
+    return vectors >= SHALLOW_V(k) ? SHALLOW_V(k) : vectors >= 2 ? 2 : 1;
+}

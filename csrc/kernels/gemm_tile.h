@@ -1,11 +1,12 @@
 /* gemm_tile.h - register tiles of a matrix product. Each element of c is one chain of fused multiply-adds over p
  * ascending, so neither the tile's shape nor the vector's width can change a bit of it. */
 
-#define SHALLOW_K 4                   /* a k up to this goes to gemm_shallow.h */
-#define SHALLOW_V (FNN_REGISTERS / 8) /* K x V vectors of b, V of bias, V of c and one of a */
+/* a k up to SHALLOW_K goes to gemm_shallow.h, so many vectors at a time: k rows of b fill half of the registers */
+#define SHALLOW_K 8
+#define SHALLOW_V(k) ((k) <= SHALLOW_K / 2 ? FNN_REGISTERS / 8 : FNN_REGISTERS / 16)
 
 /* vectors in a row of a packed panel of b (pack.h) */
-FNN_INLINE size_t panel_vectors(size_t k) { return k <= SHALLOW_K ? SHALLOW_V : FNN_NV; }
+FNN_INLINE size_t panel_vectors(size_t k) { return k <= SHALLOW_K ? SHALLOW_V(k) : FNN_NV; }
 
 /* fnn_finish at one tile */
 typedef struct {
@@ -29,7 +30,7 @@ FNN_INLINE vf load_live(const real *p, size_t live) { return live == VF_LANES ? 
 FNN_INLINE void tile_product(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b, size_t ldb,
                              size_t k, size_t last, const tile_finish *end, int accumulate, const int R, const int V)
 {
-    vf acc[FNN_MR][8];
+    vf acc[FNN_MR_1][8];
     if (accumulate)
         TILE_EACH(i, j)
     acc[i][j] = load_live(c + (size_t)i * ldc + j * VF_LANES, TILE_LIVE(j));
@@ -90,7 +91,13 @@ typedef void tile_fn(real *c, size_t ldc, const real *a, size_t a_stride, const 
 #else
 #define FNN_TILES_BY_4(T) T(3, 4) T(4, 4)
 #endif
-#define FNN_TILES(T) T(1, 1) T(1, 2) T(1, 4) T(1, 8) T(2, 1) T(2, 2) T(2, 4) FNN_TILES_BY_2(T) FNN_TILES_BY_4(T)
+#if FNN_MR_1 > FNN_MR
+#define FNN_TILES_TALL(T) T(7, 1) T(8, 1) T(9, 1) T(10, 1) T(11, 1) T(12, 1)
+#else
+#define FNN_TILES_TALL(T)
+#endif
+#define FNN_TILES(T)                                                                                                   \
+    FNN_TILES_TALL(T) T(1, 1) T(1, 2) T(1, 4) T(1, 8) T(2, 1) T(2, 2) T(2, 4) FNN_TILES_BY_2(T) FNN_TILES_BY_4(T)
 
 /* tile_r: a by rows (a_cs == 1);  tile_c: a by columns (a_rs == 1) */
 #define DEFINE_TILE(R, V)                                                                                              \
@@ -108,8 +115,8 @@ FNN_TILES(DEFINE_TILE)
 
 #define TILE_ENTRY_R(R, V) [R][V] = tile_r_##R##x##V,
 #define TILE_ENTRY_C(R, V) [R][V] = tile_c_##R##x##V,
-static tile_fn *const tiles_by_row[FNN_MR + 1][9] = {FNN_TILES(TILE_ENTRY_R)};
-static tile_fn *const tiles_by_column[FNN_MR + 1][9] = {FNN_TILES(TILE_ENTRY_C)};
+static tile_fn *const tiles_by_row[FNN_MR_1 + 1][9] = {FNN_TILES(TILE_ENTRY_R)};
+static tile_fn *const tiles_by_column[FNN_MR_1 + 1][9] = {FNN_TILES(TILE_ENTRY_C)};
 
 /* the widest tile (in vectors, a power of two) for so many rows and at most so many vectors */
 FNN_INLINE size_t tile_width(size_t rows, size_t vectors)
@@ -122,9 +129,9 @@ FNN_INLINE size_t tile_width(size_t rows, size_t vectors)
 typedef struct {
     size_t tiles, rows, one_more; /* the first one_more tiles have rows + 1 */
 } row_deal;
-FNN_INLINE row_deal deal_rows(size_t m)
+FNN_INLINE row_deal deal_rows(size_t m, size_t tallest)
 {
-    row_deal d = {(m + FNN_MR - 1) / FNN_MR, 0, 0};
+    row_deal d = {(m + tallest - 1) / tallest, 0, 0};
     d.rows = m / d.tiles;
     d.one_more = m % d.tiles;
     return d;

@@ -56,21 +56,19 @@ static void pack_columns(void *vpanels, const void *vb, size_t ld, size_t k, siz
     }
 }
 
-static void transpose(void *vb, const void *va, size_t lda, size_t m, size_t n)
+static void transpose(void *vb, size_t ldb, const void *va, size_t lda, size_t m, size_t n)
 {
     real *b = vb;
     const real *a = va;
     for (size_t j = 0; j < n; j += VF_LANES) {
         size_t cols = n - j < VF_LANES ? n - j : VF_LANES, i = 0;
         for (vf v[VF_LANES]; i + VF_LANES <= m; i += VF_LANES) {
-            for (size_t r = 0; r < VF_LANES; r++)
-                v[r] = cols == VF_LANES ? vf_load(a + (i + r) * lda + j) : vf_load_part(a + (i + r) * lda + j, cols);
-            vf_transpose(v);
+            load_columns(v, a + i * lda + j, lda, VF_LANES, cols);
             for (size_t c = 0; c < cols; c++)
-                vf_store(b + (j + c) * m + i, v[c]);
+                vf_store(b + (j + c) * ldb + i, v[c]);
         }
         for (; i < m; i++)
             for (size_t c = 0; c < cols; c++)
-                b[(j + c) * m + i] = a[i * lda + j + c];
+                b[(j + c) * ldb + i] = a[i * lda + j + c];
     }
 }

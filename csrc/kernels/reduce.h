@@ -37,6 +37,10 @@ FNN_INLINE real chains_join(chains c) { return vf_sum_tree(chains_fold(c)); }
 FNN_INLINE void load_columns(vf *column, const real *x, size_t ld, size_t rows, size_t cols)
 {
     vf v[VF_ZIP + 1];
+    if (cols == 1 && ld == 1) {
+        column[0] = vf_load_part(x, rows);
+        return;
+    }
     if (VF_ZIP && ld == cols && rows == VF_LANES && cols >= 2 && cols <= VF_ZIP) {
         for (size_t i = 0; i < cols; i++)
             v[i] = vf_load(x + i * VF_LANES);
@@ -52,7 +56,11 @@ FNN_INLINE void load_columns(vf *column, const real *x, size_t ld, size_t rows, 
 FNN_INLINE void store_columns(real *y, vf *column, size_t rows, size_t cols)
 {
     vf v[VF_ZIP + 1];
-    if (VF_ZIP && rows == VF_LANES && cols >= 2 && cols <= VF_ZIP) {
+    if (cols == 1) {
+        vf_store_part(y, column[0], rows);
+        return;
+    }
+    if (VF_ZIP && rows == VF_LANES && cols <= VF_ZIP) {
         vf_zip(v, column, cols);
         for (size_t i = 0; i < cols; i++)
             vf_store(y + i * VF_LANES, v[i]);
@@ -68,6 +76,13 @@ FNN_INLINE void store_columns(real *y, vf *column, size_t rows, size_t cols)
 /* the tree over s[0 .. cols), which it uses up */
 FNN_INLINE vf join_columns(vf *s, size_t cols)
 {
+    if (cols <= 4) { /* the tree without its empty branches */
+        if (cols > 2)
+            s[0] = vf_add(s[0], s[2]);
+        if (cols > 3)
+            s[1] = vf_add(s[1], s[3]);
+        return cols > 1 ? vf_add(s[0], s[1]) : s[0];
+    }
     for (size_t half = CHAINS / 2, live = cols; half > 0; half /= 2) {
         for (size_t j = 0; j + half < live; j++)
             s[j] = vf_add(s[j], s[j + half]);

@@ -3,6 +3,7 @@
 
 /* 6 x 2 accumulators + 2 vectors of B + 1 broadcast = 15 of 16 registers */
 #define FNN_MR 6
+#define FNN_MR_1 12
 #define FNN_NV 2
 #define FNN_REGISTERS 16
 

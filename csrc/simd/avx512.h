@@ -157,6 +157,9 @@ FNN_INLINE void vf_transpose(vf *v)
 }
 #endif
 
+/* x stays in a register: else the compiler may read it from memory again for each of its uses */
+#define VF_HOLD(x) __asm__("" : "+v"(x))
+
 FNN_INLINE vm vm_and(vm a, vm b) { return (vm)(a & b); }
 FNN_INLINE vm vm_or(vm a, vm b) { return (vm)(a | b); }
 FNN_INLINE vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }

@@ -3,6 +3,7 @@
 
 /* 6 x 4 accumulators + 4 vectors of B = 28 of 32 registers */
 #define FNN_MR 6
+#define FNN_MR_1 12
 #define FNN_NV 4
 #define FNN_REGISTERS 32
 

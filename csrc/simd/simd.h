@@ -10,6 +10,7 @@
  *            vm          VF_LANES truth values
  * Constants  VF_LANES    lanes of vf
  *            FNN_MR      rows of the full register tile of a matrix product
+ *            FNN_MR_1    rows of a tile of one vector, where more than FNN_MR; 12 or not given
  *            FNN_NV      vectors in a row of that tile
  *            FNN_REGISTERS  vector registers there are
  * Memory     vf_load vf_store                     any alignment
@@ -27,6 +28,7 @@
  *            vf_max_tree(v)                       the largest lane (NaN lanes: unspecified)
  *            vf_transpose(v)                      VF_LANES vectors in place: v[i][j] <-> v[j][i]
  * Perhaps    vf_join(v)                           vf_sum_tree of VF_LANES vectors, in a vector; else made of vf_transpose
+ *            VF_HOLD(x)                           keep x in a register from here on
  *            vf_zip vf_unzip                      2 to VF_ZIP columns to the order of memory and back; else VF_ZIP is 0
  */
 #ifndef FNN_SIMD_H
@@ -60,6 +62,12 @@ typedef uint64_t fnn_bits;
 #define VF_ZIP 0
 FNN_INLINE void vf_zip(vf *x, const vf *col, size_t c) { (void)x, (void)col, (void)c; }
 FNN_INLINE void vf_unzip(vf *col, const vf *x, size_t c) { (void)col, (void)x, (void)c; }
+#endif
+#ifndef FNN_MR_1
+#define FNN_MR_1 FNN_MR
+#endif
+#ifndef VF_HOLD
+#define VF_HOLD(x) (void)(x)
 #endif
 #ifndef VF_HAS_JOIN
 FNN_INLINE vf vf_join(const vf *rows)
