@@ -16,6 +16,12 @@
 
 #include "registry.h"
 
+#if defined(_WIN32)
+#define FNN_EXPORT __declspec(dllexport)
+#else
+#define FNN_EXPORT __attribute__((visibility("default")))
+#endif
+
 typedef enum { FNN_F32, FNN_F64, FNN_DTYPE_COUNT } fnn_dtype;
 
 #define FNN_ENUM_A(name, shape, saves) FNN_ACT_##name,
@@ -166,9 +172,10 @@ typedef void fnn_task(void *context, size_t task);
 /* run(context, i) for i in 0 .. tasks-1, side by side where threads are free, and return when all are done. Each task
  * owns its part of the output. */
 void fnn_parallel(size_t tasks, fnn_task *run, void *context);
-/* how many threads a call may use, itself included (1 at the start); setting it waits for a region that runs */
-int fnn_threads(void);
-void fnn_set_threads(int count);
+/* how many threads a call may use, itself included (1 at the start); setting it waits for a region that runs. Visible
+ * outside the library, for threadpoolctl. */
+FNN_EXPORT int fnn_threads(void);
+FNN_EXPORT void fnn_set_threads(int count);
 /* whether calls of the calling thread stay on it, whatever fnn_threads says: for threads that share out whole models */
 void fnn_stay_serial(int on);
 /* threads of the pool that run now: 0 before the first region and in a forked child */

@@ -41,6 +41,7 @@ FLOORS = [
     ("fastnn._bench", 5),
     ("fastnn.cli", 5),
     ("fastnn._doctor", 5),
+    ("fastnn._threadpools", 5),
     ("fastnn.__main__", 5),
 ]
 

@@ -202,3 +202,27 @@ def test_the_environment_is_checked(value: str) -> None:
     done = subprocess.run([sys.executable, "-c", "import fastnn"], env=env, capture_output=True, text=True)
     assert done.returncode == 1
     assert f"FASTNN_NUM_THREADS={value}: expected a whole number, 1 to 256" in done.stderr
+
+
+def test_threadpoolctl_sees_and_limits_the_pool() -> None:
+    threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    fastnn.register_threadpoolctl()
+    fastnn.register_threadpoolctl()
+    fastnn.set_num_threads(3)
+    mine = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "fastnn"]
+    assert [(p["num_threads"], p["internal_api"], p["version"]) for p in mine] == [(3, "fastnn", fastnn.__version__)]
+    assert Path(mine[0]["filepath"]).name == Path(_core.__file__).name
+    with threadpoolctl.threadpool_limits(limits=1):
+        assert fastnn.get_num_threads() == 1
+    assert fastnn.get_num_threads() == 3
+    with threadpoolctl.threadpool_limits(limits=2, user_api="fastnn"):
+        assert fastnn.get_num_threads() == 2
+    with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
+        assert fastnn.get_num_threads() == 3
+
+
+def test_without_threadpoolctl_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    monkeypatch.setattr("fastnn._threadpools._registered", [])
+    with pytest.raises(ImportError, match=r"pip install threadpoolctl, or fastnn-cpu\[threadpoolctl\]"):
+        fastnn.register_threadpoolctl()

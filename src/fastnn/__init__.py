@@ -49,6 +49,7 @@ __all__ = [
     "metrics",
     "num_threads",
     "optimizers",
+    "register_threadpoolctl",
     "set_num_threads",
 ]
 
@@ -60,6 +61,7 @@ _LAZY = {
     "fit_many": ("fastnn.many", "fit_many"),
     "functional": ("fastnn.functional", None),
     "plots": ("fastnn.plots", None),
+    "register_threadpoolctl": ("fastnn._threadpools", "register_threadpoolctl"),
 }
 
 
