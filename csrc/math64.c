@@ -124,11 +124,9 @@ double fnn_cos(double x)
 double fnn_powi(double base, uint64_t n)
 {
     double result = 1;
-    for (; n; n >>= 1) {
-        if (n & 1)
-            result *= base;
-        if (n > 1)
-            base *= base;
+    for (; n; n >>= 1) { /* times 1 is exact, and a branch on the bits of a step's number is a coin toss */
+        result *= n & 1 ? base : 1;
+        base *= base;
     }
     return result;
 }

@@ -198,7 +198,7 @@ static uint64_t metric_categorical(const void *vp, const void *vt, const int32_t
     size_t i = 0;
     (void)precision;
     if (FEW_COLUMNS(cols))
-        for (; i < rows; i += VF_LANES)
+        for (; i + FEW_ROWS <= rows; i += VF_LANES)
             right += count_in_lanes(p + i * cols, t ? t + i * cols : NULL, labels ? labels + i : NULL,
                                     rows - i < VF_LANES ? rows - i : VF_LANES, cols);
     for (; i < rows; i++)
