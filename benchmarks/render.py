@@ -21,9 +21,9 @@ clock touches all. All have the same data, initial weights and mathematics: befo
 1e-3 (training: the loss after every tenth of 50 steps; where the work grows, after 3), and what differs is not timed.
 Times are medians, with the quartiles in parentheses; **ratios are the median over the rounds of the library's time over
 fastnn's: above 1 fastnn is faster.** "Of peak" is the rate of the operations in products, over that of a register-only
-FMA loop timed in the same round. float32. Adam is each library's own (PyTorch's fused one) with the book's constants;
-fastnn and NumPy count the accuracy in each step as well, the others do not. Predictions are timed from a NumPy array to
-a NumPy array.
+FMA loop timed for as long in the same round. float32. Adam is each library's own (PyTorch's fused one) with the book's
+constants; fastnn and NumPy count the accuracy in each step as well, the others do not. Predictions are timed from a
+NumPy array to a NumPy array.
 """
 
 

@@ -103,11 +103,14 @@ class Result:
         return float("nan") if self.numpy is None else self.numpy.best / self.fastnn.best
 
 
-def fma_peak() -> float:
-    """Operations a second of a loop of register-only FMAs, now."""
-    start = perf_counter()
-    operations = _core.fma_peak("float32", PEAK_LOOPS)
-    return operations / (perf_counter() - start)
+def fma_peak(seconds: float = 0.0) -> float:
+    """Operations a second of register-only FMAs, now, over at least so many seconds: the clock of many processors falls
+    under wide vectors, and a roof measured in a millisecond is not that of half a second's work."""
+    start, operations, taken = perf_counter(), 0.0, 0.0
+    while taken <= seconds:
+        operations += _core.fma_peak("float32", PEAK_LOOPS)
+        taken = perf_counter() - start
+    return float(operations / taken)
 
 
 def copy_peak() -> float:
