@@ -89,10 +89,9 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     /* mask[i] = 0 with probability threshold / 2^32, else keep, from stream (key, stream, step) */                    \
     K(void, dropout_mask,                                                                                              \
       (void *mask, size_t n, uint64_t key, uint32_t stream, uint64_t step, uint64_t threshold, double keep))           \
-    /* mask[i] = above where a uniform number exceeds limit / 2^53, else below. state: MT19937 as numpy.random keeps it, */ \
+    /* mask[i] = above where a uniform number exceeds limit / 2^53, else below. state: MT19937 as NumPy keeps it, */   \
     /* 624 words and the place among them; it moves on by two words an element */                                      \
-    K(void, twister_mask,                                                                                              \
-      (void *mask, size_t n, uint32_t *state, uint64_t limit, double below, double above))                             \
+    K(void, twister_mask, (void *mask, size_t n, uint32_t *state, uint64_t limit, double below, double above))         \
     /* y[i][j] = (real)x[index[i]][j]: row r of x at r*row_bytes, element j at j*col_bytes; index NULL: all */         \
     K(void, gather,                                                                                                    \
       (void *y, const void *x, fnn_source_id source, const uint32_t *index, size_t rows, size_t cols,                  \

@@ -48,7 +48,8 @@ def sine_data(samples: int = 1000) -> tuple[Array, Array]:
 
 
 class Layer_Dense:
-    def __init__(self, n_inputs: int, n_neurons: int, weight_regularizer_l1: float = 0, weight_regularizer_l2: float = 0,
+    def __init__(self, n_inputs: int, n_neurons: int,
+                 weight_regularizer_l1: float = 0, weight_regularizer_l2: float = 0,
                  bias_regularizer_l1: float = 0, bias_regularizer_l2: float = 0) -> None:  # fmt: skip
         self.weights = 0.01 * _randn(n_inputs, n_neurons)
         self.biases = np.zeros((1, n_neurons), _real)
@@ -260,7 +261,9 @@ class Optimizer_Adagrad(_Optimizer):
 class Optimizer_RMSprop(_Optimizer):
     states = ("cache",)
 
-    def __init__(self, learning_rate: float = 1e-3, decay: float = 0.0, epsilon: float = 1e-7, rho: float = 0.9) -> None:
+    def __init__(
+        self, learning_rate: float = 1e-3, decay: float = 0.0, epsilon: float = 1e-7, rho: float = 0.9
+    ) -> None:
         super().__init__(learning_rate, decay)
         self.epsilon, self.rho = epsilon, rho
 

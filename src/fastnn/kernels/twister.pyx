@@ -27,14 +27,17 @@ def twister_limit(double keep):
 
 def take_state():
     """The state of the generator behind numpy.random's functions, or None where that is not MT19937."""
-    name, words, place = np.random.get_state()[:3]
-    return np.append(words, np.uint32(place)).astype(np.uint32) if name == "MT19937" else None
+    found = np.random.get_state(legacy=False)
+    if found["bit_generator"] != "MT19937":
+        return None
+    return np.append(found["state"]["key"], np.uint32(found["state"]["pos"])).astype(np.uint32, copy=False)
 
 
 def put_state(state):
     """Let numpy.random go on from a state that ``take_state`` gave."""
-    kind = np.random.get_state()
-    np.random.set_state(("MT19937", state[:WORDS], int(state[WORDS]), *kind[3:]))
+    found = np.random.get_state(legacy=False)
+    found["state"] = {"key": state[:WORDS], "pos": int(state[WORDS])}
+    np.random.set_state(found)
 
 
 def twister_mask(mask, double keep, state):

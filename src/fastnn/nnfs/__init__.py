@@ -1,4 +1,4 @@
-"""The classes of *Neural Networks from Scratch in Python* (Kinsley and Kukiela 2020), by their names, on fastnn's kernels.
+"""The classes of *Neural Networks from Scratch in Python* (Kinsley and Kukiela 2020) by their names, on native kernels.
 
 A program of the book runs after its imports are changed:
 

@@ -23,8 +23,8 @@ class Layer_Dense:
     """output = inputs.weights + biases. Weights are 0.01 * normal, from NumPy's global generator; biases are 0.
 
     Shapes: inputs (rows, n_inputs), weights (n_inputs, n_neurons), biases (1, n_neurons), output (rows, n_neurons).
-    ``backward`` leaves dinputs, dweights and dbiases, those of the regularization included. An optimizer keeps its state
-    here: weight_momentums, bias_momentums, weight_cache, bias_cache.
+    ``backward`` leaves dinputs, dweights and dbiases, those of the regularization included. An optimizer keeps its
+    state here: weight_momentums, bias_momentums, weight_cache, bias_cache.
     """
 
     inputs: Array
@@ -88,7 +88,7 @@ class Layer_Dropout:
     """While training, drops the share ``rate`` of its inputs and divides the others by 1 - rate.
 
     ``self.rate`` is the share kept, as in the book. ``binary_mask`` holds 0 and 1 / self.rate: the elements that
-    ``np.random.binomial(1, self.rate, size=inputs.shape) / self.rate`` would give, and NumPy's generator moves on as far.
+    ``np.random.binomial(1, self.rate, size=inputs.shape) / self.rate`` gives, and NumPy's generator moves on as far.
     """
 
     inputs: Array

@@ -27,7 +27,7 @@ Parameters = list[tuple[Array, Array]]
 class Model:
     """Layers in a row: ``add`` them, ``set`` loss, optimizer and accuracy, ``finalize``, ``train``.
 
-    Where every part is one of this module's own classes, ``train``, ``evaluate`` and ``predict`` run whole on the native
+    Where every part is one of this package's classes, ``train``, ``evaluate`` and ``predict`` run whole on the native
     engine: the same steps and the same masks, but the layers' inputs, outputs and gradients are not left on them. With
     a part of your own, a subclass for instance, every step calls ``forward`` and ``backward`` as the book does.
     """

@@ -111,8 +111,7 @@ class Engine:
     def take_in_weights(self) -> None:
         self._share(self.fast.plan.params, "es", "s")
 
-    def _take_in_states(self) -> None:
-        names = self.book.optimizer.state_names  # type: ignore[union-attr]
+    def _take_in_states(self, names: tuple[str, ...]) -> None:
         plan = self.fast.plan
         if len(plan.states) > len(names):
             plan.drop_states()
@@ -122,13 +121,12 @@ class Engine:
 
     # --- runs ---
 
-    def train(
-        self, X: Any, y: Any, epochs: int, batch_size: int | None, validation_data: Any, report: Report
-    ) -> None:
+    def train(self, X: Any, y: Any, epochs: int, batch_size: int | None, validation_data: Any, report: Report) -> None:
         fast, optimizer = self.fast, self.book.optimizer
         assert optimizer is not None
         fast.precision = getattr(self.book.accuracy, "precision", None)
-        self._take_in_states()
+        kernel, parameters, states = optimizer.kernel()
+        self._take_in_states(states)
         size = len(X) if batch_size is None else min(batch_size, len(X))
         buffers = fast.training_buffers(size)
         data, _, _ = _runs.make_data(fast, X, y, ("X", "y"), check_finite=False)
@@ -136,7 +134,7 @@ class Engine:
         if validation_data is not None:
             evaluator = _runs.make_evaluator(fast, *validation_data)
         rate = optimizer.learning_rate if optimizer.decay else optimizer.current_learning_rate
-        settings = (optimizer.kernel, optimizer.parameters(), rate, optimizer.decay)
+        settings = (kernel, parameters, rate, optimizer.decay)
         every = (1, report.every) if report.whole else (report.every, 1)
         state = take_state() if self._draws() else None
         trainer = loop.Trainer(
@@ -152,9 +150,11 @@ class Engine:
             self._follow(trainer, report, False)
             if state is not None:
                 put_state(state)
+            grads = fast.plan.grads
+            assert grads is not None
             for index, layer in self.dense:
-                for ours, theirs in (("weights", "dweights"), ("biases", "dbiases")):
-                    setattr(layer, theirs, fast.plan.view(fast.plan.grads, index, ours))
+                layer.dweights = fast.plan.view(grads, index, "weights")
+                layer.dbiases = fast.plan.view(grads, index, "biases")
 
     def _follow(self, trainer: loop.Trainer, report: Report, show_step: bool) -> None:
         """Print what has come, epochs before the step that ended the run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -15,13 +15,8 @@ if TYPE_CHECKING:
 
 
 class _Optimizer:
-    """``pre_update_params()``, ``update_params(layer)`` for every layer, ``post_update_params()`` make one step.
+    """``pre_update_params()``, ``update_params(layer)`` for every layer, ``post_update_params()`` make one step."""
 
-    state_names: what is kept for each of a layer's two arrays, in the kernel's order; "cache" is weight_cache and
-    bias_cache.
-    """
-
-    state_names: tuple[str, ...] = ()
     settings: ClassVar[tuple[str, ...]]  # the constructor's arguments
 
     def __init__(self, learning_rate: float, decay: float) -> None:
@@ -29,13 +24,9 @@ class _Optimizer:
         self.decay = decay
         self.iterations = 0
 
-    @property
-    def kernel(self) -> str:
-        """Its name in csrc/registry.h."""
-        raise NotImplementedError
-
-    def parameters(self) -> tuple[float, ...]:
-        """The kernel's parameters, in its order."""
+    def kernel(self) -> tuple[str, tuple[float, ...], tuple[str, ...]]:
+        """Its name in csrc/registry.h, its parameters in the kernel's order, and what it keeps on a layer: "cache" is
+        weight_cache and bias_cache."""
         raise NotImplementedError
 
     def learning_rate_at(self, iteration: int) -> float:
@@ -49,27 +40,22 @@ class _Optimizer:
             self.current_learning_rate = self.learning_rate_at(self.iterations)
 
     def update_params(self, layer: Layer_Dense) -> None:
-        weight_states, bias_states = self._states(layer)
-        kernel, rate, parameters = self.kernel, self.current_learning_rate, self.parameters()
-        _step(kernel, layer.weights, layer.dweights, weight_states, rate, parameters, self.iterations + 1)
-        _step(kernel, layer.biases, layer.dbiases, bias_states, rate, parameters, self.iterations + 1)
+        raise NotImplementedError
 
     def post_update_params(self) -> None:
         self.iterations += 1
 
-    def _states(self, layer: Any) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        for name in self.state_names:
-            if not hasattr(layer, f"weight_{name}"):
-                setattr(layer, f"weight_{name}", np.zeros_like(layer.weights))
-                setattr(layer, f"bias_{name}", np.zeros_like(layer.biases))
-        return (
-            tuple(getattr(layer, f"weight_{name}") for name in self.state_names),
-            tuple(getattr(layer, f"bias_{name}") for name in self.state_names),
-        )
+
+def _begin(layer: Layer_Dense, *names: str) -> None:
+    """Give a layer the state that it does not have yet, zeros."""
+    for name in names:
+        if not hasattr(layer, f"weight_{name}"):
+            setattr(layer, f"weight_{name}", np.zeros_like(layer.weights))
+            setattr(layer, f"bias_{name}", np.zeros_like(layer.biases))
 
 
 def _step(
-    kernel: str, w: Array, g: Array, states: tuple[Array, ...], rate: float, parameters: tuple[float, ...], t: int
+    kernel: str, w: Array, g: Array, states: tuple[Array, ...], rate: float, parameters: tuple[float, ...], t: int = 1
 ) -> None:
     """One step of w and states, in place, whatever their layout."""
     if quick_step(kernel, w, g, states, rate, parameters, t):
@@ -89,39 +75,45 @@ class Optimizer_SGD(_Optimizer):
         super().__init__(learning_rate, decay)
         self.momentum = momentum
 
-    @property
-    def kernel(self) -> str:
-        return "momentum" if self.momentum else "sgd"
+    def kernel(self) -> tuple[str, tuple[float, ...], tuple[str, ...]]:
+        return ("momentum", (self.momentum,), ("momentums",)) if self.momentum else ("sgd", (), ())
 
-    @property
-    def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        return ("momentums",) if self.momentum else ()
-
-    def parameters(self) -> tuple[float, ...]:
-        return (self.momentum,) if self.momentum else ()
+    def update_params(self, layer: Layer_Dense) -> None:
+        rate = self.current_learning_rate
+        if self.momentum:
+            if not hasattr(layer, "weight_momentums"):
+                _begin(layer, "momentums")
+            _step("momentum", layer.weights, layer.dweights, (layer.weight_momentums,), rate, (self.momentum,))
+            _step("momentum", layer.biases, layer.dbiases, (layer.bias_momentums,), rate, (self.momentum,))
+        else:
+            _step("sgd", layer.weights, layer.dweights, (), rate, ())
+            _step("sgd", layer.biases, layer.dbiases, (), rate, ())
 
 
 class Optimizer_Adagrad(_Optimizer):
     """cache += dw^2, w -= lr dw / (sqrt(cache) + epsilon)."""
 
     settings = ("learning_rate", "decay", "epsilon")
-    state_names = ("cache",)
-    kernel = "adagrad"
 
     def __init__(self, learning_rate: float = 1.0, decay: float = 0.0, epsilon: float = 1e-7) -> None:
         super().__init__(learning_rate, decay)
         self.epsilon = epsilon
 
-    def parameters(self) -> tuple[float, ...]:
-        return (self.epsilon,)
+    def kernel(self) -> tuple[str, tuple[float, ...], tuple[str, ...]]:
+        return "adagrad", (self.epsilon,), ("cache",)
+
+    def update_params(self, layer: Layer_Dense) -> None:
+        if not hasattr(layer, "weight_cache"):
+            _begin(layer, "cache")
+        rate, parameters = self.current_learning_rate, (self.epsilon,)
+        _step("adagrad", layer.weights, layer.dweights, (layer.weight_cache,), rate, parameters)
+        _step("adagrad", layer.biases, layer.dbiases, (layer.bias_cache,), rate, parameters)
 
 
 class Optimizer_RMSprop(_Optimizer):
     """cache = rho cache + (1 - rho) dw^2, w -= lr dw / (sqrt(cache) + epsilon)."""
 
     settings = ("learning_rate", "decay", "epsilon", "rho")
-    state_names = ("cache",)
-    kernel = "rmsprop"
 
     def __init__(
         self, learning_rate: float = 0.001, decay: float = 0.0, epsilon: float = 1e-7, rho: float = 0.9
@@ -129,16 +121,21 @@ class Optimizer_RMSprop(_Optimizer):
         super().__init__(learning_rate, decay)
         self.epsilon, self.rho = epsilon, rho
 
-    def parameters(self) -> tuple[float, ...]:
-        return (self.rho, self.epsilon)
+    def kernel(self) -> tuple[str, tuple[float, ...], tuple[str, ...]]:
+        return "rmsprop", (self.rho, self.epsilon), ("cache",)
+
+    def update_params(self, layer: Layer_Dense) -> None:
+        if not hasattr(layer, "weight_cache"):
+            _begin(layer, "cache")
+        rate, parameters = self.current_learning_rate, (self.rho, self.epsilon)
+        _step("rmsprop", layer.weights, layer.dweights, (layer.weight_cache,), rate, parameters)
+        _step("rmsprop", layer.biases, layer.dbiases, (layer.bias_cache,), rate, parameters)
 
 
 class Optimizer_Adam(_Optimizer):
-    """Momentums and cache of the gradient, both corrected for their start at 0: w -= lr m' / (sqrt(cache') + epsilon)."""
+    """Momentums and cache of the gradient, corrected for their start at 0: w -= lr m' / (sqrt(cache') + epsilon)."""
 
     settings = ("learning_rate", "decay", "epsilon", "beta_1", "beta_2")
-    state_names = ("momentums", "cache")
-    kernel = "adam"
 
     def __init__(
         self,
@@ -151,5 +148,14 @@ class Optimizer_Adam(_Optimizer):
         super().__init__(learning_rate, decay)
         self.epsilon, self.beta_1, self.beta_2 = epsilon, beta_1, beta_2
 
-    def parameters(self) -> tuple[float, ...]:
-        return (self.beta_1, self.beta_2, self.epsilon)
+    def kernel(self) -> tuple[str, tuple[float, ...], tuple[str, ...]]:
+        return "adam", (self.beta_1, self.beta_2, self.epsilon), ("momentums", "cache")
+
+    def update_params(self, layer: Layer_Dense) -> None:
+        if not (hasattr(layer, "weight_cache") and hasattr(layer, "weight_momentums")):
+            _begin(layer, "momentums", "cache")
+        rate, parameters, t = self.current_learning_rate, (self.beta_1, self.beta_2, self.epsilon), self.iterations + 1
+        weight_states = (layer.weight_momentums, layer.weight_cache)
+        _step("adam", layer.weights, layer.dweights, weight_states, rate, parameters, t)
+        bias_states = (layer.bias_momentums, layer.bias_cache)
+        _step("adam", layer.biases, layer.dbiases, bias_states, rate, parameters, t)

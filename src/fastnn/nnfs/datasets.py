@@ -1,6 +1,6 @@
 """The book's data: from NumPy's global generator, so that ``nnfs.init()`` leads to the book's own points.
 
-``fastnn.data`` has the same sets from a generator of its own. The formulas are those of the CS231n notes (Karpathy 2015).
+``fastnn.data`` has the same sets from a generator of its own. The formulas are those of CS231n (Karpathy 2015).
 """
 
 from __future__ import annotations
