@@ -73,8 +73,8 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
        const void *bias))                                                                                              \
     /* b = a': (m, n) to (n, m) */                                                                                     \
     K(void, transpose, (void *b, const void *a, size_t lda, size_t m, size_t n))                                       \
-    /* sums[j] = x[0][j] + x[1][j] + ..., rows ascending */                                                            \
-    K(void, column_sums, (void *sums, const void *x, size_t rows, size_t cols))                                        \
+    /* sums[j] (+)= x[0][j] + x[1][j] + ..., rows ascending; accumulate: from sums, else from 0 */                     \
+    K(void, column_sums, (void *sums, const void *x, size_t rows, size_t cols, int accumulate))                        \
     /* dz = (p - target) * scale, the gradient of softmax + cross-entropy (and sigmoid + binary) by its logits */      \
     K(void, residual,                                                                                                  \
       (void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols, double scale))         \
@@ -86,9 +86,11 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, affine, (void *y, const void *x, size_t n, double scale, double shift))                                    \
     /* y = a * b; in place allowed */                                                                                  \
     K(void, multiply, (void *y, const void *a, const void *b, size_t n))                                               \
-    /* mask[i] = 0 with probability threshold / 2^32, else keep, from stream (key, stream, step) */                    \
+    /* mask[i] = 0 with probability threshold / 2^32, else keep, from element first + i of the stream (key, stream, */ \
+    /* step); first a multiple of 4 */                                                                                 \
     K(void, dropout_mask,                                                                                              \
-      (void *mask, size_t n, uint64_t key, uint32_t stream, uint64_t step, uint64_t threshold, double keep))           \
+      (void *mask, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step, uint64_t threshold,         \
+       double keep))                                                                                                   \
     /* mask[i] = above where a uniform number exceeds limit / 2^53, else below. state: MT19937 as NumPy keeps it, */   \
     /* 624 words and the place among them; it moves on by two words an element */                                      \
     K(void, twister_mask, (void *mask, size_t n, uint32_t *state, uint64_t limit, double below, double above))         \
@@ -177,8 +179,9 @@ void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_
 /* --- gemm.c --- */
 /* how the chains of a product run (docs/numerics.md, rules 1 to 3) */
 typedef enum {
-    FNN_BY_WIDTH,  /* n < FNN_NARROW: 16 interleaved chains; else one chain, k ascending */
-    FNN_SEQUENTIAL /* one chain, k ascending, whatever the width: sums over the batch */
+    FNN_BY_WIDTH,   /* n < FNN_NARROW: 16 interleaved chains; else one chain, k ascending */
+    FNN_SEQUENTIAL, /* one chain, k ascending, whatever the width: sums over the batch */
+    FNN_GO_ON       /* the same, each chain going on from the element of c: over a batch that comes in blocks */
 } fnn_rule;
 #define FNN_NARROW 8
 

@@ -68,6 +68,7 @@ typedef struct {
     size_t m, n, k;
     const char *bias;
     const fnn_epilogue *e;
+    int go_on; /* chains start from c */
 } product;
 
 static void run_epilogue(const product *p, size_t row, size_t rows)
@@ -102,12 +103,14 @@ static void thin_product(const product *p, void *ws)
     const fnn_kernels *t = p->t;
     char *ct = ws;
     size_t whole = p->m - p->m % t->lanes, rest = p->m - whole;
+    if (p->go_on)
+        t->transpose(ct, p->c, p->n, p->m, p->n);
     if (whole)
-        t->gemm_block(ct, p->m, p->b, 1, p->b_rs, p->a, p->a_cs, p->n, whole, p->k, NULL, 0);
+        t->gemm_block(ct, p->m, p->b, 1, p->b_rs, p->a, p->a_cs, p->n, whole, p->k, NULL, p->go_on);
     if (rest) { /* the last columns of a are packed, so that whole vectors may be read */
         char *panel = ct + p->n * p->m * t->itemsize;
         t->pack_rows(panel, p->a + whole * t->itemsize, p->a_cs, p->k, rest);
-        t->gemm_block(ct + whole * t->itemsize, p->m, p->b, 1, p->b_rs, panel, 0, p->n, rest, p->k, NULL, 0);
+        t->gemm_block(ct + whole * t->itemsize, p->m, p->b, 1, p->b_rs, panel, 0, p->n, rest, p->k, NULL, p->go_on);
     }
     t->transpose(p->c, ct, p->m, p->n, p->m);
 }
@@ -149,12 +152,12 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
         const fnn_kernels *edge = t->half && packed <= t->half->lanes ? t->half : t;
         for (size_t k0 = 0; k0 < p->k; k0 += kb) {
             const size_t depth = min(p->k - k0, kb);
-            const int last = k0 + depth == p->k, go_on = k0 > 0;
+            const int last = k0 + depth == p->k, go_on = p->go_on || k0 > 0;
             const char *b = p->b + (k0 * p->b_rs + j * p->b_cs) * size, *tail = b + in_place * p->b_cs * size;
             const char *bias = last && p->bias ? p->bias + j * size : NULL;
             /* where b is read in place and k is not cut, the last vector of columns may overlap the one before: what both
              * compute is the same, and nothing needs packing */
-            const int overlap = direct && packed && depth == p->k && cols >= edge->lanes;
+            const int overlap = direct && packed && depth == p->k && !go_on && cols >= edge->lanes;
             if (overlap)
                 tail = b + (cols - edge->lanes) * size;
             else if (packed && p->b_cs == 1)
@@ -232,11 +235,12 @@ void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t 
               size_t b_cs, size_t m, size_t n, size_t k, const void *bias, fnn_rule rule, const fnn_epilogue *e,
               void *ws)
 {
-    const product p = {t, c, a, a_rs, a_cs, b, b_rs, b_cs, m, n, k, bias, e};
+    const product p = {t, c, a, a_rs, a_cs, b, b_rs, b_cs, m, n, k, bias, e, rule == FNN_GO_ON};
     if (m == 0 || n == 0)
         return;
     if (k == 0) {
-        fill_rows(&p);
+        if (!p.go_on)
+            fill_rows(&p);
     } else if (n < FNN_NARROW && rule == FNN_BY_WIDTH) {
         narrow_product(&p, ws);
     } else if (n < FNN_NARROW && m > n && a_rs == 1 && b_cs == 1 && !bias) {

@@ -1,12 +1,12 @@
 /* arrays.h - the plain passes over arrays: sums over the batch, penalties, scaling, masks, gathering. */
 
-static void column_sums(void *vsums, const void *vx, size_t rows, size_t cols)
+static void column_sums(void *vsums, const void *vx, size_t rows, size_t cols, int accumulate)
 {
     real *sums = vsums;
     const real *x = vx;
     for (size_t j = 0; j < cols; j += VF_LANES) {
         size_t lanes = cols - j < VF_LANES ? cols - j : VF_LANES;
-        vf s = vf_zero();
+        vf s = accumulate ? vf_load_part(sums + j, lanes) : vf_zero();
         if (lanes == VF_LANES)
             for (size_t i = 0; i < rows; i++)
                 s = vf_add(s, vf_load(x + i * cols + j));
@@ -94,8 +94,8 @@ static void philox_words(uint32_t out[4 * PHILOX_BLOCKS], uint64_t block, uint64
     }
 }
 
-static void dropout_mask(void *vmask, size_t n, uint64_t key, uint32_t stream, uint64_t step, uint64_t threshold,
-                         double keep)
+static void dropout_mask(void *vmask, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,
+                         uint64_t threshold, double keep)
 {
     real *mask = vmask, kept = (real)keep;
     uint32_t word[4 * PHILOX_BLOCKS], limit = (uint32_t)(threshold ? threshold - 1 : 0);
@@ -106,7 +106,7 @@ static void dropout_mask(void *vmask, size_t n, uint64_t key, uint32_t stream, u
     }
     for (size_t i = 0; i < n; i += 4 * PHILOX_BLOCKS) {
         size_t count = n - i < 4 * PHILOX_BLOCKS ? n - i : 4 * PHILOX_BLOCKS;
-        philox_words(word, i / 4, key, stream, step);
+        philox_words(word, (first + i) / 4, key, stream, step);
         for (size_t j = 0; j < count; j++)
             mask[i + j] = word[j] <= limit ? (real)0 : kept;
     }

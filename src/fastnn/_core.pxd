@@ -13,6 +13,7 @@ cdef extern from "fnn.h" nogil:
     enum: FNN_ACT_linear
     enum: FNN_BY_WIDTH
     enum: FNN_SEQUENTIAL
+    enum: FNN_GO_ON
     enum: FNN_EPI_NONE
     enum: FNN_EPI_FORWARD
     enum: FNN_EPI_BACKWARD
@@ -42,15 +43,15 @@ cdef extern from "fnn.h" nogil:
                           uint64_t t) noexcept nogil
         uint64_t (**metric_count)(const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                                   double precision) noexcept nogil
-        void (*column_sums)(void *sums, const void *x, size_t rows, size_t cols) noexcept nogil
+        void (*column_sums)(void *sums, const void *x, size_t rows, size_t cols, int accumulate) noexcept nogil
         void (*residual)(void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                          double scale) noexcept nogil
         double (*penalty)(const void *w, size_t n, double l1, double l2) noexcept nogil
         void (*penalty_grad_acc)(void *dw, const void *w, size_t n, double l1, double l2) noexcept nogil
         void (*affine)(void *y, const void *x, size_t n, double scale, double shift) noexcept nogil
         void (*multiply)(void *y, const void *a, const void *b, size_t n) noexcept nogil
-        void (*dropout_mask)(void *mask, size_t n, uint64_t key, uint32_t stream, uint64_t step, uint64_t threshold,
-                             double keep) noexcept nogil
+        void (*dropout_mask)(void *mask, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,
+                             uint64_t threshold, double keep) noexcept nogil
         void (*twister_mask)(void *mask, size_t n, uint32_t *state, uint64_t limit, double below,
                              double above) noexcept nogil
         void (*gather)(void *y, const void *x, fnn_source_id source, const uint32_t *index, size_t rows, size_t cols,

@@ -131,7 +131,7 @@ def by_hand(b: Any, make_optimizer: Callable[[], Any], steps: int = 40, samples:
     dense, relu, last = b.Layer_Dense(2, neurons, **penalties), b.Activation_ReLU(), b.Layer_Dense(neurons, 3)
     drop = b.Layer_Dropout(dropout) if dropout else None
     head, optimizer, trace = b.Activation_Softmax_Loss_CategoricalCrossentropy(), make_optimizer(), []
-    for _ in range(steps if dense.weights.dtype == np.float64 else 10):  # then float32's rounding has grown too large
+    for _ in range(steps if dense.weights.dtype == np.float64 else 7):  # then float32's rounding has grown too large
         dense.forward(X)
         relu.forward(dense.output)
         hidden = relu

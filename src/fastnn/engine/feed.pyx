@@ -61,11 +61,13 @@ cdef class Head:
 
 
 cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, const void *t, const int32_t *labels) noexcept nogil:
-    """Losses and accuracy of the batch whose predictions lie in b."""
+    """Losses and accuracy of the block whose predictions lie in b. The losses are added up with the batch's last
+    block, in one chain."""
     cdef const void *p = b.output()
     cdef size_t cols = b.plan.n_out
-    step.k.loss_fwd[head.loss](b.losses, p, t, labels, step.rows, cols)
-    s.loss += step.k.sum(b.losses, step.rows)
+    step.k.loss_fwd[head.loss](b.losses + step.first * step.k.itemsize, p, t, labels, step.rows, cols)
+    if step.last:
+        s.loss += step.k.sum(b.losses, step.first + step.rows)
     if head.metric >= 0:
         s.right += step.k.metric_count[head.metric](p, t, labels, step.rows, cols, head.precision)
     s.rows += step.rows
@@ -130,7 +132,7 @@ cdef class Evaluator:
         cdef Step step
         cdef const char *t
         cdef const int32_t *labels
-        step.k, step.ws = self.plan.k, ws
+        step.k, step.ws, step.first, step.last = self.plan.k, ws, 0, True
         while self.done < <size_t>self.data.n:
             step.rows = min(<size_t>self.buffers.rows, <size_t>self.data.n - self.done)
             load_x(self.data, self.buffers, &step, NULL, self.done)
@@ -189,7 +191,7 @@ def predict(Plan plan, Buffers buffers, Data data, out, air):
     if last >= 0:
         kept_y, kept_z = buffers.ops[last].y, buffers.ops[last].z
     while done < n:
-        step.k, step.ws = plan.k, scratch(buffers)
+        step.k, step.ws, step.first, step.last = plan.k, scratch(buffers), 0, True
         with nogil:
             found = fnn_fp_enter()
             until = fnn_seconds() + 1.0 / BREATHS

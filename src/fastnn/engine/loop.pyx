@@ -6,7 +6,7 @@ caller has asked to see a step or an epoch.
 import numpy as np
 
 cimport numpy as cnp
-from libc.math cimport NAN, isfinite
+from libc.math cimport NAN
 from libc.stdint cimport int32_t, uint32_t, uint64_t, uintptr_t
 
 from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation
@@ -14,8 +14,9 @@ from fastnn.engine.feed cimport (
     BREATHS, Data, Evaluator, Head, Sums, add_up, fnn_seconds, load_targets, load_x, mean, scratch, share,
 )
 from fastnn.engine.plan cimport Buffers, Plan, Step
-from fastnn._core import OPTIMIZERS
+from fastnn._core import OPTIMIZERS, threads
 from fastnn.engine.spec import STREAM_SHUFFLE as PYTHON_STREAM_SHUFFLE
+from fastnn.engine.spec import DropoutSpec
 
 cnp.import_array()
 
@@ -40,6 +41,8 @@ cdef enum:
     NOT_FINITE = 4
 DONE, PAUSED, FULL, STEP, NONFINITE = range(5)
 
+CACHE_BYTES = 1 << 19  # of activations that stay in the second level of cache
+FEWEST_ROWS = 64
 cdef double CLOCK_EVERY = 1e-3  # seconds between two looks at the clock
 cdef uint32_t STREAM_SHUFFLE = PYTHON_STREAM_SHUFFLE
 
@@ -60,7 +63,7 @@ cdef class Trainer:
     cdef uint32_t *index
     cdef double[:, ::1] records
     cdef readonly int recorded
-    cdef size_t batch
+    cdef size_t batch, block, block_rows
     cdef uint64_t seed
     cdef bint check_finite, validating
     cdef int optimizer
@@ -97,8 +100,20 @@ cdef class Trainer:
         self.s1 = _address(plan.states[1]) if len(plan.states) > 1 else NULL
         self.index_array = np.empty(data.n, np.uint32) if shuffle else None
         self.index = <uint32_t *>_address(self.index_array) if shuffle else NULL
+        self.block = min(batch, self._rows_in_cache())
         self.record_array = np.empty((MOST_RECORDS, FIELDS))
         self.records = self.record_array
+
+    def _rows_in_cache(self):
+        """How many rows of a batch go through the network together: what one operation leaves, the next finds in cache.
+        One thread's cache: products that threads share want all rows at once. The twister's masks come whole, one
+        dropout after another, so only a network with one of them can cut them. No bit depends on it."""
+        drops = [s for s in self.plan.specs if isinstance(s, DropoutSpec)]
+        if threads() > 1 or (self.twister != NULL and len(drops) > 1):
+            return self.data.n
+        widths = self.plan.n_in + 2 * self.plan.widest + sum(s.n_out for s in [*self.plan.specs, *drops])
+        rows = CACHE_BYTES // (widths * self.plan.dtype.itemsize) // 16 * 16
+        return max(rows, FEWEST_ROWS)
 
     @property
     def steps_per_epoch(self):
@@ -121,8 +136,8 @@ cdef class Trainer:
         return mean(&self.last_batch), share(&self.last_batch, self.head), self.rate_now
 
     def first_not_finite(self):
-        """Index of the first layer whose output for the last batch is not finite, or None."""
-        return self.b.first_not_finite(min(self.batch, <size_t>self.data.n - self.row))
+        """Index of the first layer whose output for the last block of rows is not finite, or None."""
+        return self.b.first_not_finite(self.block_rows)
 
     def regularization_loss(self):
         """The penalties at the present weights."""
@@ -144,7 +159,7 @@ cdef class Trainer:
             found = fnn_fp_enter()
             self._forward(&step, &t, &labels)
             add_up(&sums, self.head, self.b, &step, t, labels)
-            self._backward(&step, t, labels)
+            self._backward(&step, step.rows, t, labels)
             fnn_fp_leave(found)
         return mean(&sums) + self._penalty()
 
@@ -176,14 +191,15 @@ cdef class Trainer:
         step.k, step.ws, step.seed = self.plan.k, ws, self.seed
         step.number, step.twister = self.steps_done + 1, self.twister
         step.rows = min(self.batch, <size_t>self.data.n - self.row)
+        step.first, step.last = 0, True
 
     cdef void _forward(self, const Step *step, const char **t, const int32_t **labels) noexcept nogil:
-        load_x(self.data, self.b, step, self.index, self.row)
+        load_x(self.data, self.b, step, self.index, self.row + step.first)
         self.b.forward(step)
-        load_targets(self.data, self.b, step, self.index, self.row, t, labels)
+        load_targets(self.data, self.b, step, self.index, self.row + step.first, t, labels)
 
-    cdef void _backward(self, const Step *step, const char *t, const int32_t *labels) noexcept nogil:
-        cdef double scale = 1.0 / <double>step.rows
+    cdef void _backward(self, const Step *step, size_t batch, const char *t, const int32_t *labels) noexcept nogil:
+        cdef double scale = 1.0 / <double>batch
         cdef char *dp
         cdef size_t cols = self.plan.n_out
         if self.b.count == 0:
@@ -204,24 +220,33 @@ cdef class Trainer:
                 and (self.step_in_epoch % self.step_every == 0 or self.row + self.batch >= <size_t>self.data.n))
 
     cdef bint _step(self, void *ws) noexcept nogil:
-        """One batch. False, and nothing changed, where its loss is not finite and that is checked."""
+        """One batch, block by block. False, and nothing changed, where its loss is not finite and that is checked."""
         cdef Step step
         cdef const char *t
         cdef const int32_t *labels
+        cdef size_t rows
         self._begin(&step, ws)
-        self._forward(&step, &t, &labels)
+        rows = step.rows
         self.last_batch = Sums(0, 0, 0, 0)
-        add_up(&self.last_batch, self.head, self.b, &step, t, labels)
-        if self.check_finite and not isfinite(self.last_batch.loss):
-            return False
-        self._backward(&step, t, labels)
+        while True:
+            step.rows = min(self.block, rows - step.first)
+            step.last = step.first + step.rows == rows
+            self.block_rows = step.rows
+            self._forward(&step, &t, &labels)
+            add_up(&self.last_batch, self.head, self.b, &step, t, labels)
+            if self.check_finite and not step.k.all_finite(self.b.losses + step.first * step.k.itemsize, step.rows):
+                return False
+            self._backward(&step, rows, t, labels)
+            if step.last:
+                break
+            step.first += step.rows
         if self._shown():
             self.penalty_before = self._penalty()
         self.rate_now = self.learning_rate / (1.0 + self.decay * <double>self.steps_done)
         opt_step_shared(step.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size, self.rate_now,
                         self.parameters, step.number)
         self.steps_done += 1
-        self.row += step.rows
+        self.row += rows
         self.step_in_epoch += 1
         self.sums.loss += self.last_batch.loss
         self.sums.right += self.last_batch.right

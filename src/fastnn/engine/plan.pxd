@@ -7,6 +7,8 @@ cdef struct Step:
     const fnn_kernels *k
     void *ws
     size_t rows
+    size_t first         # row of the batch that the rows begin with, a multiple of 4: a batch may come in blocks
+    bint last            # of the batch's blocks
     uint64_t seed
     uint64_t number      # of the training step, from 1: keys the dropout masks
     uint32_t *twister    # MT19937's state where the masks shall come from it, else NULL

@@ -60,7 +60,10 @@ cdef void dense_forward(Op *o, const Step *s) noexcept nogil:
 cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
     if o.act != FNN_ACT_linear and not o.dy_is_dz:
         s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out)
-    dense.backward(s.k, o.dx, o.dw, o.db, o.dy, o.x, o.w, &o.to_dx, s.rows, o.n_in, o.n_out, s.ws)
+    dense.backward(s.k, o.dx, o.dw, o.db, o.dy, o.x, o.w, &o.to_dx, s.first > 0, s.rows, o.n_in, o.n_out,
+                   s.ws)
+    if not s.last:
+        return
     if o.l1_w != 0 or o.l2_w != 0:
         s.k.penalty_grad_acc(o.dw, o.w, o.n_in * o.n_out, o.l1_w, o.l2_w)
     if o.l1_b != 0 or o.l2_b != 0:
@@ -81,7 +84,7 @@ cdef void dropout_forward(Op *o, const Step *s) noexcept nogil:
     if s.twister != NULL:
         s.k.twister_mask(o.mask, n, s.twister, o.limit, o.below, o.above)
     else:
-        s.k.dropout_mask(o.mask, n, s.seed, o.stream, s.number, o.threshold, o.keep)
+        s.k.dropout_mask(o.mask, n, s.first * o.n_out, s.seed, o.stream, s.number, o.threshold, o.keep)
     s.k.multiply(o.y, o.x, o.mask, n)
 
 

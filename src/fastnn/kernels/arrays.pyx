@@ -21,6 +21,6 @@ def dropout_forward(floating[::1] y, floating[::1] mask, const floating[::1] x, 
     cdef uint64_t threshold = <uint64_t>round(rate * 2.0**32)
     with nogil:
         found = fnn_fp_enter()
-        t.dropout_mask(&mask[0], n, seed, stream, step, threshold, 1.0 / (1.0 - rate))
+        t.dropout_mask(&mask[0], n, 0, seed, stream, step, threshold, 1.0 / (1.0 - rate))
         t.multiply(&y[0], &x[0], &mask[0], n)
         fnn_fp_leave(found)

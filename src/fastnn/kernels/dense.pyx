@@ -9,8 +9,8 @@ cimport numpy as cnp
 from cython cimport floating
 
 from fastnn._core cimport (
-    FNN_ACT_linear, FNN_BY_WIDTH, FNN_EPI_FORWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, FNN_SEQUENTIAL, fnn_epilogue,
-    fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, gemm, gemm_workspace, table, workspace,
+    FNN_ACT_linear, FNN_BY_WIDTH, FNN_EPI_FORWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, FNN_GO_ON, FNN_SEQUENTIAL,
+    fnn_epilogue, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, gemm, gemm_workspace, table, workspace,
 )
 from fastnn.kernels.plain cimport apart, fresh, like, plain, writeable
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS
@@ -37,10 +37,12 @@ cdef void forward(const fnn_kernels *t, void *y, void *z, const void *x, const v
 
 
 cdef void backward(const fnn_kernels *t, void *dx, void *dw, void *db, const void *dz, const void *x, const void *w,
-                   const fnn_epilogue *to_dx, size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil:
-    """dw = x'.dz, db = sum of the rows of dz, and where dx is wanted (not NULL) dx = dz.w', then the epilogue to_dx."""
-    gemm(t, dw, x, 1, n_in, dz, n_out, 1, n_in, n_out, rows, NULL, FNN_SEQUENTIAL, NULL, ws)
-    t.column_sums(db, dz, rows, n_out)
+                   const fnn_epilogue *to_dx, bint go_on, size_t rows, size_t n_in, size_t n_out,
+                   void *ws) noexcept nogil:
+    """dw = x'.dz, db = sum of the rows of dz, and where dx is wanted (not NULL) dx = dz.w', then the epilogue to_dx.
+    go_on: the sums over the rows go on from dw and db."""
+    gemm(t, dw, x, 1, n_in, dz, n_out, 1, n_in, n_out, rows, NULL, FNN_GO_ON if go_on else FNN_SEQUENTIAL, NULL, ws)
+    t.column_sums(db, dz, rows, n_out, go_on)
     if dx != NULL:
         gemm(t, dx, dz, n_out, 1, w, 1, n_out, rows, n_in, n_out, NULL, FNN_BY_WIDTH, to_dx, ws)
 
@@ -112,7 +114,8 @@ def dense_backward(floating[:, ::1] dx, floating[:, ::1] dw, floating[::1] db, c
     cdef void *ws = _need_workspace(scratch(t, rows, n_in, n_out))
     with nogil:
         found = fnn_fp_enter()
-        backward(t, dx_at, &dw[0, 0], &db[0], &dz[0, 0], &x[0, 0], &w[0, 0], NULL, rows, n_in, n_out, ws)
+        backward(t, dx_at, &dw[0, 0], &db[0], &dz[0, 0], &x[0, 0], &w[0, 0], NULL, False, rows, n_in, n_out,
+                 ws)
         fnn_fp_leave(found)
 
 
@@ -191,7 +194,7 @@ def quick_backward(dy, x, w, saved, str activation):
         if sp != NULL:
             t.act_bwd[act](cnp.PyArray_DATA(dz), cnp.PyArray_DATA(g), sp, g.shape[0], g.shape[1])
         backward(t, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(dw), cnp.PyArray_DATA(db), cnp.PyArray_DATA(dz),
-                 cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), NULL, xa.shape[0], xa.shape[1], wa.shape[1], ws)
+                 cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), NULL, False, xa.shape[0], xa.shape[1], wa.shape[1], ws)
         fnn_fp_leave(found)
     return dx, dw, db
 
