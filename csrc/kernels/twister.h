@@ -22,38 +22,45 @@ static void twister_refill(uint32_t *s)
     s[TWISTER_WORDS] = 0;
 }
 
-static void twister_temper(uint32_t *word, const uint32_t *s, size_t n)
+FNN_INLINE uint32_t twister_temper(uint32_t y)
 {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t y = s[i];
-        y ^= y >> 11;
-        y ^= (y << 7) & 0x9d2c5680U;
-        y ^= (y << 15) & 0xefc60000U;
-        word[i] = y ^ (y >> 18);
-    }
+    y ^= y >> 11;
+    y ^= (y << 7) & 0x9d2c5680U;
+    y ^= (y << 15) & 0xefc60000U;
+    return y ^ (y >> 18);
 }
 
-/* A uniform number is 27 bits of one word over 26 of the next, in 2^-53; each element takes one. */
+/* A uniform number is 27 bits of one word over 26 of the next, in 2^-53, and each element takes one. The second word
+ * decides only where the first is equal to its part of the limit. */
 static void twister_mask(void *vmask, size_t n, uint32_t *state, uint64_t limit, double below, double above)
 {
     real *mask = vmask, low = (real)below, high = (real)above;
-    uint32_t word[TWISTER_WORDS + 1], limit_top = (uint32_t)(limit >> 26), limit_rest = (uint32_t)limit & 0x3ffffffU;
-    size_t done = 0, kept = 0; /* kept: a word of the block before whose partner is in the next */
-    while (done < n) {
-        if (state[TWISTER_WORDS] >= TWISTER_WORDS)
+    const uint32_t top = (uint32_t)(limit >> 26), rest = (uint32_t)limit & 0x3ffffffU;
+    for (size_t done = 0; done < n;) {
+        size_t left = TWISTER_WORDS - state[TWISTER_WORDS];
+        if (left < 2) { /* none, or one whose partner is in the next block */
+            uint32_t a = left ? twister_temper(state[TWISTER_WORDS - 1]) >> 5 : 0;
             twister_refill(state);
-        size_t place = state[TWISTER_WORDS], left = TWISTER_WORDS - place, want = 2 * (n - done) - kept;
-        size_t taken = want < left ? want : left, pairs = (kept + taken) / 2;
-        twister_temper(word + kept, state + place, taken);
-        state[TWISTER_WORDS] = (uint32_t)(place + taken);
-        for (size_t j = 0; j < pairs; j++) {
-            uint32_t top = word[2 * j] >> 5, rest = word[2 * j + 1] >> 6;
-            uint32_t is_above = (uint32_t)(top > limit_top) | ((uint32_t)(top == limit_top) & (rest > limit_rest));
-            mask[done + j] = is_above ? high : low;
+            if (left) {
+                uint32_t b = twister_temper(state[0]) >> 6;
+                mask[done++] = a > top || (a == top && b > rest) ? high : low;
+                state[TWISTER_WORDS] = 1;
+            }
+            continue;
         }
+        const uint32_t *s = state + state[TWISTER_WORDS];
+        size_t pairs = n - done < left / 2 ? n - done : left / 2;
+        uint32_t ties = 0;
+        for (size_t j = 0; j < pairs; j++) {
+            uint32_t a = twister_temper(s[2 * j]) >> 5;
+            ties |= a == top;
+            mask[done + j] = a > top ? high : low;
+        }
+        if (ties)
+            for (size_t j = 0; j < pairs; j++)
+                if (twister_temper(s[2 * j]) >> 5 == top)
+                    mask[done + j] = twister_temper(s[2 * j + 1]) >> 6 > rest ? high : low;
+        state[TWISTER_WORDS] += (uint32_t)(2 * pairs);
         done += pairs;
-        kept = (kept + taken) % 2;
-        if (kept)
-            word[0] = word[2 * pairs];
     }
 }

@@ -111,6 +111,15 @@ def test_masks_are_numpys_own_to_the_last_word(keep: float, used: int, isa: str)
         assert np.random.rand() == after
 
 
+def test_a_number_next_to_the_limit_is_told_by_its_second_word() -> None:
+    np.random.seed(11)
+    state = take_state()
+    for keep in np.random.rand(400)[::7]:  # the limit lies within an ulp of a number of the stream
+        put_state(state)
+        wanted = np.random.binomial(1, keep, size=500) / keep
+        np.testing.assert_array_equal(twister_mask(np.empty(500), keep, state.copy()), wanted)
+
+
 def test_another_generator_behind_numpy_random_draws_its_own_masks() -> None:
     before = np.random.get_bit_generator()
     try:

@@ -53,6 +53,9 @@ def _need_memory(what, nbytes):
 
 
 # --- operations ---
+cdef size_t MASK_STRETCH = 4096  # a multiple of 4: dropout_mask
+
+
 cdef void dense_forward(Op *o, const Step *s) noexcept nogil:
     dense.forward(s.k, o.y, o.z, o.x, o.w, o.b, o.act, o.fuse, s.rows, o.n_in, o.n_out, s.ws)
 
@@ -80,12 +83,15 @@ cdef void activation_backward(Op *o, const Step *s) noexcept nogil:
 
 
 cdef void dropout_forward(Op *o, const Step *s) noexcept nogil:
-    cdef size_t n = s.rows * o.n_out
-    if s.twister != NULL:
-        s.k.twister_mask(o.mask, n, s.twister, o.limit, o.below, o.above)
-    else:
-        s.k.dropout_mask(o.mask, n, s.first * o.n_out, s.seed, o.stream, s.number, o.threshold, o.keep)
-    s.k.multiply(o.y, o.x, o.mask, n)
+    cdef size_t total = s.rows * o.n_out, done = 0, n, at
+    while done < total:  # a stretch of the mask is used while it is in cache
+        n, at = min(MASK_STRETCH, total - done), done * s.k.itemsize
+        if s.twister != NULL:
+            s.k.twister_mask(o.mask + at, n, s.twister, o.limit, o.below, o.above)
+        else:
+            s.k.dropout_mask(o.mask + at, n, s.first * o.n_out + done, s.seed, o.stream, s.number, o.threshold, o.keep)
+        s.k.multiply(o.y + at, o.x + at, o.mask + at, n)
+        done += n
 
 
 cdef void dropout_backward(Op *o, const Step *s) noexcept nogil:
