@@ -1,19 +1,37 @@
 /* arrays.h - the plain passes over arrays: sums over the batch, penalties, scaling, masks, gathering. */
 
+/* V whole vectors of columns at a time: their chains do not wait for each other */
+FNN_INLINE void sum_columns(real *sums, const real *x, size_t rows, size_t cols, int accumulate, const int V)
+{
+    vf s[8];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++)
+        s[v] = accumulate ? vf_load(sums + v * VF_LANES) : vf_zero();
+    for (size_t i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++)
+            s[v] = vf_add(s[v], vf_load(x + i * cols + (size_t)v * VF_LANES));
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++)
+        vf_store(sums + v * VF_LANES, s[v]);
+}
+
 static void column_sums(void *vsums, const void *vx, size_t rows, size_t cols, int accumulate)
 {
     real *sums = vsums;
     const real *x = vx;
-    for (size_t j = 0; j < cols; j += VF_LANES) {
-        size_t lanes = cols - j < VF_LANES ? cols - j : VF_LANES;
-        vf s = accumulate ? vf_load_part(sums + j, lanes) : vf_zero();
-        if (lanes == VF_LANES)
-            for (size_t i = 0; i < rows; i++)
-                s = vf_add(s, vf_load(x + i * cols + j));
-        else
-            for (size_t i = 0; i < rows; i++)
-                s = vf_add(s, vf_load_part(x + i * cols + j, lanes));
-        vf_store_part(sums + j, s, lanes);
+    size_t j = 0;
+    for (; j + 8 * VF_LANES <= cols; j += 8 * VF_LANES)
+        sum_columns(sums + j, x + j, rows, cols, accumulate, 8);
+    for (; j + 4 * VF_LANES <= cols; j += 4 * VF_LANES)
+        sum_columns(sums + j, x + j, rows, cols, accumulate, 4);
+    for (; j + VF_LANES <= cols; j += VF_LANES)
+        sum_columns(sums + j, x + j, rows, cols, accumulate, 1);
+    if (j < cols) {
+        vf s = accumulate ? vf_load_part(sums + j, cols - j) : vf_zero();
+        for (size_t i = 0; i < rows; i++)
+            s = vf_add(s, vf_load_part(x + i * cols + j, cols - j));
+        vf_store_part(sums + j, s, cols - j);
     }
 }
 

@@ -4,7 +4,7 @@ Targets are either class labels (int32, one a row) or a dense array of the predi
 """
 cimport numpy as cnp
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
 from fastnn.kernels.plain cimport fresh, plain
@@ -114,7 +114,9 @@ cdef cnp.ndarray _quick_targets(cnp.ndarray p, targets, bint takes_labels, bint 
     cdef cnp.ndarray t, labels
     cdef cnp.npy_intp rows = p.shape[0], cols = p.shape[1], i
     cdef const int64_t *given
+    cdef const uint8_t *bytes_given
     cdef int32_t *to
+    cdef int highest = 0
     if type(targets) is not cnp.ndarray:
         return None
     t = targets
@@ -125,9 +127,16 @@ cdef cnp.ndarray _quick_targets(cnp.ndarray p, targets, bint takes_labels, bint 
         return cnp.PyArray_FROM_OTF(t, p.descr.type_num, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
     if t.ndim != 1 or t.shape[0] != rows or not takes_labels or not cnp.PyArray_ISINTEGER(t) or cols == 1:
         return None
-    t = cnp.PyArray_FROM_OTF(t, cnp.NPY_INT64, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
     labels = cnp.PyArray_EMPTY(1, &rows, cnp.NPY_INT32, 0)
-    given, to = <const int64_t *>cnp.PyArray_DATA(t), <int32_t *>cnp.PyArray_DATA(labels)
+    to = <int32_t *>cnp.PyArray_DATA(labels)
+    if t.descr.type_num == cnp.NPY_UINT8 and cnp.PyArray_ISCARRAY_RO(t):  # the book's labels
+        bytes_given = <const uint8_t *>cnp.PyArray_DATA(t)
+        for i in range(rows):
+            to[i] = bytes_given[i]
+            highest = max(highest, to[i])
+        return labels if highest < cols else None
+    t = cnp.PyArray_FROM_OTF(t, cnp.NPY_INT64, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+    given = <const int64_t *>cnp.PyArray_DATA(t)
     for i in range(rows):
         if not 0 <= given[i] < cols:
             return None

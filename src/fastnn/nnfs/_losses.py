@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import fastnn.functional as F
-from fastnn.kernels.losses import total
+from fastnn.kernels.losses import quick_forward, total
 from fastnn.kernels.optimizers import penalty
 from fastnn.nnfs._activations import Activation_Softmax
 from fastnn.nnfs._settings import Array
@@ -81,7 +81,8 @@ class _KernelLoss(Loss):
     kernel: ClassVar[str]
 
     def forward(self, y_pred: Array, y_true: ArrayLike) -> Array:
-        return F.loss(self.kernel, y_pred, y_true)
+        quick: Array = quick_forward(self.kernel, y_pred, y_true)
+        return F.loss(self.kernel, y_pred, y_true) if quick is NotImplemented else quick
 
     def backward(self, dvalues: Array, y_true: ArrayLike) -> None:
         self.dinputs = F.loss_backward(self.kernel, dvalues, y_true)

@@ -131,7 +131,7 @@ class Model:
         accuracy.init(y)
         report = Report(self, batch_size is None, print_every)
         engine = self._native(training=True)
-        if engine is not None:
+        if engine is not None and engine.can_draw_masks():
             engine.train(X, y, epochs, batch_size, validation_data if batch_size is not None else None, report)
         else:
             self._train_by_hand(X, y, epochs, batch_size, validation_data, report)

@@ -176,6 +176,10 @@ class Engine:
     def _draws(self) -> bool:
         return any(type(layer) is _layers.Layer_Dropout for layer in self.book.layers)
 
+    def can_draw_masks(self) -> bool:
+        """Whether masks can be those of numpy.random: its generator is MT19937, unless somebody has put another there."""
+        return not self._draws() or take_state() is not None
+
     def evaluate(self, X: Any, y: Any, batch_size: int | None) -> tuple[float, float]:
         self.fast.precision = getattr(self.book.accuracy, "precision", None)
         return _runs.evaluate(self.fast, X, y, batch_size)
