@@ -177,7 +177,7 @@ class Engine:
         return any(type(layer) is _layers.Layer_Dropout for layer in self.book.layers)
 
     def can_draw_masks(self) -> bool:
-        """Whether masks can be those of numpy.random: its generator is MT19937, unless somebody has put another there."""
+        """Whether masks can be those of numpy.random: its generator is MT19937 unless another was put there."""
         return not self._draws() or take_state() is not None
 
     def evaluate(self, X: Any, y: Any, batch_size: int | None) -> tuple[float, float]:
