@@ -35,7 +35,9 @@ FNN_INLINE uint32_t twister_temper(uint32_t y)
 static void twister_mask(void *vmask, size_t n, uint32_t *state, uint64_t limit, double below, double above)
 {
     real *mask = vmask, low = (real)below, high = (real)above;
+    limit = limit < ((uint64_t)1 << 53) ? limit : ((uint64_t)1 << 53) - 1;
     const uint32_t top = (uint32_t)(limit >> 26), rest = (uint32_t)limit & 0x3ffffffU;
+    const uint32_t least = top << 5, most = least | 31; /* the words whose 27 bits are those of the limit */
     for (size_t done = 0; done < n;) {
         size_t left = TWISTER_WORDS - state[TWISTER_WORDS];
         if (left < 2) { /* none, or one whose partner is in the next block */
@@ -50,13 +52,13 @@ static void twister_mask(void *vmask, size_t n, uint32_t *state, uint64_t limit,
         }
         const uint32_t *s = state + state[TWISTER_WORDS];
         size_t pairs = n - done < left / 2 ? n - done : left / 2;
-        uint32_t ties = 0;
+        uint32_t nearest = UINT32_MAX;
         for (size_t j = 0; j < pairs; j++) {
-            uint32_t a = twister_temper(s[2 * j]) >> 5;
-            ties |= a == top;
-            mask[done + j] = a > top ? high : low;
+            uint32_t a = twister_temper(s[2 * j]);
+            nearest = a - least < nearest ? a - least : nearest;
+            mask[done + j] = a > most ? high : low;
         }
-        if (ties)
+        if (nearest <= most - least)
             for (size_t j = 0; j < pairs; j++)
                 if (twister_temper(s[2 * j]) >> 5 == top)
                     mask[done + j] = twister_temper(s[2 * j + 1]) >> 6 > rest ? high : low;
