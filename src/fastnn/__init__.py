@@ -47,6 +47,7 @@ __all__ = [
     "initializers",
     "losses",
     "metrics",
+    "nnfs",
     "num_threads",
     "optimizers",
     "set_num_threads",
@@ -59,6 +60,7 @@ _LAZY = {
     "data": ("fastnn.data", None),
     "fit_many": ("fastnn.many", "fit_many"),
     "functional": ("fastnn.functional", None),
+    "nnfs": ("fastnn.nnfs", None),
     "plots": ("fastnn.plots", None),
 }
 

@@ -261,6 +261,33 @@ def test_layers_and_engine_share_their_arrays() -> None:
     assert model.layers[-1].dinputs.shape == (60, 3)
 
 
+MAKERS = (nnfs.Optimizer_RMSprop, nnfs.Optimizer_Adam, lambda: nnfs.Optimizer_SGD(0.1, momentum=0.5),
+          nnfs.Optimizer_Adagrad, nnfs.Optimizer_SGD)  # fmt: skip
+
+
+def test_one_optimizer_after_another_finds_its_state_as_by_hand() -> None:
+    results = []
+    for dense in (nnfs.Layer_Dense, OwnDense):
+        nnfs.init(default_dtype=None)
+        X, y = spiral_data(20, 3)
+        model = net(dense=dense)
+        for make in MAKERS:
+            model.set(optimizer=make())
+            model.train(X, y, epochs=2, print_every=0)
+        results.append([*weights(model), model.layers[0].weight_momentums, model.layers[0].weight_cache])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
+
+
+def test_a_model_takes_the_type_of_its_weights() -> None:
+    X, y = spiral_data(20, 3)
+    model = net()
+    model.train(X, y, print_every=0)
+    model.set_parameters([(w.astype(np.float64), b.astype(np.float64)) for w, b in model.get_parameters()])
+    model.train(X, y, print_every=0)
+    assert model.predict(X).dtype == model.layers[0].weights.dtype == np.float64
+
+
 def test_finalize_ties_the_layers() -> None:
     model = net()
     assert model.input_layer is not None
@@ -344,6 +371,11 @@ def test_messages() -> None:
         bare.train(X, y)
     with pytest.raises(ValueError, match=r"X: layer 0: expected input of shape \(rows, 2\), got \(15, 1\)"):
         net().train(X[:, :1], y, print_every=0)
+    for name, value in (("epochs", -1), ("batch_size", 0), ("print_every", -3)):
+        with pytest.raises(ValueError, match=f"{name}: expected at least"):
+            net().train(X, y, **{name: value})
+    with pytest.raises(ValueError, match="there are no rows"):
+        net().train(X[:0], y[:0])
     with pytest.raises(ValueError, match="expected class labels 0 to 2"):
         net().train(X, y + 1, print_every=0)
     with pytest.raises(ValueError, match="expected class labels 0 to 2"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _checks
 from fastnn.nnfs import _files
 from fastnn.nnfs._activations import Activation_Softmax
 from fastnn.nnfs._layers import Layer_Input
@@ -129,7 +130,9 @@ class Model:
         self._need("loss")
         self._need("optimizer")
         accuracy.init(y)
-        report = Report(self, batch_size is None, print_every)
+        epochs = _checks.whole("epochs", epochs, 0)
+        batch_size = None if batch_size is None else _checks.whole("batch_size", batch_size, 1)
+        report = Report(self, batch_size is None, _checks.whole("print_every", print_every or 0, 0))
         engine = self._native(training=True)
         if engine is not None and engine.can_draw_masks():
             engine.train(X, y, epochs, batch_size, validation_data if batch_size is not None else None, report)
@@ -252,7 +255,7 @@ class Report:
     """What ``train`` and ``evaluate`` print. whole: chapter 18's line for an epoch, else chapter 19's for steps."""
 
     def __init__(self, model: Model, whole: bool, every: int) -> None:
-        self.model, self.whole, self.every = model, whole, every or 0
+        self.model, self.whole, self.every = model, whole, every
 
     def wants(self, epoch: int, step: int, last: bool) -> bool:
         """Whether a step is printed; epochs count from 1, steps from 0."""

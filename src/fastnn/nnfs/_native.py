@@ -46,16 +46,17 @@ def recipe(model: Model, training: bool) -> tuple[Any, ...] | None:
     if None in layers or not any(kind is fastnn.layers.Dense for kind, *_ in layers):  # type: ignore[misc]
         return None
     types = {np.asarray(w).dtype for pair in model.get_parameters() for w in pair}
-    if len(types) != 1 or types.pop() not in (np.float32, np.float64):
+    dtype = types.pop()
+    if types or dtype not in (np.float32, np.float64):
         return None
     if training and type(model.optimizer) not in OPTIMIZERS:
         return None
     if model.loss is None and model.accuracy is None:
-        return (tuple(layers), None, None)
+        return (tuple(layers), dtype, None, None)
     metric = _metric(model.layers[-1], model.accuracy)
     if type(model.loss) not in LOSSES or metric is None:
         return None
-    return (tuple(layers), model.loss.kernel, metric)  # type: ignore[union-attr]
+    return (tuple(layers), dtype, model.loss.kernel, metric)  # type: ignore[union-attr]
 
 
 def _layer_recipe(layer: Any) -> tuple[Any, ...] | None:
@@ -84,11 +85,11 @@ class Engine:
     """A ``fastnn.Model`` whose arenas hold the arrays of the book's layers: what one changes, the other sees."""
 
     def __init__(self, model: Model, made_from: tuple[Any, ...]) -> None:
-        layers, loss, metric = made_from
+        layers, dtype, loss, metric = made_from
         self.book, self.recipe = model, made_from
+        self.state_names: tuple[str, ...] = ()
         described: list[Layer] = [kind(*values, **dict(options)) for kind, values, options in layers]
-        kind = np.asarray(model.get_parameters()[0][0]).dtype
-        self.fast = FastModel(described, seed=0, dtype=kind)
+        self.fast = FastModel(described, seed=0, dtype=dtype)
         self.dense = [(i, layer) for i, layer in enumerate(model.layers) if type(layer) is _layers.Layer_Dense]
         self.fast.finalize(np.shape(self.dense[0][1].weights)[0])
         if loss is not None:
@@ -113,8 +114,9 @@ class Engine:
 
     def _take_in_states(self, names: tuple[str, ...]) -> None:
         plan = self.fast.plan
-        if len(plan.states) > len(names):
+        if names != self.state_names:  # what an optimizer before left stays on the layers, and comes in from there
             plan.drop_states()
+            self.state_names = names
         plan.need_training_arenas(len(names))
         for arena, name in zip(plan.states, names, strict=True):
             self._share(arena, f"_{name}", f"_{name}")
@@ -122,6 +124,10 @@ class Engine:
     # --- runs ---
 
     def train(self, X: Any, y: Any, epochs: int, batch_size: int | None, validation_data: Any, report: Report) -> None:
+        with self.fast._lock:
+            self._train(X, y, epochs, batch_size, validation_data, report)
+
+    def _train(self, X: Any, y: Any, epochs: int, batch_size: int | None, validation_data: Any, report: Report) -> None:
         fast, optimizer = self.fast, self.book.optimizer
         assert optimizer is not None
         fast.precision = getattr(self.book.accuracy, "precision", None)
@@ -182,7 +188,7 @@ class Engine:
 
     def evaluate(self, X: Any, y: Any, batch_size: int | None) -> tuple[float, float]:
         self.fast.precision = getattr(self.book.accuracy, "precision", None)
-        return _runs.evaluate(self.fast, X, y, batch_size)
+        return self.fast.evaluate(X, y, batch_size=batch_size)
 
     def predict(self, X: Any, batch_size: int | None) -> Array:
-        return _runs.predict(self.fast, X, batch_size)
+        return self.fast.predict(X, batch_size=batch_size)
