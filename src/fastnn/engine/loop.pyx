@@ -41,7 +41,7 @@ cdef enum:
     NOT_FINITE = 4
 DONE, PAUSED, FULL, STEP, NONFINITE = range(5)
 
-CACHE_BYTES = 1 << 19  # of activations that stay in the second level of cache
+CACHE_BYTES = 1 << 20  # of activations that stay about the second level of cache
 FEWEST_ROWS = 64
 cdef double CLOCK_EVERY = 1e-3  # seconds between two looks at the clock
 cdef uint32_t STREAM_SHUFFLE = PYTHON_STREAM_SHUFFLE
