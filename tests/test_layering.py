@@ -40,6 +40,7 @@ FLOORS = [
     ("fastnn._cli", 5),
     ("fastnn._bench", 5),
     ("fastnn.cli", 5),
+    ("fastnn.nnfs", 5),
     ("fastnn._doctor", 5),
     ("fastnn._threadpools", 5),
     ("fastnn.__main__", 5),

@@ -47,6 +47,7 @@ __all__ = [
     "initializers",
     "losses",
     "metrics",
+    "nnfs",
     "num_threads",
     "optimizers",
     "register_threadpoolctl",
@@ -60,6 +61,7 @@ _LAZY = {
     "data": ("fastnn.data", None),
     "fit_many": ("fastnn.many", "fit_many"),
     "functional": ("fastnn.functional", None),
+    "nnfs": ("fastnn.nnfs", None),
     "plots": ("fastnn.plots", None),
     "register_threadpoolctl": ("fastnn._threadpools", "register_threadpoolctl"),
 }

@@ -53,10 +53,18 @@ def make_data(
     return feed.Data(plan, rows, targets, labels), rows, given
 
 
-def _head(model: Model) -> feed.Head:
+def make_head(model: Model) -> feed.Head:
     accuracy = model.accuracy_object
     kernel = None if accuracy is None else accuracy.kernel
     return feed.Head(model.loss_object.kernel, model.merged, kernel, model.precision or 0.0)
+
+
+def make_evaluator(
+    model: Model, X: Any, y: Any, names: tuple[str, str] = ("X", "y"), check_finite: bool = False
+) -> feed.Evaluator:
+    """An evaluation of validation data that a training run makes after each epoch."""
+    data, _, _ = make_data(model, X, y, names, check_finite)
+    return feed.Evaluator(model.plan, model.inference_buffers(None, data.n), data, make_head(model))
 
 
 def _set_precision(model: Model, targets: Array) -> None:
@@ -68,7 +76,7 @@ def _set_precision(model: Model, targets: Array) -> None:
 def evaluate(model: Model, X: Any, y: Any, batch_size: int | None) -> Evaluation:
     data, _, targets = make_data(model, X, y, ("X", "y"), check_finite=False)
     _set_precision(model, targets)
-    evaluator = feed.Evaluator(model.plan, model.inference_buffers(batch_size, data.n), data, _head(model))
+    evaluator = feed.Evaluator(model.plan, model.inference_buffers(batch_size, data.n), data, make_head(model))
     return Evaluation(*evaluator.run(_nothing))
 
 
@@ -90,7 +98,7 @@ def gradients(model: Model, X: Any, y: Any) -> float:
     buffers = Buffers(model.plan, len(rows), True, labels=True, head=model.merged)
     optimizer = ("sgd", (), 0.0, 0.0)
     trainer = loop.Trainer(
-        model.plan, buffers, data, _head(model), optimizer, model.steps_done, 0, 0, len(rows), False, model.seed
+        model.plan, buffers, data, make_head(model), optimizer, model.steps_done, 0, 0, len(rows), False, model.seed
     )
     return float(trainer.gradients())
 
@@ -131,7 +139,7 @@ class TrainingRun:
             model.plan,
             buffers,
             data,
-            _head(model),
+            make_head(model),
             (optimizer.kernel, optimizer.parameters(), optimizer.learning_rate, optimizer.decay),
             model.steps_done,
             model.epochs_done,
@@ -151,8 +159,7 @@ class TrainingRun:
             raise TypeError("validation_data: expected a pair (X, y)")
         X, y = validation_data
         names = ("validation_data[0]", "validation_data[1]")
-        data, _, _ = make_data(self.model, X, y, names, check_finite)
-        return feed.Evaluator(self.model.plan, self.model.inference_buffers(None, data.n), data, _head(self.model))
+        return make_evaluator(self.model, X, y, names, check_finite)
 
     def run(self) -> None:
         """Train to the end. Whatever stops it, the model is as after its last full step and the history as far."""

@@ -290,6 +290,9 @@ def _targets(p: Array, targets: ArrayLike) -> tuple[Array | None, Array | None]:
 def loss(name: str, predictions: ArrayLike, targets: ArrayLike, out: Array | None = None) -> Array:
     """The loss of each row (rows,), by name. predictions (rows, n); targets (rows, n), or labels (rows,) for the
     categorical cross-entropy, or (rows,) where n is 1."""
+    quick: Array = NotImplemented if out is not None else _losses.quick_forward(name, predictions, targets)
+    if quick is not NotImplemented:
+        return quick
     _known("loss", name, LOSSES)
     p = _matrix("predictions", predictions)
     t, labels = _targets(p, targets)
@@ -307,6 +310,9 @@ def loss_backward(
     merged: by the input of the activation that goes with the loss instead (softmax with the categorical, sigmoid with
     the binary cross-entropy), the predictions being that activation's output: (p - t) / rows.
     """
+    quick: Array = NotImplemented if out is not None else _losses.quick_backward(name, predictions, targets, merged)
+    if quick is not NotImplemented:
+        return quick
     _known("loss", name, LOSSES)
     p = _matrix("predictions", predictions)
     t, labels = _targets(p, targets)

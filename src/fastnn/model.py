@@ -201,9 +201,10 @@ class Model:
         last = self.plan.specs[-1] if self.plan.specs else None
         return getattr(last, "activation", None) == self.loss_object.merges_with is not None
 
-    def training_buffers(self, batch: int) -> Buffers:
+    def training_buffers(self, batch: int, whole: bool = False) -> Buffers:
+        """For the chunks of a batch, or where whole for all its rows at once."""
         head = self.merged
-        rows = self.plan.chunk_rows(batch)
+        rows = batch if whole else self.plan.chunk_rows(batch)
         return self._cached(("train", rows, head), lambda: Buffers(self.plan, rows, True, labels=True, head=head))
 
     def inference_buffers(self, rows: int | None, most: int) -> Buffers:

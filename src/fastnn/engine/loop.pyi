@@ -31,7 +31,11 @@ class Trainer:
         validation: Evaluator | None = None,
         check_finite: bool = True,
         step_every: int = 0,
+        epoch_every: int = 1,
+        twister: _Array | None = None,
     ) -> None: ...
+    @property
+    def penalty_before(self) -> float: ...
     @property
     def recorded(self) -> int: ...
     @property

@@ -73,11 +73,14 @@ cdef class Trainer:
     cdef readonly uint64_t steps_done, epochs_done, epochs_left
     cdef readonly size_t row, step_in_epoch
     cdef Sums sums, last_batch
-    cdef size_t step_every
+    cdef size_t step_every, epoch_every, epochs_run
+    cdef readonly double penalty_before
+    cdef object twister_array
+    cdef uint32_t *twister
 
     def __init__(self, Plan plan, Buffers b, Data data, Head head, optimizer, uint64_t steps_done, uint64_t epochs_done,
                  uint64_t epochs, Py_ssize_t batch, bint shuffle, uint64_t seed, validation=None, check_finite=True,
-                 Py_ssize_t step_every=0):
+                 Py_ssize_t step_every=0, Py_ssize_t epoch_every=1, twister=None):
         name, parameters, self.learning_rate, self.decay = optimizer
         self.plan, self.b, self.data, self.head, self.validation = plan, b, data, head, validation
         self.optimizer = OPTIMIZERS[name]
@@ -85,7 +88,9 @@ cdef class Trainer:
             self.parameters[i] = value
         self.steps_done, self.epochs_done, self.epochs_left = steps_done, epochs_done, epochs
         self.batch, self.seed, self.check_finite = batch, seed, check_finite
-        self.step_every = step_every
+        self.step_every, self.epoch_every = step_every, epoch_every
+        self.twister_array = twister  # of 625 uint32: fastnn.kernels.twister
+        self.twister = NULL if twister is None else <uint32_t *>_address(twister)
         self.arenas = (plan.params, plan.grads, list(plan.states))  # a callback may make the plan forget its states
         self.w, self.g = _address(plan.params), _address(plan.grads)
         self.s0 = _address(plan.states[0]) if len(plan.states) > 0 else NULL
@@ -163,13 +168,13 @@ cdef class Trainer:
 
     cdef void _begin(self, Step *step, void *ws) noexcept nogil:
         step.k, step.ws, step.seed = self.plan.k, ws, self.seed
-        step.number = self.steps_done + 1
+        step.number, step.twister = self.steps_done + 1, self.twister
         step.batch = min(self.batch, <size_t>self.data.n - self.row)
         step.first = 0
 
     cdef bint _gradients(self, Step *step, bint check) noexcept nogil:
-        """The gradients of one batch, and its losses in last_batch. False, where check, at the first chunk of rows whose
-        loss is not finite."""
+        """The gradients of one batch, and its losses in last_batch. False, where check, at the first chunk of rows
+        whose loss is not finite."""
         cdef const char *t
         cdef const int32_t *labels
         self.last_batch = Sums(0, 0, 0, 0)
@@ -203,12 +208,20 @@ cdef class Trainer:
             step.k.loss_bwd[self.head.loss](dp, self.b.output(), t, labels, step.rows, cols, scale)
         self.b.backward(step)
 
+    cdef bint _shown(self) noexcept nogil:
+        """Whether the caller has asked to see the step at hand: every step_every-th and the last, of every
+        epoch_every-th epoch."""
+        return (self.step_every > 0 and (self.epochs_run + 1) % self.epoch_every == 0
+                and (self.step_in_epoch % self.step_every == 0 or self.row + self.batch >= <size_t>self.data.n))
+
     cdef bint _step(self, void *ws) noexcept nogil:
         """One batch. False, and nothing changed, where its loss is not finite and that is checked."""
         cdef Step step
         self._begin(&step, ws)
         if not self._gradients(&step, self.check_finite):
             return False
+        if self._shown():
+            self.penalty_before = self._penalty()
         self.rate_now = self.learning_rate / (1.0 + self.decay * <double>self.steps_done)
         opt_step_shared(step.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size, self.rate_now,
                         self.parameters, step.number)
@@ -238,6 +251,7 @@ cdef class Trainer:
             r[VAL_ACCURACY] = share(&self.validation.sums, self.validation.head)
         self.recorded += 1
         self.epochs_done += 1
+        self.epochs_run += 1
         self.epochs_left -= 1
         self.row = self.step_in_epoch = 0
         self.validating = False
@@ -245,15 +259,17 @@ cdef class Trainer:
     cdef int _run(self, void *ws) noexcept nogil:
         cdef double now = fnn_seconds(), until = now + 1.0 / BREATHS, looked = now
         cdef size_t stride = 1, since = 0, n = self.data.n
+        cdef bint shown
         while self.epochs_left:
             if self.row == 0 and not self.validating:
                 self.sums = Sums(0, 0, 0, 0)
                 if self.index != NULL:
                     permutation(self.index, n, self.seed, STREAM_SHUFFLE, self.epochs_done)
             while self.row < n:
+                shown = self._shown()
                 if not self._step(ws):
                     return NOT_FINITE
-                if self.step_every and (self.row >= n or (self.step_in_epoch - 1) % self.step_every == 0):
+                if shown:
                     return STEP_DONE
                 since += 1
                 if since >= stride:  # the clock costs 20 ns: look at it about every millisecond

@@ -11,6 +11,7 @@ cdef struct Step:
     size_t batch         # rows of the whole batch
     uint64_t seed
     uint64_t number      # of the training step, from 1: keys the dropout masks
+    uint32_t *twister    # MT19937's state where the masks shall come from it, else NULL
 
 # one operation: two functions and what they work on. Which fields are used is up to the functions.
 cdef struct Op:
@@ -36,6 +37,8 @@ cdef struct Op:
     double scale, shift
     double keep
     uint64_t threshold   # of dropping, in 2^-32
+    uint64_t limit       # the same for the twister: (below, above) it in 2^-53
+    double below, above
     uint32_t stream
 
 cdef class Plan:

@@ -16,6 +16,7 @@ from fastnn._core cimport (
     FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table,
 )
 from fastnn.kernels cimport dense
+from fastnn.kernels.twister import twister_limit
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS, threads
 from fastnn.engine.spec import STREAM_DROPOUT, ActivationSpec, AffineSpec, DenseSpec, DropoutSpec, fuse
 
@@ -82,7 +83,11 @@ cdef void activation_backward(Op *o, const Step *s) noexcept nogil:
 
 
 cdef void dropout_forward(Op *o, const Step *s) noexcept nogil:
-    s.k.dropout(o.y, o.mask, o.x, s.rows * o.n_out, s.first * o.n_out, s.seed, o.stream, s.number, o.threshold, o.keep)
+    if s.twister != NULL:
+        s.k.twister_dropout(o.y, o.mask, o.x, s.rows * o.n_out, s.twister, o.limit, o.below, o.above)
+    else:
+        s.k.dropout(o.y, o.mask, o.x, s.rows * o.n_out, s.first * o.n_out, s.seed, o.stream, s.number, o.threshold,
+                    o.keep)
 
 
 cdef void dropout_backward(Op *o, const Step *s) noexcept nogil:
@@ -323,6 +328,7 @@ cdef _fill(Op *o, Plan plan, s):
         o.threshold = <uint64_t>round(s.rate * 2.0**32)
         o.keep = 1.0 / (1.0 - s.rate)
         o.stream = STREAM_DROPOUT + s.layer
+        o.limit, o.below, o.above = twister_limit(1.0 - s.rate)
     elif isinstance(s, AffineSpec):
         o.forward, o.backward = affine_forward, affine_backward
         o.scale, o.shift = s.scale, s.shift

@@ -2,11 +2,15 @@
 
 Targets are either class labels (int32, one a row) or a dense array of the predictions' shape; pass None for the other.
 """
+cimport numpy as cnp
 from cython cimport floating
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
+from fastnn.kernels.plain cimport fresh, plain
 from fastnn._core import LOSS_TARGETS, LOSSES, METRICS
+
+cnp.import_array()
 
 
 cdef _check_targets(bint takes_labels, Py_ssize_t rows, Py_ssize_t cols, t_shape, const int32_t[::1] labels):
@@ -102,3 +106,111 @@ def count_right(str metric, const floating[:, ::1] p, const floating[:, ::1] t=N
         right = k.metric_count[which](&p[0, 0], tp, lp, rows, cols, precision)
         fnn_fp_leave(found)
     return right
+
+
+# --- the quick way of hand-written loops ---
+cdef cnp.ndarray _quick_targets(cnp.ndarray p, targets, bint takes_labels, bint *are_labels):
+    """The targets of p (rows, cols) as int32 labels or as a plain array like p; None for what is not clear at once."""
+    cdef cnp.ndarray t, labels
+    cdef cnp.npy_intp rows = p.shape[0], cols = p.shape[1], i
+    cdef const int64_t *given
+    cdef const uint8_t *bytes_given
+    cdef int32_t *to
+    cdef int highest = 0
+    if type(targets) is not cnp.ndarray:
+        return None
+    t = targets
+    are_labels[0] = t.ndim == 1
+    if t.ndim == 2:
+        if t.shape[0] != rows or t.shape[1] != cols or not (cnp.PyArray_ISFLOAT(t) or cnp.PyArray_ISINTEGER(t)):
+            return None
+        return cnp.PyArray_FROM_OTF(t, p.descr.type_num, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+    if t.ndim != 1 or t.shape[0] != rows or not takes_labels or not cnp.PyArray_ISINTEGER(t) or cols == 1:
+        return None
+    labels = cnp.PyArray_EMPTY(1, &rows, cnp.NPY_INT32, 0)
+    to = <int32_t *>cnp.PyArray_DATA(labels)
+    if t.descr.type_num == cnp.NPY_UINT8 and cnp.PyArray_ISCARRAY_RO(t):  # the book's labels
+        bytes_given = <const uint8_t *>cnp.PyArray_DATA(t)
+        for i in range(rows):
+            to[i] = bytes_given[i]
+            highest = max(highest, to[i])
+        return labels if highest < cols else None
+    t = cnp.PyArray_FROM_OTF(t, cnp.NPY_INT64, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+    given = <const int64_t *>cnp.PyArray_DATA(t)
+    for i in range(rows):
+        if not 0 <= given[i] < cols:
+            return None
+        to[i] = <int32_t>given[i]
+    return labels
+
+
+def quick_forward(str loss, p, targets):
+    """(rows,) the loss of each row where p (rows, cols) is a plain array and the targets are clear; else
+    NotImplemented."""
+    cdef cnp.ndarray a, t, losses
+    cdef cnp.npy_intp rows
+    cdef bint are_labels = False
+    cdef const fnn_kernels *k
+    cdef const void *tp
+    cdef const int32_t *lp = NULL
+    cdef fnn_fp_state found
+    if not plain(p) or (<cnp.ndarray>p).ndim != 2 or loss not in LOSSES:
+        return NotImplemented
+    a = p
+    t = _quick_targets(a, targets, LOSS_TARGETS[loss] == "C", &are_labels)
+    if t is None:
+        return NotImplemented
+    rows, tp = a.shape[0], cnp.PyArray_DATA(t)
+    if are_labels:
+        lp = <const int32_t *>tp
+        tp = NULL
+    losses = cnp.PyArray_EMPTY(1, &rows, a.descr.type_num, 0)
+    k = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    found = fnn_fp_enter()
+    k.loss_fwd[<int>LOSSES[loss]](cnp.PyArray_DATA(losses), cnp.PyArray_DATA(a), tp, lp, rows,
+                                  a.shape[1])
+    fnn_fp_leave(found)
+    return losses
+
+
+def quick_backward(str loss, p, targets, bint merged):
+    """The gradient of the mean of the rows' losses by p, or where merged by the input of the activation that goes with
+    the loss; NotImplemented as above."""
+    cdef cnp.ndarray a, t, dp
+    cdef bint are_labels = False
+    cdef const fnn_kernels *k
+    cdef const void *tp
+    cdef const int32_t *lp = NULL
+    cdef double scale
+    cdef fnn_fp_state found
+    if not plain(p) or (<cnp.ndarray>p).ndim != 2 or loss not in LOSSES:
+        return NotImplemented
+    a = p
+    t = _quick_targets(a, targets, LOSS_TARGETS[loss] == "C", &are_labels)
+    if t is None:
+        return NotImplemented
+    dp, tp, scale = fresh(a), cnp.PyArray_DATA(t), 1.0 / <double>a.shape[0]
+    if are_labels:
+        lp = <const int32_t *>tp
+        tp = NULL
+    k = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    if merged and not (loss == "categorical_crossentropy" or loss == "binary_crossentropy"):
+        return NotImplemented
+    found = fnn_fp_enter()
+    if merged:
+        if loss == "binary_crossentropy":
+            scale /= <double>a.shape[1]
+        k.residual(cnp.PyArray_DATA(dp), cnp.PyArray_DATA(a), tp, lp, a.shape[0], a.shape[1], scale)
+    else:
+        k.loss_bwd[<int>LOSSES[loss]](cnp.PyArray_DATA(dp), cnp.PyArray_DATA(a), tp, lp, a.shape[0], a.shape[1], scale)
+    fnn_fp_leave(found)
+    return dp
+
+
+def total(x):
+    """The sum of a plain array in float64, ascending, as a float; else NotImplemented."""
+    cdef const fnn_kernels *k
+    if not plain(x):
+        return NotImplemented
+    k = table(FNN_F32 if (<cnp.ndarray>x).descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    return k.sum(0, cnp.PyArray_DATA(<cnp.ndarray>x), cnp.PyArray_SIZE(<cnp.ndarray>x))

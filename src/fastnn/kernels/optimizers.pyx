@@ -10,6 +10,7 @@ from fastnn._core import OPTIMIZER_PARAMETERS, OPTIMIZER_STATES, OPTIMIZERS
 cnp.import_array()
 
 cdef int MOST_PARAMETERS = 8
+cdef size_t GIL_WORK = 4096  # parameters: a shorter step keeps the GIL, which costs as much to give up and take back
 
 
 def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floating[::1] state0, floating[::1] state1,
@@ -55,6 +56,7 @@ def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple pa
     cdef void *state[2]
     cdef void *wp
     cdef const void *gp
+    cdef size_t n
     cdef fnn_fp_state found
     if not plain(w) or not like(g, w) or not writeable(w) or optimizer not in OPTIMIZERS or not apart(w, g) or t < 1:
         return False
@@ -72,10 +74,15 @@ def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple pa
     for i in range(len(parameters)):
         p[i] = parameters[i]
     k = table(FNN_F32 if wa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
-    wp, gp = cnp.PyArray_DATA(wa), cnp.PyArray_DATA(g)
+    wp, gp, n = cnp.PyArray_DATA(wa), cnp.PyArray_DATA(g), cnp.PyArray_SIZE(wa)
+    if n < GIL_WORK:
+        found = fnn_fp_enter()
+        k.opt_step[which](wp, state[0], state[1], gp, n, learning_rate, p, t)
+        fnn_fp_leave(found)
+        return True
     with nogil:
         found = fnn_fp_enter()
-        k.opt_step[which](wp, state[0], state[1], gp, cnp.PyArray_SIZE(wa), learning_rate, p, t)
+        k.opt_step[which](wp, state[0], state[1], gp, n, learning_rate, p, t)
         fnn_fp_leave(found)
     return True
 

@@ -1,0 +1,58 @@
+"""Dropout masks as ``numpy.random.binomial(1, keep, size)`` draws them, from MT19937's state (csrc/kernels/twister.h).
+
+A state here is a uint32 array of 625: the generator's 624 words and its place among them.
+"""
+import math
+
+import numpy as np
+
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+
+from fastnn._core cimport FNN_F32, FNN_F64, fnn_kernels, table
+
+WORDS = 624
+
+
+def twister_limit(double keep):
+    """(limit, below, above): NumPy keeps an element by one uniform number against limit / 2^53, as these values say.
+
+    NumPy inverts the binomial distribution of the rarer outcome, from exp(log(1 - p)): that rounds, so it is done here
+    in its own order. (It draws once more where the number is within an ulp of 1: once in 10^15 times, not copied.)
+    """
+    cdef double rare = min(keep, 1.0 - keep)
+    common = math.exp(math.log(1.0 - rare))
+    values = (0.0, 1.0 / keep) if keep <= 0.5 else (1.0 / keep, 0.0)
+    return math.floor(common * 2.0**53), *values
+
+
+def take_state():
+    """The state of the generator behind numpy.random's functions, or None where that is not MT19937."""
+    found = np.random.get_state(legacy=False)
+    if found["bit_generator"] != "MT19937":
+        return None
+    return np.append(found["state"]["key"], np.uint32(found["state"]["pos"])).astype(np.uint32, copy=False)
+
+
+def put_state(state):
+    """Let numpy.random go on from a state that ``take_state`` gave."""
+    found = np.random.get_state(legacy=False)
+    found["state"] = {"key": state[:WORDS], "pos": int(state[WORDS])}
+    np.random.set_state(found)
+
+
+def twister_mask(mask, double keep, state):
+    """Fill mask, a C-contiguous float32 or float64 array, with 0 or 1 / keep, and move the state on."""
+    cdef const fnn_kernels *t = table(FNN_F64 if mask.dtype == np.float64 else FNN_F32)
+    cdef void *to = <void *><uintptr_t>mask.ctypes.data
+    cdef uint32_t *from_state = <uint32_t *><uintptr_t>state.ctypes.data
+    cdef size_t n = mask.size
+    cdef double below, above
+    cdef uint64_t limit
+    if mask.dtype not in (np.float32, np.float64) or not mask.flags.carray:
+        raise ValueError("mask: expected a C-contiguous float32 or float64 array")
+    if state.dtype != np.uint32 or state.shape != (WORDS + 1,) or not state.flags.carray or state[WORDS] > WORDS:
+        raise ValueError("state: expected what take_state gives")
+    limit, below, above = twister_limit(keep)
+    with nogil:
+        t.twister_dropout(NULL, to, NULL, n, from_state, limit, below, above)
+    return mask

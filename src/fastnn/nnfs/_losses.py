@@ -1,0 +1,133 @@
+"""The book's losses (chapters 5, 9, 14, 16, 17) and its softmax merged with the cross-entropy (chapter 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+import fastnn.functional as F
+from fastnn.kernels.losses import quick_forward, total
+from fastnn.kernels.optimizers import penalty
+from fastnn.nnfs._activations import Activation_Softmax
+from fastnn.nnfs._settings import Array
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from fastnn.nnfs._layers import Layer_Dense
+
+
+class Loss:
+    """What the losses share. A subclass's ``forward(y_pred, y_true)`` gives the loss of each row (rows,), its
+    ``backward(dvalues, y_true)`` leaves dinputs, the gradient of their mean by the predictions ``dvalues``."""
+
+    accumulated_sum: float = 0
+    accumulated_count: int = 0
+    trainable_layers: Sequence[Any] = ()
+    dinputs: Array
+
+    def forward(self, y_pred: Array, y_true: ArrayLike) -> Array:
+        raise NotImplementedError
+
+    def backward(self, dvalues: Array, y_true: ArrayLike) -> None:
+        raise NotImplementedError
+
+    def calculate(self, output: Array, y: ArrayLike, *, include_regularization: bool = False) -> Any:
+        """The mean loss of the rows; with include_regularization a pair, the penalties second."""
+        sample_losses = self.forward(output, y)
+        loss_sum = total(sample_losses)
+        if loss_sum is NotImplemented:
+            loss_sum = np.sum(sample_losses)
+        self.accumulated_sum += loss_sum
+        self.accumulated_count += len(sample_losses)
+        data_loss = sample_losses.dtype.type(loss_sum / len(sample_losses))
+        return (data_loss, self.regularization_loss()) if include_regularization else data_loss
+
+    def calculate_accumulated(self, *, include_regularization: bool = False) -> Any:
+        """The mean loss of all rows since ``new_pass``, as ``calculate`` gives it."""
+        data_loss = self.accumulated_sum / self.accumulated_count
+        return (data_loss, self.regularization_loss()) if include_regularization else data_loss
+
+    def new_pass(self) -> None:
+        self.accumulated_sum, self.accumulated_count = 0, 0
+
+    def remember_trainable_layers(self, trainable_layers: Sequence[Any]) -> None:
+        self.trainable_layers = trainable_layers
+
+    def regularization_loss(self, layer: Layer_Dense | None = None) -> float:
+        """The penalties of one layer (chapter 14), or of all that are remembered (chapter 18)."""
+        layers = self.trainable_layers if layer is None else (layer,)
+        return sum((_penalties(one) for one in layers), 0.0)
+
+
+def _penalties(layer: Any) -> float:
+    loss = 0.0
+    if layer.weight_regularizer_l1 or layer.weight_regularizer_l2:
+        loss += penalty(_flat(layer.weights), layer.weight_regularizer_l1, layer.weight_regularizer_l2)
+    if layer.bias_regularizer_l1 or layer.bias_regularizer_l2:
+        loss += penalty(_flat(layer.biases), layer.bias_regularizer_l1, layer.bias_regularizer_l2)
+    return loss
+
+
+def _flat(w: Array) -> Array:
+    return np.ascontiguousarray(w).reshape(-1)
+
+
+class _KernelLoss(Loss):
+    """One of the engine's losses."""
+
+    kernel: ClassVar[str]
+
+    def forward(self, y_pred: Array, y_true: ArrayLike) -> Array:
+        quick: Array = quick_forward(self.kernel, y_pred, y_true)
+        return F.loss(self.kernel, y_pred, y_true) if quick is NotImplemented else quick
+
+    def backward(self, dvalues: Array, y_true: ArrayLike) -> None:
+        self.dinputs = F.loss_backward(self.kernel, dvalues, y_true)
+
+
+class Loss_CategoricalCrossentropy(_KernelLoss):
+    """-log of the probability given to the right class. y: labels (rows,) or one-hot rows (rows, classes)."""
+
+    kernel = "categorical_crossentropy"
+
+
+class Loss_BinaryCrossentropy(_KernelLoss):
+    """The mean over the outputs, each a yes or no of its own, of -log of the probability given to the right answer."""
+
+    kernel = "binary_crossentropy"
+
+
+class Loss_MeanSquaredError(_KernelLoss):
+    """The mean over the outputs of (y_true - y_pred)^2."""
+
+    kernel = "mean_squared_error"
+
+
+class Loss_MeanAbsoluteError(_KernelLoss):
+    """The mean over the outputs of |y_true - y_pred|."""
+
+    kernel = "mean_absolute_error"
+
+
+class Activation_Softmax_Loss_CategoricalCrossentropy:
+    """Softmax and cross-entropy as one: ``backward(self.output, y)`` is (output - y) / rows, whole and exact."""
+
+    output: Array
+    dinputs: Array
+
+    def __init__(self) -> None:
+        self.activation = Activation_Softmax()
+        self.loss = Loss_CategoricalCrossentropy()
+
+    def forward(self, inputs: Array, y_true: ArrayLike) -> Any:
+        """The mean loss; the probabilities are left in ``output``."""
+        self.activation.forward(inputs)
+        self.output = self.activation.output
+        return self.loss.calculate(self.output, y_true)
+
+    def backward(self, dvalues: Array, y_true: ArrayLike) -> None:
+        """dvalues: the probabilities, softmax's output."""
+        self.dinputs = F.loss_backward("categorical_crossentropy", dvalues, y_true, merged=True)

@@ -1,0 +1,196 @@
+"""The book's model on fastnn's engine: the same layers described once more, their arrays shared, whole runs native."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import fastnn.layers
+from fastnn import _runs
+from fastnn import activations as fast
+from fastnn.engine import loop
+from fastnn.kernels.twister import put_state, take_state
+from fastnn.model import Model as FastModel
+from fastnn.nnfs import _accuracies, _activations, _layers, _losses, _optimizers
+from fastnn.nnfs._settings import Array
+
+if TYPE_CHECKING:
+    from fastnn.base import Layer
+    from fastnn.nnfs._model import Model, Report
+
+ACTIVATIONS: dict[type[Any], type[fast.Activation]] = {
+    _activations.Activation_ReLU: fast.ReLU,
+    _activations.Activation_Softmax: fast.Softmax,
+    _activations.Activation_Sigmoid: fast.Sigmoid,
+    _activations.Activation_Linear: fast.Linear,
+}
+LOSSES = (
+    _losses.Loss_CategoricalCrossentropy,
+    _losses.Loss_BinaryCrossentropy,
+    _losses.Loss_MeanSquaredError,
+    _losses.Loss_MeanAbsoluteError,
+)
+OPTIMIZERS = (
+    _optimizers.Optimizer_SGD,
+    _optimizers.Optimizer_Adagrad,
+    _optimizers.Optimizer_RMSprop,
+    _optimizers.Optimizer_Adam,
+)
+PENALTIES = ("weight_regularizer_l1", "weight_regularizer_l2", "bias_regularizer_l1", "bias_regularizer_l2")
+
+
+def recipe(model: Model, training: bool) -> tuple[Any, ...] | None:
+    """All that the engine is made from, as values to compare; None where it has no such thing."""
+    layers = [_layer_recipe(layer) for layer in model.layers]
+    if None in layers or not any(kind is fastnn.layers.Dense for kind, *_ in layers):  # type: ignore[misc]
+        return None
+    types = {np.asarray(w).dtype for pair in model.get_parameters() for w in pair}
+    dtype = types.pop()
+    if types or dtype not in (np.float32, np.float64):
+        return None
+    if training and type(model.optimizer) not in OPTIMIZERS:
+        return None
+    if model.loss is None and model.accuracy is None:
+        return (tuple(layers), dtype, None, None)
+    metric = _metric(model.layers[-1], model.accuracy)
+    if type(model.loss) not in LOSSES or metric is None:
+        return None
+    return (tuple(layers), dtype, model.loss.kernel, metric)  # type: ignore[union-attr]
+
+
+def _layer_recipe(layer: Any) -> tuple[Any, ...] | None:
+    if type(layer) is _layers.Layer_Dense:
+        if np.shape(layer.biases) != (1, np.shape(layer.weights)[-1]):
+            return None
+        strengths = {name: float(getattr(layer, name)) for name in PENALTIES}
+        return (fastnn.layers.Dense, np.shape(layer.weights), tuple(strengths.items()))
+    if type(layer) is _layers.Layer_Dropout:
+        return (fastnn.layers.Dropout, (1 - layer.rate,), ())
+    activation = ACTIVATIONS.get(type(layer))
+    return None if activation is None else (activation, (), ())
+
+
+def _metric(last: Any, accuracy: Any) -> str | None:
+    """The engine's name for what an accuracy counts after the last layer."""
+    if type(accuracy) is _accuracies.Accuracy_Regression:
+        return "regression" if type(last) is _activations.Activation_Linear else None
+    if type(accuracy) is not _accuracies.Accuracy_Categorical:
+        return None
+    wanted = _activations.Activation_Sigmoid if accuracy.binary else _activations.Activation_Softmax
+    return ("binary" if accuracy.binary else "categorical") if type(last) is wanted else None
+
+
+class Engine:
+    """A ``fastnn.Model`` whose arenas hold the arrays of the book's layers: what one changes, the other sees."""
+
+    def __init__(self, model: Model, made_from: tuple[Any, ...]) -> None:
+        layers, dtype, loss, metric = made_from
+        self.book, self.recipe = model, made_from
+        self.state_names: tuple[str, ...] = ()
+        described: list[Layer] = [kind(*values, **dict(options)) for kind, values, options in layers]
+        self.fast = FastModel(described, seed=0, dtype=dtype)
+        self.dense = [(i, layer) for i, layer in enumerate(model.layers) if type(layer) is _layers.Layer_Dense]
+        self.fast.finalize(np.shape(self.dense[0][1].weights)[0])
+        if loss is not None:
+            self.fast.set(loss=loss, accuracy=metric)
+
+    # --- arrays ---
+
+    def _share(self, arena: Array, prefix: str, suffix: str) -> None:
+        """Let weight and bias arrays of every layer be views of the arena, with the values that they have."""
+        plan = self.fast.plan
+        for index, layer in self.dense:
+            for ours, theirs in (("weights", f"weight{suffix}"), ("biases", f"bias{prefix}")):
+                view, now = plan.view(arena, index, ours), getattr(layer, theirs, None)
+                if isinstance(now, np.ndarray) and now.shape == view.shape:
+                    if now.ctypes.data == view.ctypes.data and now.dtype == view.dtype and now.flags.c_contiguous:
+                        continue
+                    view[...] = now
+                setattr(layer, theirs, view)
+
+    def take_in_weights(self) -> None:
+        self._share(self.fast.plan.params, "es", "s")
+
+    def _take_in_states(self, names: tuple[str, ...]) -> None:
+        plan = self.fast.plan
+        if names != self.state_names:  # what an optimizer before left stays on the layers, and comes in from there
+            plan.drop_states()
+            self.state_names = names
+        plan.need_training_arenas(len(names))
+        for arena, name in zip(plan.states, names, strict=True):
+            self._share(arena, f"_{name}", f"_{name}")
+
+    # --- runs ---
+
+    def train(self, X: Any, y: Any, epochs: int, batch_size: int | None, validation_data: Any, report: Report) -> None:
+        with self.fast._lock:
+            self._train(X, y, epochs, batch_size, validation_data, report)
+
+    def _train(self, X: Any, y: Any, epochs: int, batch_size: int | None, validation_data: Any, report: Report) -> None:
+        fast, optimizer = self.fast, self.book.optimizer
+        assert optimizer is not None
+        fast.precision = getattr(self.book.accuracy, "precision", None)
+        kernel, parameters, states = optimizer.kernel()
+        self._take_in_states(states)
+        size = len(X) if batch_size is None else min(batch_size, len(X))
+        state = take_state() if self._draws() else None
+        # NumPy draws one layer's mask after another's: with one such layer chunk follows chunk, with two none can
+        buffers = fast.training_buffers(size, whole=state is not None and self._draws() > 1)
+        data, _, _ = _runs.make_data(fast, X, y, ("X", "y"), check_finite=False)
+        evaluator = None
+        if validation_data is not None:
+            evaluator = _runs.make_evaluator(fast, *validation_data)
+        rate = optimizer.learning_rate if optimizer.decay else optimizer.current_learning_rate
+        settings = (kernel, parameters, rate, optimizer.decay)
+        every = (1, report.every) if report.whole else (report.every, 1)
+        trainer = loop.Trainer(
+            fast.plan, buffers, data, _runs.make_head(fast), settings, optimizer.iterations, 0, epochs, size, False, 0,
+            evaluator, False, every[0] if report.every else 0, every[1] or 1, state,
+        )  # fmt: skip
+        try:
+            why = loop.PAUSED
+            while why != loop.DONE:
+                why = trainer.run()
+                self._follow(trainer, report, why == loop.STEP)
+        finally:
+            self._follow(trainer, report, False)
+            if state is not None:
+                put_state(state)
+            grads = fast.plan.grads
+            assert grads is not None
+            for index, layer in self.dense:
+                layer.dweights = fast.plan.view(grads, index, "weights")
+                layer.dbiases = fast.plan.view(grads, index, "biases")
+
+    def _follow(self, trainer: loop.Trainer, report: Report, show_step: bool) -> None:
+        """Print what has come, epochs before the step that ended the run."""
+        optimizer = self.book.optimizer
+        assert optimizer is not None
+        records, each = trainer.peek_records(), not report.whole and report.every
+        for data_loss, penalties, accuracy, _, val_loss, val_accuracy in records.tolist() if each else ():
+            report.epoch(accuracy, data_loss, penalties)
+            if not np.isnan(val_loss):
+                report.validation(val_accuracy, val_loss)
+        trainer.drop_records()
+        if trainer.steps_done > optimizer.iterations:
+            optimizer.current_learning_rate = optimizer.learning_rate_at(trainer.steps_done - 1)
+            optimizer.iterations = trainer.steps_done
+        if show_step:
+            loss, accuracy, _ = trainer.last_step()
+            report.step(trainer.epochs_done + 1, trainer.step_in_epoch - 1, accuracy, loss, trainer.penalty_before)
+
+    def _draws(self) -> int:
+        """How many layers draw masks."""
+        return sum(type(layer) is _layers.Layer_Dropout for layer in self.book.layers)
+
+    def can_draw_masks(self) -> bool:
+        """Whether masks can be those of numpy.random: its generator is MT19937 unless another was put there."""
+        return not self._draws() or take_state() is not None
+
+    def evaluate(self, X: Any, y: Any, batch_size: int | None) -> tuple[float, float]:
+        self.fast.precision = getattr(self.book.accuracy, "precision", None)
+        return self.fast.evaluate(X, y, batch_size=batch_size)
+
+    def predict(self, X: Any, batch_size: int | None) -> Array:
+        return self.fast.predict(X, batch_size=batch_size)

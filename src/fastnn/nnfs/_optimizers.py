@@ -1,0 +1,161 @@
+"""The book's optimizers (chapter 10). Each array's step is one native pass; the state lies on the layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+import fastnn.functional as F
+from fastnn.kernels.optimizers import quick_step
+from fastnn.nnfs._settings import Array
+
+if TYPE_CHECKING:
+    from fastnn.nnfs._layers import Layer_Dense
+
+
+class _Optimizer:
+    """``pre_update_params()``, ``update_params(layer)`` for every layer, ``post_update_params()`` make one step."""
+
+    settings: ClassVar[tuple[str, ...]]  # the constructor's arguments
+
+    def __init__(self, learning_rate: float, decay: float) -> None:
+        self.learning_rate = self.current_learning_rate = learning_rate
+        self.decay = decay
+        self.iterations = 0
+
+    def kernel(self) -> tuple[str, tuple[float, ...], tuple[str, ...]]:
+        """Its name in csrc/registry.h, its parameters in the kernel's order, and what it keeps on a layer: "cache" is
+        weight_cache and bias_cache."""
+        raise NotImplementedError
+
+    def learning_rate_at(self, iteration: int) -> float:
+        """What ``current_learning_rate`` is during a step, counted from 0."""
+        if not self.decay:
+            return self.current_learning_rate
+        return self.learning_rate * (1.0 / (1.0 + self.decay * iteration))
+
+    def pre_update_params(self) -> None:
+        if self.decay:
+            self.current_learning_rate = self.learning_rate_at(self.iterations)
+
+    def update_params(self, layer: Layer_Dense) -> None:
+        raise NotImplementedError
+
+    def post_update_params(self) -> None:
+        self.iterations += 1
+
+
+def _begin(layer: Layer_Dense, *names: str) -> None:
+    """Give a layer the state that it does not have yet, zeros."""
+    for name in names:
+        if not hasattr(layer, f"weight_{name}"):
+            setattr(layer, f"weight_{name}", np.zeros_like(layer.weights))
+            setattr(layer, f"bias_{name}", np.zeros_like(layer.biases))
+
+
+def _step(
+    kernel: str, w: Array, g: Array, states: tuple[Array, ...], rate: float, parameters: tuple[float, ...], t: int = 1
+) -> None:
+    """One step of w and states, in place, whatever their layout."""
+    if quick_step(kernel, w, g, states, rate, parameters, t):
+        return
+    copies = [np.ascontiguousarray(a).copy() for a in (w, *states)]
+    F.optimizer_step(kernel, copies[0], g, tuple(copies[1:]), learning_rate=rate, parameters=parameters, t=t)
+    for array, copy in zip((w, *states), copies, strict=True):
+        array[...] = copy
+
+
+class Optimizer_SGD(_Optimizer):
+    """w -= lr dw; with momentum v = momentum v - lr dw and w += v."""
+
+    settings = ("learning_rate", "decay", "momentum")
+
+    def __init__(self, learning_rate: float = 1.0, decay: float = 0.0, momentum: float = 0.0) -> None:
+        super().__init__(learning_rate, decay)
+        self.momentum = momentum
+
+    def kernel(self) -> tuple[str, tuple[float, ...], tuple[str, ...]]:
+        return ("momentum", (self.momentum,), ("momentums",)) if self.momentum else ("sgd", (), ())
+
+    def update_params(self, layer: Layer_Dense) -> None:
+        rate = self.current_learning_rate
+        if self.momentum:
+            if not hasattr(layer, "weight_momentums"):
+                _begin(layer, "momentums")
+            _step("momentum", layer.weights, layer.dweights, (layer.weight_momentums,), rate, (self.momentum,))
+            _step("momentum", layer.biases, layer.dbiases, (layer.bias_momentums,), rate, (self.momentum,))
+        else:
+            _step("sgd", layer.weights, layer.dweights, (), rate, ())
+            _step("sgd", layer.biases, layer.dbiases, (), rate, ())
+
+
+class Optimizer_Adagrad(_Optimizer):
+    """cache += dw^2, w -= lr dw / (sqrt(cache) + epsilon)."""
+
+    settings = ("learning_rate", "decay", "epsilon")
+
+    def __init__(self, learning_rate: float = 1.0, decay: float = 0.0, epsilon: float = 1e-7) -> None:
+        super().__init__(learning_rate, decay)
+        self.epsilon = epsilon
+
+    def kernel(self) -> tuple[str, tuple[float, ...], tuple[str, ...]]:
+        return "adagrad", (self.epsilon,), ("cache",)
+
+    def update_params(self, layer: Layer_Dense) -> None:
+        if not hasattr(layer, "weight_cache"):
+            _begin(layer, "cache")
+        rate, parameters = self.current_learning_rate, (self.epsilon,)
+        _step("adagrad", layer.weights, layer.dweights, (layer.weight_cache,), rate, parameters)
+        _step("adagrad", layer.biases, layer.dbiases, (layer.bias_cache,), rate, parameters)
+
+
+class Optimizer_RMSprop(_Optimizer):
+    """cache = rho cache + (1 - rho) dw^2, w -= lr dw / (sqrt(cache) + epsilon)."""
+
+    settings = ("learning_rate", "decay", "epsilon", "rho")
+
+    def __init__(
+        self, learning_rate: float = 0.001, decay: float = 0.0, epsilon: float = 1e-7, rho: float = 0.9
+    ) -> None:
+        super().__init__(learning_rate, decay)
+        self.epsilon, self.rho = epsilon, rho
+
+    def kernel(self) -> tuple[str, tuple[float, ...], tuple[str, ...]]:
+        return "rmsprop", (self.rho, self.epsilon), ("cache",)
+
+    def update_params(self, layer: Layer_Dense) -> None:
+        if not hasattr(layer, "weight_cache"):
+            _begin(layer, "cache")
+        rate, parameters = self.current_learning_rate, (self.rho, self.epsilon)
+        _step("rmsprop", layer.weights, layer.dweights, (layer.weight_cache,), rate, parameters)
+        _step("rmsprop", layer.biases, layer.dbiases, (layer.bias_cache,), rate, parameters)
+
+
+class Optimizer_Adam(_Optimizer):
+    """Momentums and cache of the gradient, corrected for their start at 0: w -= lr m' / (sqrt(cache') + epsilon)."""
+
+    settings = ("learning_rate", "decay", "epsilon", "beta_1", "beta_2")
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        decay: float = 0.0,
+        epsilon: float = 1e-7,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+    ) -> None:
+        super().__init__(learning_rate, decay)
+        self.epsilon, self.beta_1, self.beta_2 = epsilon, beta_1, beta_2
+
+    def kernel(self) -> tuple[str, tuple[float, ...], tuple[str, ...]]:
+        return "adam", (self.beta_1, self.beta_2, self.epsilon), ("momentums", "cache")
+
+    def update_params(self, layer: Layer_Dense) -> None:
+        if not (hasattr(layer, "weight_cache") and hasattr(layer, "weight_momentums")):
+            _begin(layer, "momentums", "cache")
+        rate, parameters, t = self.current_learning_rate, (self.beta_1, self.beta_2, self.epsilon), self.iterations + 1
+        weight_states = (layer.weight_momentums, layer.weight_cache)
+        _step("adam", layer.weights, layer.dweights, weight_states, rate, parameters, t)
+        bias_states = (layer.bias_momentums, layer.bias_cache)
+        _step("adam", layer.biases, layer.dbiases, bias_states, rate, parameters, t)

@@ -1,0 +1,382 @@
+"""fastnn.nnfs by its parts: names and defaults, what stays on the objects, models of own parts, files, messages."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import nnfs
+from fastnn.kernels.twister import put_state, take_state, twister_mask
+from fastnn.nnfs.datasets import sine_data, spiral_data, vertical_data
+
+SIGNATURES = {
+    "Layer_Dense": "n_inputs, n_neurons, weight_regularizer_l1=0, weight_regularizer_l2=0, bias_regularizer_l1=0, "
+    "bias_regularizer_l2=0",
+    "Layer_Dropout": "rate",
+    "Optimizer_SGD": "learning_rate=1.0, decay=0.0, momentum=0.0",
+    "Optimizer_Adagrad": "learning_rate=1.0, decay=0.0, epsilon=1e-07",
+    "Optimizer_RMSprop": "learning_rate=0.001, decay=0.0, epsilon=1e-07, rho=0.9",
+    "Optimizer_Adam": "learning_rate=0.001, decay=0.0, epsilon=1e-07, beta_1=0.9, beta_2=0.999",
+    "Accuracy_Categorical": "*, binary=False",
+    "Model.set": "self, *, loss=None, optimizer=None, accuracy=None",
+    "Model.train": "self, X, y, *, epochs=1, batch_size=None, print_every=1, validation_data=None",
+    "Model.evaluate": "self, X_val, y_val, *, batch_size=None",
+    "Model.predict": "self, X, *, batch_size=None",
+    "Loss.calculate": "self, output, y, *, include_regularization=False",
+}
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    nnfs.init()
+
+
+def net(loss: Any = None, optimizer: Any = None, rate: float = 0.2, dense: Any = nnfs.Layer_Dense) -> nnfs.Model:
+    model = nnfs.Model()
+    layers = (dense(2, 9, 1e-4, 2e-4), nnfs.Activation_ReLU(), nnfs.Layer_Dropout(rate), dense(9, 3))
+    for layer in (*layers, nnfs.Activation_Softmax()):
+        model.add(layer)
+    model.set(loss=loss or nnfs.Loss_CategoricalCrossentropy(), optimizer=optimizer or nnfs.Optimizer_Adam(0.01, 1e-3),
+              accuracy=nnfs.Accuracy_Categorical())  # fmt: skip
+    model.finalize()
+    return model
+
+
+def weights(model: nnfs.Model) -> list[Any]:
+    return [w.copy() for pair in model.get_parameters() for w in pair]
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_signatures_and_defaults_are_the_books(name: str) -> None:
+    function: Any = nnfs
+    for part in name.split("."):
+        function = getattr(function, part)
+    parameters = inspect.signature(function).parameters.values()
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in parameters]
+    assert str(inspect.Signature(bare))[1:-1] == SIGNATURES[name]
+
+
+# --- numbers and types ---
+
+
+def test_init_seeds_the_global_generator_and_chooses_the_type() -> None:
+    first = nnfs.Layer_Dense(3, 4).weights
+    nnfs.init()
+    np.testing.assert_array_equal(nnfs.Layer_Dense(3, 4).weights, first)
+    np.random.seed(0)
+    np.testing.assert_array_equal(first, 0.01 * np.random.randn(3, 4).astype(np.float32))
+    assert first.dtype == np.float32
+    assert nnfs.Layer_Dense(3, 4).biases.dtype == np.float32
+    nnfs.init(default_dtype=None)
+    assert {a.dtype for a in (*spiral_data(5, 2)[:1], *sine_data(5), nnfs.Layer_Dense(1, 1).weights)} == {
+        np.dtype(np.float64)
+    }
+    place = np.random.get_state()[2]
+    nnfs.init(random_seed=None)
+    assert np.random.get_state()[2] == place
+    with pytest.raises(ValueError, match="default_dtype: expected float32 or float64, got 'int8'"):
+        nnfs.init(default_dtype="int8")
+
+
+def test_data_have_the_books_shapes_and_types() -> None:
+    for X, y in (spiral_data(samples=10, classes=3), vertical_data(samples=10, classes=3)):
+        assert (X.shape, X.dtype, y.shape, y.dtype) == ((30, 2), np.float32, (30,), np.uint8)
+        assert y.tolist() == [0] * 10 + [1] * 10 + [2] * 10
+    X, y = sine_data(100)
+    assert X.shape == y.shape == (100, 1)
+
+
+@pytest.mark.parametrize("keep", [0.9, 0.5, 0.2, 1 - 0.1, 1.0])
+@pytest.mark.parametrize("used", [0, 1, 17])
+def test_masks_are_numpys_own_to_the_last_word(keep: float, used: int, isa: str) -> None:
+    np.random.seed(7)
+    for _ in range(used):
+        np.random.randint(0, 2**31, dtype=np.int32)  # takes one word: the doubles then lie across two blocks
+    state = take_state()
+    wanted = np.random.binomial(1, keep, size=5001) / keep
+    after = np.random.rand()
+    for kind in (np.float32, np.float64):
+        mask, moved = np.empty(5001, kind), state.copy()
+        for part in (mask[:13], mask[13:700], mask[700:]):
+            twister_mask(part, keep, moved)
+        np.testing.assert_array_equal(mask, wanted.astype(kind))
+        put_state(moved)
+        assert np.random.rand() == after
+
+
+def test_a_number_next_to_the_limit_is_told_by_its_second_word() -> None:
+    np.random.seed(11)
+    state = take_state()
+    for keep in np.random.rand(400)[::7]:  # the limit lies within an ulp of a number of the stream
+        put_state(state)
+        wanted = np.random.binomial(1, keep, size=500) / keep
+        np.testing.assert_array_equal(twister_mask(np.empty(500), keep, state.copy()), wanted)
+
+
+def test_another_generator_behind_numpy_random_draws_its_own_masks() -> None:
+    before = np.random.get_bit_generator()
+    try:
+        np.random.set_bit_generator(np.random.PCG64(3))
+        assert take_state() is None
+        layer = nnfs.Layer_Dropout(0.5)
+        layer.forward(np.ones((100, 200), np.float32))
+        np.random.set_bit_generator(np.random.PCG64(3))
+        np.testing.assert_array_equal(layer.binary_mask, np.random.binomial(1, 0.5, (100, 200)) / 0.5)
+        X, y = spiral_data(20, 3)
+        net().train(X, y, print_every=0)
+    finally:
+        np.random.set_bit_generator(before)
+
+
+# --- parts by hand ---
+
+
+def test_what_a_pass_leaves_on_the_parts() -> None:
+    X, y = spiral_data(10, 3)
+    dense, relu, last = nnfs.Layer_Dense(2, 4), nnfs.Activation_ReLU(), nnfs.Layer_Dense(4, 3)
+    drop, head = nnfs.Layer_Dropout(0.5), nnfs.Activation_Softmax_Loss_CategoricalCrossentropy()
+    dense.forward(X)
+    relu.forward(dense.output)
+    drop.forward(relu.output)
+    last.forward(drop.output)
+    loss = head.forward(last.output, y)
+    assert isinstance(loss, np.float32)
+    head.backward(head.output, y)
+    last.backward(head.dinputs)
+    drop.backward(last.dinputs)
+    relu.backward(drop.dinputs)
+    dense.backward(relu.dinputs)
+    assert dense.inputs is X
+    assert relu.inputs is dense.output
+    assert set(np.unique(drop.binary_mask)) == {0, 2}
+    assert dense.dinputs.shape == X.shape
+    assert dense.dweights.shape == dense.weights.shape
+    assert last.dbiases.shape == (1, 3)
+    kept = dense.output
+    dense.forward(X[:5])
+    assert kept.shape == (30, 4)  # a pass makes arrays of its own: what a program keeps is not written over
+    drop.forward(relu.output, training=False)
+    np.testing.assert_array_equal(drop.output, relu.output)
+    adam = nnfs.Optimizer_Adam()
+    adam.update_params(last)
+    assert {"weight_momentums", "bias_momentums", "weight_cache", "bias_cache"} <= set(vars(last))
+
+
+def test_lists_other_types_and_layouts_are_taken() -> None:
+    dense = nnfs.Layer_Dense(4, 3)
+    dense.weights = np.arange(12.0).reshape(3, 4).T  # rows far apart
+    dense.forward([[1, 2, 3, 4]])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(dense.output, [[20, 60, 100]])
+    dense.backward(np.ones((1, 3), np.float32))
+    np.testing.assert_array_equal(dense.dweights[:, 0], [1, 2, 3, 4])
+    nnfs.Optimizer_SGD().update_params(dense)
+    np.testing.assert_array_equal(dense.weights[0], [-1, 3, 7])
+    loss = nnfs.Loss_CategoricalCrossentropy()
+    assert loss.calculate(np.array([[0.5, 0.5]]), [0]) == pytest.approx(np.log(2))
+
+
+def test_accumulated_losses_and_accuracies() -> None:
+    loss, accuracy = nnfs.Loss_MeanSquaredError(), nnfs.Accuracy_Regression()
+    accuracy.init(np.array([[0.0], [250.0]]))
+    assert accuracy.precision == 0.5
+    for p in ([[1.0]], [[3.0], [0.2]]):
+        y = np.zeros((len(p), 1))
+        loss.calculate(np.array(p), y)
+        accuracy.calculate(np.array(p), y)
+    assert loss.calculate_accumulated() == pytest.approx((1 + 9 + 0.04) / 3)
+    assert accuracy.calculate_accumulated() == pytest.approx(1 / 3)
+    loss.new_pass()
+    accuracy.new_pass()
+    assert (loss.accumulated_count, accuracy.accumulated_count) == (0, 0)
+    dense = nnfs.Layer_Dense(2, 2, weight_regularizer_l1=0.5, bias_regularizer_l2=2)
+    dense.weights[...], dense.biases[...] = [[1, -2], [0, 1]], 3
+    assert loss.regularization_loss(dense) == pytest.approx(0.5 * 4 + 2 * 18)
+    loss.remember_trainable_layers([dense, dense])
+    assert loss.calculate(np.ones((1, 1)), np.ones((1, 1)), include_regularization=True) == pytest.approx((0, 76))
+
+
+# --- the model ---
+
+
+class OwnDense(nnfs.Layer_Dense):
+    """Enough to leave the native way."""
+
+
+@pytest.mark.parametrize("batch_size", [None, 16])
+def test_own_parts_train_as_the_native_run_does(batch_size: int | None, capsys: pytest.CaptureFixture[str]) -> None:
+    results = []
+    for dense in (nnfs.Layer_Dense, OwnDense):
+        nnfs.init(default_dtype=None)
+        X, y = spiral_data(20, 3)
+        model = net(dense=dense, optimizer=nnfs.Optimizer_SGD(0.1, momentum=0.9))
+        model.train(X, y, epochs=4, batch_size=batch_size, print_every=2, validation_data=(X[:31], y[:31]))
+        results.append((weights(model), model.predict(X, batch_size=7), capsys.readouterr().out))
+    for a, b in zip(results[0][0], results[1][0], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-9)
+    assert results[0][2] == results[1][2] != ""
+
+
+def test_training_in_two_calls_is_training_in_one(capsys: pytest.CaptureFixture[str]) -> None:
+    finals = []
+    for calls in ((6,), (2, 4)):
+        nnfs.init()
+        X, y = spiral_data(20, 3)
+        model = net()
+        for epochs in calls:
+            model.train(X, y, epochs=epochs, print_every=0)
+        finals.append(weights(model))
+        assert model.optimizer is not None
+        assert model.optimizer.iterations == 6
+    for a, b in zip(*finals, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert capsys.readouterr().out == ""
+
+
+def test_layers_and_engine_share_their_arrays() -> None:
+    X, y = spiral_data(20, 3)
+    model = net()
+    model.train(X, y, epochs=3, print_every=0)
+    first = model.layers[0]
+    before = model.predict(X)
+    first.weights *= 0  # in place
+    assert not np.array_equal(model.predict(X), before)
+    first.weights = np.ones((2, 9), np.float32)  # and by assignment
+    np.testing.assert_allclose(model.predict(X), model.forward(X, training=False), rtol=1e-6)
+    assert np.array_equal(first.weights, np.ones((2, 9)))
+    moments = first.weight_momentums.copy()
+    model.train(X, y, epochs=1, print_every=0)
+    assert not np.array_equal(first.weight_momentums, moments)
+    assert first.dweights.shape == (2, 9)
+    model.set(optimizer=nnfs.Optimizer_RMSprop())
+    model.train(X, y, epochs=1, print_every=0)
+    model.backward(model.forward(X, training=True), y)
+    assert model.layers[-1].dinputs.shape == (60, 3)
+
+
+MAKERS = (nnfs.Optimizer_RMSprop, nnfs.Optimizer_Adam, lambda: nnfs.Optimizer_SGD(0.1, momentum=0.5),
+          nnfs.Optimizer_Adagrad, nnfs.Optimizer_SGD)  # fmt: skip
+
+
+def test_one_optimizer_after_another_finds_its_state_as_by_hand() -> None:
+    results = []
+    for dense in (nnfs.Layer_Dense, OwnDense):
+        nnfs.init(default_dtype=None)
+        X, y = spiral_data(20, 3)
+        model = net(dense=dense)
+        for make in MAKERS:
+            model.set(optimizer=make())
+            model.train(X, y, epochs=2, print_every=0)
+        results.append([*weights(model), model.layers[0].weight_momentums, model.layers[0].weight_cache])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
+
+
+def test_a_model_takes_the_type_of_its_weights() -> None:
+    X, y = spiral_data(20, 3)
+    model = net()
+    model.train(X, y, print_every=0)
+    model.set_parameters([(w.astype(np.float64), b.astype(np.float64)) for w, b in model.get_parameters()])
+    model.train(X, y, print_every=0)
+    assert model.predict(X).dtype == model.layers[0].weights.dtype == np.float64
+
+
+def test_finalize_ties_the_layers() -> None:
+    model = net()
+    assert model.input_layer is not None
+    assert model.layers[0].prev is model.input_layer
+    assert model.layers[0].next is model.layers[1]
+    assert model.layers[-1].next is model.loss
+    assert model.output_layer_activation is model.layers[-1]
+    assert model.trainable_layers == [model.layers[0], model.layers[3]]
+    assert model.softmax_classifier_output is not None
+
+
+def test_copies_and_pickles_stand_alone() -> None:
+    X, y = spiral_data(20, 3)
+    model = net()
+    model.train(X, y, print_every=0)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(other.predict(X), model.predict(X))
+        other.layers[0].weights += 1
+        assert not np.array_equal(other.predict(X), model.predict(X))
+
+
+# --- files ---
+
+
+def test_a_saved_model_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    X, y = spiral_data(20, 3)
+    model = net()
+    model.train(X, y, epochs=3, print_every=0)
+    model.save(tmp_path / "spiral.model")
+    loaded = nnfs.Model.load(tmp_path / "spiral.model")
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    state = np.random.get_state()
+    for one in (model, loaded):
+        np.random.set_state(state)
+        one.train(X, y, epochs=3, print_every=0)
+    for a, b in zip(weights(model), weights(loaded), strict=True):
+        np.testing.assert_array_equal(a, b)
+    loaded.evaluate(X, y)
+
+
+def test_parameters_by_file_and_by_hand(tmp_path: Path) -> None:
+    X, _ = spiral_data(20, 3)
+    model, other = net(), net()
+    model.save_parameters(tmp_path / "spiral.parms")
+    other.load_parameters(tmp_path / "spiral.parms")
+    np.testing.assert_array_equal(other.predict(X), model.predict(X))
+    bare = nnfs.Model()  # no loss, no optimizer, no accuracy, as in chapter 22
+    for layer in other.layers:
+        bare.add(layer)
+    bare.finalize()
+    np.testing.assert_array_equal(bare.predict(X), model.predict(X))
+    with pytest.raises(ValueError, match=r"parameters: expected 2 pairs \(weights, biases\), got 1"):
+        other.set_parameters(model.get_parameters()[:1])
+
+
+def test_files_that_are_refused(tmp_path: Path) -> None:
+    model, path = net(), tmp_path / "file"
+    path.write_bytes(pickle.dumps([1, 2]))
+    for read in (nnfs.Model.load, model.load_parameters):
+        with pytest.raises(fastnn.FormatError, match=r"a pickle\. Such a file can run any code, so it is not read"):
+            read(path)
+    model.save_parameters(path)
+    with pytest.raises(fastnn.FormatError, match=r"expected a file of model of fastnn\.nnfs, got 'parameters'"):
+        nnfs.Model.load(path)
+    with pytest.raises(TypeError, match=r"OwnDense: only the parts of fastnn\.nnfs can be saved"):
+        net(dense=OwnDense).save(path)
+
+
+# --- messages ---
+
+
+def test_messages() -> None:
+    X, y = spiral_data(5, 3)
+    with pytest.raises(ValueError, match="rate: expected the share to drop, at least 0 and below 1, got 1"):
+        nnfs.Layer_Dropout(1)
+    with pytest.raises(ValueError, match="the model has no layers: add some first"):
+        nnfs.Model().finalize()
+    bare = nnfs.Model()
+    bare.add(nnfs.Layer_Dense(2, 3))
+    with pytest.raises(ValueError, match=r"no accuracy is set: call model.set\(accuracy=...\)"):
+        bare.train(X, y)
+    with pytest.raises(ValueError, match=r"X: layer 0: expected input of shape \(rows, 2\), got \(15, 1\)"):
+        net().train(X[:, :1], y, print_every=0)
+    for name, value in (("epochs", -1), ("batch_size", 0), ("print_every", -3)):
+        with pytest.raises(ValueError, match=f"{name}: expected at least"):
+            net().train(X, y, **{name: value})
+    with pytest.raises(ValueError, match="there are no rows"):
+        net().train(X[:0], y[:0])
+    with pytest.raises(ValueError, match="expected class labels 0 to 2"):
+        net().train(X, y + 1, print_every=0)
+    with pytest.raises(ValueError, match="expected class labels 0 to 2"):
+        nnfs.Loss_CategoricalCrossentropy().calculate(np.full((2, 3), 0.3, np.float32), np.array([0, 3]))
