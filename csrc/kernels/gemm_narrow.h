@@ -126,8 +126,6 @@ FNN_INLINE void short_rows_of(real *c, const real *a, size_t lda, const vf *b, v
             vf_store_part(c, s[0], n);
     }
 }
-#define SHORT_CASE(K)                                                                                                  \
-    case K: short_rows_of(c, a, lda, b, bias, biased, m, n, K); break;
 static void short_rows(real *c, const real *a, size_t lda, const real *bt, size_t ldb, size_t m, size_t n, size_t k,
                        const real *bias_at)
 {
@@ -139,12 +137,24 @@ static void short_rows(real *c, const real *a, size_t lda, const real *bt, size_
             row[j] = bt[j * ldb + p];
         b[p] = vf_load(row);
     }
-    switch (k) {
-        SHORT_CASE(1)
-        SHORT_CASE(2)
-        SHORT_CASE(3)
-        SHORT_CASE(4) SHORT_CASE(5) SHORT_CASE(6) SHORT_CASE(7) SHORT_CASE(8) SHORT_CASE(9) SHORT_CASE(10)
-            SHORT_CASE(11) SHORT_CASE(12) SHORT_CASE(13) SHORT_CASE(14) SHORT_CASE(15) SHORT_CASE(16) default : break;
+    switch (k) { /* a constant k unrolls */
+    case 1: short_rows_of(c, a, lda, b, bias, biased, m, n, 1); break;
+    case 2: short_rows_of(c, a, lda, b, bias, biased, m, n, 2); break;
+    case 3: short_rows_of(c, a, lda, b, bias, biased, m, n, 3); break;
+    case 4: short_rows_of(c, a, lda, b, bias, biased, m, n, 4); break;
+    case 5: short_rows_of(c, a, lda, b, bias, biased, m, n, 5); break;
+    case 6: short_rows_of(c, a, lda, b, bias, biased, m, n, 6); break;
+    case 7: short_rows_of(c, a, lda, b, bias, biased, m, n, 7); break;
+    case 8: short_rows_of(c, a, lda, b, bias, biased, m, n, 8); break;
+    case 9: short_rows_of(c, a, lda, b, bias, biased, m, n, 9); break;
+    case 10: short_rows_of(c, a, lda, b, bias, biased, m, n, 10); break;
+    case 11: short_rows_of(c, a, lda, b, bias, biased, m, n, 11); break;
+    case 12: short_rows_of(c, a, lda, b, bias, biased, m, n, 12); break;
+    case 13: short_rows_of(c, a, lda, b, bias, biased, m, n, 13); break;
+    case 14: short_rows_of(c, a, lda, b, bias, biased, m, n, 14); break;
+    case 15: short_rows_of(c, a, lda, b, bias, biased, m, n, 15); break;
+    case 16: short_rows_of(c, a, lda, b, bias, biased, m, n, 16); break;
+    default: break;
     }
 }
 #endif
@@ -164,9 +174,11 @@ static void dot_rows(void *vc, const void *va, size_t lda, const void *vbt, size
         for (; m >= VF_LANES; m -= VF_LANES, c += VF_LANES * n, a += VF_LANES * lda)
             switch (k) { /* a constant k keeps the columns in registers */
             case 1: short_lanes(c, a, lda, bt, ldb, n, 1, bias); break;
+#if VF_LANES >= 4
             case 2: short_lanes(c, a, lda, bt, ldb, n, 2, bias); break;
             case 3: short_lanes(c, a, lda, bt, ldb, n, 3, bias); break;
             case 4: short_lanes(c, a, lda, bt, ldb, n, 4, bias); break;
+#endif
             default: short_lanes(c, a, lda, bt, ldb, n, k, bias); break;
             }
 #endif
