@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from compare import Array
 
-from fastnn import Dense, Dropout, Input, Model, Rescale, _core
+from fastnn import ELU, Dense, Dropout, Input, LeakyReLU, Model, Rescale, _core
 from fastnn.activations import Activation
 from fastnn.losses import Loss
 from fastnn.optimizers import SGD, AdaGrad, Adam, Optimizer, RMSprop
 
 Data = tuple[Array, Array]
-GENERIC_ACTIVATIONS = sorted({cls.names[0] for cls in Activation.registry.values()} - {"softmax", "step"})
+GENERIC_ACTIVATIONS = sorted(
+    {cls.names[0] for cls in Activation.registry.values()} - {"softmax", "log_softmax", "step", "exponential"}
+)
 OPTIMIZERS = {cls.names[0]: cls for cls in Optimizer.registry.values()}
 
 
@@ -139,6 +141,38 @@ CASES: dict[str, Case] = {
         lambda: floats(50, 20, 3),
         3,
         {"batch_size": 25},
+    ),
+    "alphas": Case(
+        lambda: [Dense(20, activation=LeakyReLU(0.2)), Dense(9), ELU(0.5), Dropout(0.1), Dense(2)],
+        "mean_squared_error",
+        lambda: Adam(0.01),
+        lambda: floats(45, 7, 2),
+        3,
+        {"batch_size": 16},
+    ),
+    "selu": Case(
+        lambda: [Dense(20, activation="selu", weight_initializer="lecun_normal"), Dense(3, activation="softmax")],
+        "categorical_crossentropy",
+        lambda: "adam",
+        lambda: labelled(40, 6, 3),
+        3,
+        {"batch_size": 16},
+    ),
+    "exponential": Case(
+        lambda: [Dense(20, activation="softplus"), Dense(2, activation="exponential")],
+        "mean_squared_error",
+        lambda: Adam(0.01),
+        lambda: floats(45, 7, 2),
+        3,
+        {"batch_size": 16},
+    ),
+    "log_softmax": Case(
+        lambda: [Dense(20, activation="tanh"), Dense(3, activation="log_softmax")],
+        "mean_squared_error",
+        lambda: Adam(0.01),
+        lambda: floats(45, 7, 3),
+        3,
+        {"batch_size": 16},
     ),
     "step": Case(
         lambda: [Dense(20, activation="step"), Dense(3, activation="softmax")],

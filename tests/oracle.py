@@ -14,6 +14,7 @@ import numpy as np
 from compare import Array, gradient
 
 from fastnn import Dense, Dropout, Input, Model, Rescale
+from fastnn._core import ACTIVATION_SHAPE
 from fastnn.activations import Activation
 from fastnn.losses import CLIP
 
@@ -43,10 +44,15 @@ LOSS_GRADIENTS: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
-def activation_backward(cls: type[Activation], dy: Array, x: Array, y: Array) -> Array:
-    if cls.kernel in DERIVATIVES:
-        return DERIVATIVES[cls.kernel](dy, x, y)
-    return gradient(lambda v: float((dy * cls.formula(v)).sum()), x)
+def activation_backward(activation: Activation, dy: Array, x: Array, y: Array) -> Array:
+    if activation.kernel in DERIVATIVES:
+        return DERIVATIVES[activation.kernel](dy, x, y)
+    if ACTIVATION_SHAPE[activation.kernel] == "R":
+        return gradient(lambda v: float((dy * activation.formula(v)).sum()), x)
+    h = 1e-3  # elementwise: the differences of all elements at once
+    steps = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
+    slope: Array = sum(weight * activation.formula(x + step * h) / h for step, weight in steps)
+    return dy * slope
 
 
 class Network:
@@ -117,14 +123,14 @@ class Network:
         for index in reversed(range(len(tape))):
             layer, (x, z, out) = self.model.layers[index], tape[index]
             if isinstance(layer, Dense):
-                d = activation_backward(type(layer.activation), d, z, out)
+                d = activation_backward(layer.activation, d, z, out)
                 grads[index, "weights"], grads[index, "biases"] = x.T @ d, d.sum(axis=0, keepdims=True)
                 for name in ("weights", "biases"):
                     (l1, l2), w = self._strengths(index, name), self.params[index, name]
                     grads[index, name] += l1 * np.where(w < 0, -1.0, 1.0) + 2 * l2 * w
                 d = d @ self.params[index, "weights"].T
             elif isinstance(layer, Activation):
-                d = activation_backward(type(layer), d, x, out)
+                d = activation_backward(layer, d, x, out)
             elif isinstance(layer, Rescale):
                 d = d * layer.scale
         return grads

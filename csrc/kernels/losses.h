@@ -74,15 +74,15 @@ FNN_INLINE void row_losses(vf (*term)(vf, vf), real *losses, const real *p, cons
 
 #define DEFINE_MEAN_LOSS(name, short)                                                                                  \
     static void loss_##name##_fwd(void *losses, const void *p, const void *t, const int32_t *labels, size_t rows,      \
-                                  size_t cols)                                                                         \
+                                  size_t cols, double parameter)                                                       \
     {                                                                                                                  \
-        (void)labels;                                                                                                  \
+        (void)labels, (void)parameter;                                                                                 \
         row_losses(short##_term, losses, p, t, rows, cols, (real)cols);                                                \
     }                                                                                                                  \
     static void loss_##name##_bwd(void *dp, const void *p, const void *t, const int32_t *labels, size_t rows,          \
-                                  size_t cols, double scale)                                                           \
+                                  size_t cols, double scale, double parameter)                                         \
     {                                                                                                                  \
-        (void)labels;                                                                                                  \
+        (void)labels, (void)parameter;                                                                                 \
         map2_scaled(short##_grad, dp, p, t, rows *cols, (real)(scale / (double)cols));                                 \
     }
 DEFINE_MEAN_LOSS(mean_squared_error, mse)
@@ -90,9 +90,10 @@ DEFINE_MEAN_LOSS(mean_absolute_error, mae)
 DEFINE_MEAN_LOSS(binary_crossentropy, bce)
 
 static void loss_categorical_crossentropy_fwd(void *vlosses, const void *vp, const void *t, const int32_t *labels,
-                                              size_t rows, size_t cols)
+                                              size_t rows, size_t cols, double parameter)
 {
     real *losses = vlosses;
+    (void)parameter;
     const real *p = vp;
     if (!labels) {
         row_losses(cce_term, losses, p, t, rows, cols, 1);
@@ -108,9 +109,10 @@ static void loss_categorical_crossentropy_fwd(void *vlosses, const void *vp, con
 }
 
 static void loss_categorical_crossentropy_bwd(void *vdp, const void *vp, const void *t, const int32_t *labels,
-                                              size_t rows, size_t cols, double scale)
+                                              size_t rows, size_t cols, double scale, double parameter)
 {
     real *dp = vdp;
+    (void)parameter;
     const real *p = vp;
     if (!labels) {
         map2_scaled(cce_grad, dp, p, t, rows * cols, (real)scale);

@@ -29,7 +29,7 @@ cdef class Data:
 cdef class Head:
     cdef readonly bint merged
     cdef int loss, metric
-    cdef double precision
+    cdef double parameter, precision
     cdef bint mean_over_outputs
 
 cdef class Evaluator:

@@ -64,7 +64,7 @@ cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, const void *t,
     """Losses and accuracy of the batch whose predictions lie in b."""
     cdef const void *p = b.output()
     cdef size_t cols = b.plan.n_out
-    step.k.loss_fwd[head.loss](b.losses, p, t, labels, step.rows, cols)
+    step.k.loss_fwd[head.loss](b.losses, p, t, labels, step.rows, cols, head.parameter)
     s.loss += step.k.sum(b.losses, step.rows)
     if head.metric >= 0:
         s.right += step.k.metric_count[head.metric](p, t, labels, step.rows, cols, head.precision)

@@ -189,7 +189,8 @@ cdef class Trainer:
                 scale /= <double>cols
             step.k.residual(dp, self.b.output(), t, labels, step.rows, cols, scale)
         else:
-            step.k.loss_bwd[self.head.loss](dp, self.b.output(), t, labels, step.rows, cols, scale)
+            step.k.loss_bwd[self.head.loss](dp, self.b.output(), t, labels, step.rows, cols, scale,
+                                            self.head.parameter)
         self.b.backward(step)
 
     cdef bint _step(self, void *ws) noexcept nogil:

@@ -16,6 +16,7 @@ cdef struct Op:
     void (*backward)(Op *o, const Step *s) noexcept nogil
     size_t n_in, n_out
     int act
+    double alpha         # the activation's parameter
     bint fuse            # the activation runs as an epilogue of the product
     bint dy_is_dz        # dy arrives multiplied by the activation's gradient already
     fnn_epilogue to_dx   # what finishes dx: the gradient of the activation before

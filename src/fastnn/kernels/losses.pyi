@@ -5,7 +5,12 @@ import numpy as np
 _Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 def loss_forward(
-    loss: str, losses: _Array, p: _Array, t: _Array | None = None, labels: _Array | None = None
+    loss: str,
+    losses: _Array,
+    p: _Array,
+    t: _Array | None = None,
+    labels: _Array | None = None,
+    parameter: float = 0.0,
 ) -> None: ...
 def loss_backward(
     loss: str,
@@ -15,6 +20,7 @@ def loss_backward(
     labels: _Array | None = None,
     scale: float = 1.0,
     head: bool = False,
+    parameter: float = 0.0,
 ) -> None: ...
 def count_right(
     metric: str, p: _Array, t: _Array | None = None, labels: _Array | None = None, precision: float = 0.0

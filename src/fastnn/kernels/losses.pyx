@@ -28,7 +28,7 @@ cdef _check_targets(bint takes_labels, Py_ssize_t rows, Py_ssize_t cols, t_shape
 
 
 def loss_forward(str loss, floating[::1] losses, const floating[:, ::1] p, const floating[:, ::1] t=None,
-                 const int32_t[::1] labels=None):
+                 const int32_t[::1] labels=None, double parameter=0.0):
     """losses[i] = the loss of row i. Shapes: losses (rows,), p and t (rows, cols), labels (rows,)."""
     cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
     cdef int which = LOSSES[loss]
@@ -45,12 +45,13 @@ def loss_forward(str loss, floating[::1] losses, const floating[:, ::1] p, const
         lp = &labels[0]
     with nogil:
         found = fnn_fp_enter()
-        k.loss_fwd[which](&losses[0], &p[0, 0], tp, lp, rows, cols)
+        k.loss_fwd[which](&losses[0], &p[0, 0], tp, lp, rows, cols, parameter)
         fnn_fp_leave(found)
 
 
 def loss_backward(str loss, floating[:, ::1] dp, const floating[:, ::1] p, const floating[:, ::1] t=None,
-                  const int32_t[::1] labels=None, double scale=1.0, bint head=False):
+                  const int32_t[::1] labels=None, double scale=1.0, bint head=False,
+                  double parameter=0.0):
     """dp = scale * gradient of each row's loss by p; scale = 1/rows for the mean over a batch.
 
     head: p are the outputs of softmax (categorical) or sigmoid (binary cross-entropy) and dp is the gradient by that
@@ -78,7 +79,7 @@ def loss_backward(str loss, floating[:, ::1] dp, const floating[:, ::1] p, const
         if head:
             k.residual(&dp[0, 0], &p[0, 0], tp, lp, rows, cols, scale)
         else:
-            k.loss_bwd[which](&dp[0, 0], &p[0, 0], tp, lp, rows, cols, scale)
+            k.loss_bwd[which](&dp[0, 0], &p[0, 0], tp, lp, rows, cols, scale, parameter)
         fnn_fp_leave(found)
 
 
