@@ -49,9 +49,10 @@ typedef void fnn_loss_bwd(void *dp, const void *p, const void *t, const int32_t 
  * from 1. State below the smallest normal number becomes +0. */
 typedef void fnn_opt_step(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t);
 
-/* how many of the rows (categorical) or of the rows * cols elements (binary, regression) are right */
+/* how many of the rows (categorical) or of the rows * cols elements are right. limit: the threshold of yes for p and t
+ * (binary), or how near p must be to t (regression) */
 typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
-                                  double precision);
+                                  double limit);
 
 /* K(result, name, arguments): gives the table member and its entry.
  *
@@ -79,6 +80,10 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     /* dz = (p - target) * scale, the gradient of softmax + cross-entropy (and sigmoid + binary) by its logits */      \
     K(void, residual,                                                                                                  \
       (void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols, double scale))         \
+    /* t: (rows, cols) = high at each row's label, low elsewhere */                                                    \
+    K(void, one_hot, (void *t, const int32_t *labels, size_t rows, size_t cols, double low, double high))              \
+    /* y = x with each row times its weight w[row]; in place allowed */                                                \
+    K(void, scale_rows, (void *y, const void *x, const void *w, size_t rows, size_t cols))                             \
     /* l1 * sum |w| + l2 * sum w^2 */                                                                                  \
     K(double, penalty, (const void *w, size_t n, double l1, double l2))                                                \
     /* dw += l1 * (w < 0 ? -1 : 1) + 2 * l2 * w */                                                                     \

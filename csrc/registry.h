@@ -31,9 +31,19 @@
  * one number is unless said otherwise, 0 where there is none */
 #define FNN_LOSSES(L)                                                                                                  \
     L(categorical_crossentropy, C, 0)                                                                                  \
+    L(categorical_crossentropy_logits, C, 0)                                                                           \
+    L(categorical_hinge, C, 0)                                                                                         \
     L(binary_crossentropy, D, 0)                                                                                       \
+    L(binary_crossentropy_logits, D, 0)                                                                                \
+    L(kl_divergence, D, 0)                                                                                             \
     L(mean_squared_error, D, 0)                                                                                        \
-    L(mean_absolute_error, D, 0)
+    L(mean_absolute_error, D, 0)                                                                                       \
+    L(huber, D, 1.0)                                                                                                   \
+    L(log_cosh, D, 0)                                                                                                  \
+    L(quantile, D, 0.5)                                                                                                \
+    L(poisson, D, 0)                                                                                                   \
+    L(hinge, D, 0)                                                                                                     \
+    L(squared_hinge, D, 0)
 
 /* O(name, states, parameters): arrays of state the step reads and writes beside the weights; numbers it is given */
 #define FNN_OPTIMIZERS(O)                                                                                              \

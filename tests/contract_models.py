@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from compare import Array
+from loss_cases import VARIANTS
 
 from fastnn import ELU, Dense, Dropout, Input, LeakyReLU, Model, Rescale, _core
 from fastnn.activations import Activation
@@ -49,10 +50,16 @@ def pixels_as_floats(rows: int, n_in: int, classes: int) -> Data:
     return X.astype(np.float32), y
 
 
+def contract_targets(loss: Any, rows: int, n_out: int) -> Array:
+    if loss.takes_labels:
+        return labelled(rows, 1, n_out)[1]
+    return numbers(rows, n_out, 2) if loss.targets == "any" else yes_or_no(rows, 1, n_out)[1]
+
+
 @dataclass(frozen=True)
 class Case:
     layers: Callable[[], list[Any]]
-    loss: str
+    loss: Any
     optimizer: Callable[[], Any]
     data: Callable[[], Data]
     epochs: int = 3
@@ -214,6 +221,30 @@ CASES |= {
         {"batch_size": 16},
     )
     for name in sorted({cls.names[0] for cls in Loss.registry.values()})
+}
+CASES |= {
+    f"loss {label}": Case(
+        lambda: [Dense(21, activation="tanh"), Dense(5)],
+        VARIANTS[label],
+        lambda: Adam(0.01),
+        lambda label=label: (numbers(45, 7, 5), contract_targets(VARIANTS[label], 45, 5)),
+        3,
+        {"batch_size": 16, "shuffle": True},
+    )
+    for label in sorted(VARIANTS)
+    if label not in Loss.registry and not VARIANTS[label].merges_with
+}
+CASES |= {
+    f"loss {label}": Case(
+        lambda label=label: [Dense(21, activation="tanh"), Dense(5, activation=VARIANTS[label].merges_with)],
+        VARIANTS[label],
+        lambda: Adam(0.01),
+        lambda label=label: (numbers(45, 7, 5), contract_targets(VARIANTS[label], 45, 5)),
+        3,
+        {"batch_size": 16, "shuffle": True},
+    )
+    for label in sorted(VARIANTS)
+    if label not in Loss.registry and VARIANTS[label].merges_with
 }
 
 

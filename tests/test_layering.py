@@ -18,6 +18,7 @@ FLOORS = [
     ("fastnn.kernels", 0),
     ("fastnn.engine", 1),
     ("fastnn.functional", 1),
+    ("fastnn._functional_losses", 1),
     ("fastnn._operands", 1),
     ("fastnn._threads", 1),
     ("fastnn.base", 2),

@@ -250,10 +250,10 @@ static void act_log_softmax_fwd(void *vy, const void *vx, size_t rows, size_t co
 }
 
 /* dx = dy - exp(y) * sum(dy) */
-FNN_INLINE vf first(vf a, vf b)
+FNN_INLINE vf itself(vf x, vf unused)
 {
-    (void)b;
-    return a;
+    (void)unused;
+    return x;
 }
 static void act_log_softmax_bwd(void *vdx, const void *vdy, const void *vy, size_t rows, size_t cols, double alpha)
 {
@@ -261,7 +261,7 @@ static void act_log_softmax_bwd(void *vdx, const void *vdy, const void *vy, size
     for (size_t r = 0; r < rows; r++) {
         real *dx = (real *)vdx + r * cols;
         const real *dy = (const real *)vdy + r * cols, *y = (const real *)vy + r * cols;
-        vf s = vf_set1(reduce2(first, dy, dy, cols));
+        vf s = vf_set1(reduce1_with(itself, dy, cols, 0));
         size_t i = 0;
         for (; i + VF_LANES <= cols; i += VF_LANES)
             vf_store(dx + i, vf_fnma(vf_exp(vf_load(y + i)), s, vf_load(dy + i)));

@@ -43,10 +43,13 @@ cdef extern from "fnn.h" nogil:
         void (**opt_step)(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p,
                           uint64_t t) noexcept nogil
         uint64_t (**metric_count)(const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
-                                  double precision) noexcept nogil
+                                  double limit) noexcept nogil
         void (*column_sums)(void *sums, const void *x, size_t rows, size_t cols) noexcept nogil
         void (*residual)(void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                          double scale) noexcept nogil
+        void (*one_hot)(void *t, const int32_t *labels, size_t rows, size_t cols, double low,
+                        double high) noexcept nogil
+        void (*scale_rows)(void *y, const void *x, const void *w, size_t rows, size_t cols) noexcept nogil
         double (*penalty)(const void *w, size_t n, double l1, double l2) noexcept nogil
         void (*penalty_grad_acc)(void *dw, const void *w, size_t n, double l1, double l2) noexcept nogil
         void (*affine)(void *y, const void *x, size_t n, double scale, double shift) noexcept nogil

@@ -39,6 +39,11 @@ def make_data(
 ) -> tuple[feed.Data, Array, Array]:
     """Checked data for training or evaluation: (data, rows, targets or labels)."""
     plan, loss = model.plan, model.loss_object
+    last = getattr(plan.specs[-1], "activation", "linear") if plan.specs else "linear"
+    if getattr(loss, "from_logits", False) and last in ("softmax", "sigmoid"):
+        raise ValueError(
+            f"loss: {loss!r} takes scores and has {last} in it, and the model ends in {last}: leave out one of the two"
+        )
     rows = _checks.as_rows(names[0], X, plan.n_in, "layer 0: ")
     _checks.need_rows(names[0], rows)
     targets, labels = _checks.as_targets(names[1], y, len(rows), plan.n_out, loss.takes_labels, loss.names[0])
@@ -46,17 +51,20 @@ def make_data(
         _checks.need_finite(names[0], rows)
         if targets is not None:
             _checks.need_finite(names[1], targets)
-    if targets is not None and loss.kernel.endswith("crossentropy"):
-        _checks.need_probabilities(names[1], targets)
+    if targets is not None and loss.targets == "probabilities":
+        _checks.need_probabilities(names[1], targets, loss.names[0])
+    if targets is not None and loss.targets == "signs":
+        targets = _checks.as_signs(names[1], targets, loss.names[0])
     given = targets if targets is not None else labels
     assert given is not None
     return feed.Data(plan, rows, targets, labels), rows, given
 
 
 def _head(model: Model) -> feed.Head:
-    accuracy = model.accuracy_object
+    accuracy, loss = model.accuracy_object, model.loss_object
     kernel = None if accuracy is None else accuracy.kernel
-    return feed.Head(model.loss_object.kernel, model.merged, kernel, model.precision or 0.0)
+    limit = loss.threshold if kernel == "binary" else model.precision or 0.0
+    return feed.Head(loss.kernel, model.merged, kernel, limit, loss.parameter, *loss.smoothing(model.plan.n_out))
 
 
 def _set_precision(model: Model, targets: Array) -> None:

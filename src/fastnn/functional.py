@@ -12,11 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._core import ACTIVATION_ALPHA, ACTIVATION_SAVES, ACTIVATIONS, LOSSES, OPTIMIZER_STATES, OPTIMIZERS
+from fastnn._core import ACTIVATION_ALPHA, ACTIVATION_SAVES, ACTIVATIONS, OPTIMIZER_STATES, OPTIMIZERS
+from fastnn._functional_losses import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    categorical_hinge,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    loss,
+    loss_backward,
+    mean_absolute_error,
+    mean_squared_error,
+    poisson,
+    quantile,
+    smooth_labels,
+    squared_hinge,
+)
 from fastnn._operands import Array, apart, known, matrix, output, real, rows_of
 from fastnn.kernels import activations as _activations
 from fastnn.kernels import arrays as _arrays
-from fastnn.kernels import losses as _losses
 from fastnn.kernels import optimizers as _optimizers
 from fastnn.kernels.dense import dense_backward as _dense_backward
 from fastnn.kernels.dense import dense_forward as _dense_forward
@@ -34,6 +50,7 @@ __all__ = [
     "adam_step",
     "binary_crossentropy",
     "categorical_crossentropy",
+    "categorical_hinge",
     "dense",
     "dense_backward",
     "dot",
@@ -45,9 +62,13 @@ __all__ = [
     "gelu_tanh",
     "hard_sigmoid",
     "hard_swish",
+    "hinge",
+    "huber",
+    "kl_divergence",
     "leaky_relu",
     "linear",
     "log",
+    "log_cosh",
     "log_softmax",
     "loss",
     "loss_backward",
@@ -55,6 +76,8 @@ __all__ = [
     "mean_squared_error",
     "mish",
     "optimizer_step",
+    "poisson",
+    "quantile",
     "relu",
     "relu6",
     "rmsprop_step",
@@ -62,8 +85,10 @@ __all__ = [
     "sgd_step",
     "sigmoid",
     "silu",
+    "smooth_labels",
     "softmax",
     "softplus",
+    "squared_hinge",
     "step",
     "swish",
     "tanh",
@@ -275,69 +300,6 @@ def dropout(x: ArrayLike, rate: float, *, seed: int, step: int = 1, stream: int 
     if a.size:
         _arrays.dropout_forward(y.reshape(-1), mask.reshape(-1), a.reshape(-1), rate, seed, stream, step)
     return y, mask
-
-
-# --- losses ---
-
-
-def _targets(p: Array, targets: ArrayLike) -> tuple[Array | None, Array | None]:
-    t: Array = np.asarray(targets)
-    if t.ndim == 1 and t.dtype.kind in "iu" and p.shape[1] != 1:
-        if t.size and (t.min() < 0 or t.max() >= p.shape[1]):
-            raise ValueError(f"targets: expected class labels 0 to {p.shape[1] - 1}, got {t.min()} to {t.max()}")
-        return None, np.ascontiguousarray(t, np.int32)
-    if t.ndim == 1 and p.shape[1] == 1:
-        t = t.reshape(-1, 1)
-    return matrix("targets", t, p.dtype), None
-
-
-def loss(name: str, predictions: ArrayLike, targets: ArrayLike, out: Array | None = None) -> Array:
-    """The loss of each row (rows,), by name. predictions (rows, n); targets (rows, n), or labels (rows,) for the
-    categorical cross-entropy, or (rows,) where n is 1."""
-    known("loss", name, LOSSES)
-    p = matrix("predictions", predictions)
-    t, labels = _targets(p, targets)
-    losses = output(out, (p.shape[0],), p.dtype)
-    if p.size:
-        _losses.loss_forward(name, losses, p, t, labels)
-    return losses
-
-
-def loss_backward(
-    name: str, predictions: ArrayLike, targets: ArrayLike, *, merged: bool = False, out: Array | None = None
-) -> Array:
-    """The gradient of the mean of the rows' losses by the predictions (rows, n).
-
-    merged: by the input of the activation that goes with the loss instead (softmax with the categorical, sigmoid with
-    the binary cross-entropy), the predictions being that activation's output: (p - t) / rows.
-    """
-    known("loss", name, LOSSES)
-    p = matrix("predictions", predictions)
-    t, labels = _targets(p, targets)
-    dp = output(out, p.shape, p.dtype)
-    if p.size:
-        _losses.loss_backward(name, dp, p, t, labels, 1.0 / p.shape[0], merged)
-    return dp
-
-
-def categorical_crossentropy(predictions: ArrayLike, targets: ArrayLike) -> Array:
-    """-sum of t ln p of each row; see ``fastnn.losses``."""
-    return loss("categorical_crossentropy", predictions, targets)
-
-
-def binary_crossentropy(predictions: ArrayLike, targets: ArrayLike) -> Array:
-    """Mean over outputs of -(t ln p + (1 - t) ln(1 - p)) of each row; see ``fastnn.losses``."""
-    return loss("binary_crossentropy", predictions, targets)
-
-
-def mean_squared_error(predictions: ArrayLike, targets: ArrayLike) -> Array:
-    """Mean over outputs of (p - t)^2 of each row."""
-    return loss("mean_squared_error", predictions, targets)
-
-
-def mean_absolute_error(predictions: ArrayLike, targets: ArrayLike) -> Array:
-    """Mean over outputs of |p - t| of each row."""
-    return loss("mean_absolute_error", predictions, targets)
 
 
 # --- optimizers ---

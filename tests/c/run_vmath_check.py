@@ -4,7 +4,7 @@
     python tests/c/run_vmath_check.py --step 1    every float there is: tens of minutes
     python tests/c/run_vmath_check.py --time      nanoseconds an element, and nothing else
 
-1. Accuracy: at most 2 ulp for each function, 2.5 for three of gates.h, measured on the fastest table that runs, and on
+1. Accuracy: at most 2 ulp for each function, 3 for three of gates.h, measured on the fastest table that runs, and on
    the one without FMA.
 2. Bits: every table with FMA gives the same hash over a fixed sample; math64.c gives the same hash on all tables. arm64
    takes part natively, or on another machine if a cross compiler and user-mode emulation are installed.
@@ -34,7 +34,7 @@ X86 = {  # table: (processor feature, compiler flags); the fastest first
     "scalar": ("fma", "-mfma"),
     "sse2": ("sse2", ""),
 }
-LIMIT = dict.fromkeys(("mish", "gelu", "gelu_tanh"), "2.5")  # the others: 2
+LIMIT = dict.fromkeys(("mish", "gelu", "gelu_tanh"), "3")  # the others: 2
 GATES = ["softplus", "silu", "mish", "gelu", "gelu_tanh"]
 FUNCTIONS = ["exp", "log", "tanh", "sigmoid", "erf", "expm1", "log1p", *GATES]
 MATH64 = ["m64_exp", "m64_log", "m64_sin", "m64_cos"]

@@ -7,11 +7,11 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.math cimport NAN, isfinite
-from libc.stdint cimport int32_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
 from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation
 from fastnn.engine.feed cimport (
-    BREATHS, Data, Evaluator, Head, Sums, add_up, fnn_seconds, load_targets, load_x, mean, scratch, share,
+    BREATHS, Data, Evaluator, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, mean, scratch, share,
 )
 from fastnn.engine.plan cimport Buffers, Plan, Step
 from fastnn._core import OPTIMIZERS
@@ -128,8 +128,7 @@ cdef class Trainer:
         float). Nothing else changes."""
         cdef Step step
         cdef Sums sums
-        cdef const char *t
-        cdef const int32_t *labels
+        cdef Targets of
         cdef fnn_fp_state found
         if self.batch < <size_t>self.data.n:
             raise ValueError("gradients need the whole of the data in one batch")
@@ -137,9 +136,9 @@ cdef class Trainer:
         sums = Sums(0, 0, 0, 0)
         with nogil:
             found = fnn_fp_enter()
-            self._forward(&step, &t, &labels)
-            add_up(&sums, self.head, self.b, &step, t, labels)
-            self._backward(&step, t, labels)
+            of = self._forward(&step)
+            add_up(&sums, self.head, self.b, &step, &of)
+            self._backward(&step, &of)
             fnn_fp_leave(found)
         return mean(&sums) + self._penalty()
 
@@ -172,12 +171,12 @@ cdef class Trainer:
         step.number = self.steps_done + 1
         step.rows = min(self.batch, <size_t>self.data.n - self.row)
 
-    cdef void _forward(self, const Step *step, const char **t, const int32_t **labels) noexcept nogil:
+    cdef Targets _forward(self, const Step *step) noexcept nogil:
         load_x(self.data, self.b, step, self.index, self.row)
         self.b.forward(step)
-        load_targets(self.data, self.b, step, self.index, self.row, t, labels)
+        return load_targets(self.data, self.b, step, self.index, self.row)
 
-    cdef void _backward(self, const Step *step, const char *t, const int32_t *labels) noexcept nogil:
+    cdef void _backward(self, const Step *step, const Targets *of) noexcept nogil:
         cdef double scale = 1.0 / <double>step.rows
         cdef char *dp
         cdef size_t cols = self.plan.n_out
@@ -187,24 +186,25 @@ cdef class Trainer:
         if self.head.merged:
             if self.head.mean_over_outputs:
                 scale /= <double>cols
-            step.k.residual(dp, self.b.output(), t, labels, step.rows, cols, scale)
+            step.k.residual(dp, self.b.output(), of.t, of.labels, step.rows, cols, scale)
         else:
-            step.k.loss_bwd[self.head.loss](dp, self.b.output(), t, labels, step.rows, cols, scale,
+            step.k.loss_bwd[self.head.loss](dp, self.b.output(), of.t, of.labels, step.rows, cols, scale,
                                             self.head.parameter)
+        if of.weights != NULL:
+            step.k.scale_rows(dp, dp, of.weights, step.rows, cols)
         self.b.backward(step)
 
     cdef bint _step(self, void *ws) noexcept nogil:
         """One batch. False, and nothing changed, where its loss is not finite and that is checked."""
         cdef Step step
-        cdef const char *t
-        cdef const int32_t *labels
+        cdef Targets of
         self._begin(&step, ws)
-        self._forward(&step, &t, &labels)
+        of = self._forward(&step)
         self.last_batch = Sums(0, 0, 0, 0)
-        add_up(&self.last_batch, self.head, self.b, &step, t, labels)
+        add_up(&self.last_batch, self.head, self.b, &step, &of)
         if self.check_finite and not isfinite(self.last_batch.loss):
             return False
-        self._backward(&step, t, labels)
+        self._backward(&step, &of)
         self.rate_now = self.learning_rate / (1.0 + self.decay * <double>self.steps_done)
         opt_step_shared(step.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size, self.rate_now,
                         self.parameters, step.number)

@@ -58,6 +58,7 @@ cdef class Buffers:
     cdef char *t
     cdef int32_t *labels
     cdef char *losses
+    cdef char *weights
     cdef char *output(self) noexcept nogil
     cdef void forward(self, const Step *s) noexcept nogil
     cdef void backward(self, const Step *s) noexcept nogil

@@ -186,14 +186,14 @@ cdef class Buffers:
         base = self.memory.ctypes.data
         at = {name: base + offset for name, (offset, _) in layout.items()}
         self.x, self.t, self.losses = _ptr(at["x"]), _ptr(at["t"]), _ptr(at["losses"])
-        self.labels = <int32_t *>_ptr(at["labels"])
+        self.labels, self.weights = <int32_t *>_ptr(at["labels"]), _ptr(at["weights"])
         self._bind(specs, at, training, head)
 
     def _layout(self, specs, rows, training, labels):
         """{name: (offset, bytes)} of every buffer; Python integers, so that no size can overflow unseen."""
         size = self.plan.dtype.itemsize
         wants = {"x": rows * self.plan.n_in * size, "t": rows * self.plan.n_out * size, "labels": rows * 4,
-                 "losses": rows * size}
+                 "losses": rows * size, "weights": rows * size}
         widest = max([1] + [s.n_out for s in specs])
         if training:
             for i, s in enumerate(specs):

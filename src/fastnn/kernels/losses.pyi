@@ -4,6 +4,8 @@ import numpy as np
 
 _Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
+HEADS: dict[str, str]
+
 def loss_forward(
     loss: str,
     losses: _Array,
@@ -23,5 +25,13 @@ def loss_backward(
     parameter: float = 0.0,
 ) -> None: ...
 def count_right(
-    metric: str, p: _Array, t: _Array | None = None, labels: _Array | None = None, precision: float = 0.0
+    metric: str,
+    p: _Array,
+    t: _Array | None = None,
+    labels: _Array | None = None,
+    precision: float = 0.0,
+    threshold: float = 0.5,
 ) -> int: ...
+def smooth_targets(
+    y: _Array, t: _Array | None = None, labels: _Array | None = None, keep: float = 1.0, floor: float = 0.0
+) -> None: ...
