@@ -181,6 +181,19 @@ CASES: dict[str, Case] = {
         3,
         {"batch_size": 16},
     ),
+    "weights": Case(
+        lambda: [Dense(20, activation="relu"), Dense(3, activation="softmax")],
+        "categorical_crossentropy",
+        lambda: Adam(0.01),
+        lambda: labelled(40, 6, 3),
+        3,
+        {
+            "batch_size": 16,
+            "shuffle": True,
+            "sample_weight": np.abs(numbers(40, 1, 7)[:, 0]),
+            "class_weight": "balanced",
+        },
+    ),
     "step": Case(
         lambda: [Dense(20, activation="step"), Dense(3, activation="softmax")],
         "categorical_crossentropy",

@@ -34,6 +34,7 @@ FLOORS = [
     ("fastnn.history", 4),
     ("fastnn._summary", 4),
     ("fastnn._progress", 4),
+    ("fastnn._weights", 2),
     ("fastnn._runs", 4),
     ("fastnn.model", 4),
     ("fastnn._model_file", 4),
