@@ -13,6 +13,7 @@ from compare import Array, assert_same_bits, assert_ulps, assert_varies, assert_
 import fastnn.functional as F
 from fastnn import Dense, Model, _core
 from fastnn.activations import Activation
+from fastnn.losses import Loss
 
 OBJECTS = {cls.kernel: cls() for cls in Activation.registry.values()}
 NAMES = sorted(OBJECTS)
@@ -306,6 +307,17 @@ def test_bad_alphas_are_named(rng: np.random.Generator) -> None:
         F.dense(x, np.eye(2), np.zeros(2), activation="tanh", alpha=0.1)
     with pytest.raises(ValueError, match="alpha: tanh has no parameter"):
         F.dense_backward(x, x, np.eye(2), x, activation="tanh", alpha=0.1)
+
+
+# --- the page ---
+
+
+@pytest.mark.parametrize("family", [Activation, Loss], ids=["activations", "losses"])
+def test_the_page_has_every_name(family: Any) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "activations_losses.md").read_text(encoding="utf-8")
+    for cls in set(family.registry.values()):
+        names = ", ".join(f"`{name}`" for name in cls.names)
+        assert f"| {names} | `{cls.__name__}" in page, cls
 
 
 # --- what is known of single ones ---

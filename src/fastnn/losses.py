@@ -68,7 +68,6 @@ class _Crossentropy(Loss):
         self.label_smoothing = _number("label_smoothing", label_smoothing)
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing: expected a share of at least 0 and below 1, got {label_smoothing!r}")
-        self.ends_in = self.merges_with  # what the logits must not have gone through already
         if self.from_logits:
             self.kernel, self.merges_with, self.threshold = f"{self.kernel}_logits", None, 0.0
 

@@ -48,7 +48,10 @@ def loss_forward(name: str, rows: int, cols: int) -> Case:
     def make() -> Work:
         p, t = _loss_inputs(name, rows, cols)
         formula = next(loss.formula for loss in all_losses() if loss.kernel == name)
-        numpy = partial(_LOSSES[name][0] if name in _LOSSES else formula, p, t)
+        if name in _LOSSES:
+            numpy = partial(_LOSSES[name][0], p, t)
+        else:  # a formula has dense targets
+            numpy = partial(formula, p, np.eye(cols, dtype=np.float32)[t] if t.ndim == 1 else t)
         read = 2 * rows if t.ndim == 1 else p.size + t.size
         return pair(
             partial(functional.loss, name, p, t, np.empty(rows, np.float32)), numpy, nbytes=FLOAT * (read + rows)
