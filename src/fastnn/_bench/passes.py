@@ -51,7 +51,8 @@ def loss_forward(name: str, rows: int, cols: int) -> Case:
         if name in _LOSSES:
             numpy = partial(_LOSSES[name][0], p, t)
         else:  # a formula has dense targets
-            numpy = partial(formula, p, np.eye(cols, dtype=np.float32)[t] if t.ndim == 1 else t)
+            dense: Any = np.eye(cols, dtype=np.float32)[t] if t.ndim == 1 else t
+            numpy = partial(formula, p, dense)
         read = 2 * rows if t.ndim == 1 else p.size + t.size
         return pair(
             partial(functional.loss, name, p, t, np.empty(rows, np.float32)), numpy, nbytes=FLOAT * (read + rows)
