@@ -115,9 +115,9 @@ ARGUMENTS: list[Row] = [
     ),
     (
         "validation three",
-        lambda m: m.train(X, Y, validation_data=(X, Y, Y)),
-        TypeError,
-        "validation_data: expected a pair",
+        lambda m: m.train(X, Y, validation_data=(X, Y, Y[:-1])),
+        ValueError,
+        r"validation_data\[2\]: expected shape \(20,\)",
     ),
     (
         "validation width",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from fastnn import _checks
+from fastnn._weights import row_weights
 from fastnn.engine import feed, loop
 from fastnn.engine.plan import Buffers, physical_memory
 from fastnn.metrics import regression_precision
@@ -15,6 +16,9 @@ from fastnn.metrics import regression_precision
 if TYPE_CHECKING:
     from fastnn._checks import Array
     from fastnn.model import Model
+
+
+NAMES = ("X", "y", "sample_weight")
 
 
 class Evaluation(NamedTuple):
@@ -35,10 +39,22 @@ def _nothing() -> None:
 
 
 def make_data(
-    model: Model, X: Any, y: Any, names: tuple[str, str], check_finite: bool
+    model: Model,
+    X: Any,
+    y: Any,
+    names: tuple[str, str, str],
+    check_finite: bool,
+    sample_weight: Any = None,
+    class_weight: Any = None,
 ) -> tuple[feed.Data, Array, Array]:
-    """Checked data for training or evaluation: (data, rows, targets or labels)."""
+    """Checked data for training or evaluation: (data, rows, targets or labels). names: of X, y and sample_weight in
+    messages."""
     plan, loss = model.plan, model.loss_object
+    last = getattr(plan.specs[-1], "activation", "linear") if plan.specs else "linear"
+    if getattr(loss, "from_logits", False) and last in ("softmax", "sigmoid"):
+        raise ValueError(
+            f"loss: {loss!r} takes scores and has {last} in it, and the model ends in {last}: leave out one of the two"
+        )
     rows = _checks.as_rows(names[0], X, plan.n_in, "layer 0: ")
     _checks.need_rows(names[0], rows)
     targets, labels = _checks.as_targets(names[1], y, len(rows), plan.n_out, loss.takes_labels, loss.names[0])
@@ -46,17 +62,21 @@ def make_data(
         _checks.need_finite(names[0], rows)
         if targets is not None:
             _checks.need_finite(names[1], targets)
-    if targets is not None and loss.kernel.endswith("crossentropy"):
-        _checks.need_probabilities(names[1], targets)
+    if targets is not None and loss.targets == "probabilities":
+        _checks.need_probabilities(names[1], targets, loss.names[0])
+    if targets is not None and loss.targets == "signs":
+        targets = _checks.as_signs(names[1], targets, loss.names[0])
     given = targets if targets is not None else labels
     assert given is not None
-    return feed.Data(plan, rows, targets, labels), rows, given
+    weights = row_weights(names[2], sample_weight, class_weight, targets, labels, plan.n_out, plan.dtype)
+    return feed.Data(plan, rows, targets, labels, weights), rows, given
 
 
 def _head(model: Model) -> feed.Head:
-    accuracy = model.accuracy_object
+    accuracy, loss = model.accuracy_object, model.loss_object
     kernel = None if accuracy is None else accuracy.kernel
-    return feed.Head(model.loss_object.kernel, model.merged, kernel, model.precision or 0.0)
+    limit = loss.threshold if kernel == "binary" else model.precision or 0.0
+    return feed.Head(loss.kernel, model.merged, kernel, limit, loss.parameter, *loss.smoothing(model.plan.n_out))
 
 
 def _set_precision(model: Model, targets: Array) -> None:
@@ -65,8 +85,10 @@ def _set_precision(model: Model, targets: Array) -> None:
         model.precision = regression_precision(targets)
 
 
-def evaluate(model: Model, X: Any, y: Any, batch_size: int | None) -> Evaluation:
-    data, _, targets = make_data(model, X, y, ("X", "y"), check_finite=False)
+def evaluate(
+    model: Model, X: Any, y: Any, batch_size: int | None, sample_weight: Any = None, class_weight: Any = None
+) -> Evaluation:
+    data, _, targets = make_data(model, X, y, NAMES, False, sample_weight, class_weight)
     _set_precision(model, targets)
     evaluator = feed.Evaluator(model.plan, model.inference_buffers(batch_size, data.n), data, _head(model))
     return Evaluation(*evaluator.run(_nothing))
@@ -83,9 +105,9 @@ def predict(model: Model, X: Any, batch_size: int | None) -> Array:
     return predicted
 
 
-def gradients(model: Model, X: Any, y: Any) -> float:
+def gradients(model: Model, X: Any, y: Any, sample_weight: Any = None) -> float:
     """Fill the gradient arena for all rows at once; returns the loss with penalties. Nothing else changes."""
-    data, rows, _ = make_data(model, X, y, ("X", "y"), check_finite=False)
+    data, rows, _ = make_data(model, X, y, NAMES, False, sample_weight)
     model.plan.need_training_arenas(0)
     buffers = Buffers(model.plan, len(rows), True, labels=True, head=model.merged)
     optimizer = ("sgd", (), 0.0, 0.0)
@@ -107,6 +129,8 @@ class TrainingRun:
         epochs: int,
         batch_size: int | None,
         validation_data: Any,
+        sample_weight: Any,
+        class_weight: Any,
         shuffle: bool,
         check_finite: bool,
         print_every: int,
@@ -122,7 +146,7 @@ class TrainingRun:
         optimizer = model.optimizer_object
         model.plan.need_training_arenas(optimizer.state_count)
         buffers = model.training_buffers(self.batch)  # where memory is short, that shows before the data are looked at
-        data, _, targets = make_data(model, X, y, ("X", "y"), check_finite)
+        data, _, targets = make_data(model, X, y, NAMES, check_finite, sample_weight, class_weight)
         if shuffle and n >= 2**32:
             raise ValueError(f"X: at most 2**32 - 1 rows can be shuffled, got {n}; pass shuffle=False")
         _set_precision(model, targets)
@@ -147,11 +171,11 @@ class TrainingRun:
     def _validation(self, validation_data: Any, check_finite: bool) -> feed.Evaluator | None:
         if validation_data is None:
             return None
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-            raise TypeError("validation_data: expected a pair (X, y)")
-        X, y = validation_data
-        names = ("validation_data[0]", "validation_data[1]")
-        data, _, _ = make_data(self.model, X, y, names, check_finite)
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+            raise TypeError("validation_data: expected a pair (X, y), or (X, y, sample_weight)")
+        X, y, *weights = validation_data
+        names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
+        data, _, _ = make_data(self.model, X, y, names, check_finite, *weights)
         return feed.Evaluator(self.model.plan, self.model.inference_buffers(None, data.n), data, _head(self.model))
 
     def run(self) -> None:

@@ -36,14 +36,15 @@ class CategoricalAccuracy(Accuracy):
 
 
 class BinaryAccuracy(Accuracy):
-    """An output is right where (p > 0.5) equals its target of 0 or 1. The book, chapter 16."""
+    """An output is right where p and its target are both a yes or both not: above 0.5 (the book, chapter 16), or above
+    0 where the loss takes scores."""
 
     names = ("binary",)
     kernel = "binary"
 
     @staticmethod
     def right(p: NDArray[np.float64], t: NDArray[np.float64], precision: float) -> NDArray[np.bool_]:
-        return (p > 0.5) == t
+        return (p > 0.5) == (t > 0.5)
 
 
 class RegressionAccuracy(Accuracy):

@@ -242,7 +242,9 @@ class Model:
         epochs: int = 1,
         batch_size: int | None = None,
         print_every: int = 0,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Any = None,
         shuffle: bool = False,
         check_finite: bool = True,
         verbose: int = 0,
@@ -252,7 +254,12 @@ class Model:
 
         X: (rows, features) of any number type and strides; uint8 rows are converted batch by batch. y: integer labels
         (rows,), or (rows, outputs), or (rows,) where there is one output. batch_size: rows a step, None for all (the
-        book's default). shuffle: a new order each epoch. validation_data: (X, y), evaluated after each epoch.
+        book's default). shuffle: a new order each epoch. validation_data: (X, y) or (X, y, sample_weight), evaluated
+        after each epoch.
+        sample_weight: (rows,), what each row's loss is multiplied by; the loss is sum(weight * loss) / rows.
+        class_weight: the same by the row's class: a dict {class: weight}, 1 where it says nothing, an array, or
+        "balanced", which is rows / (classes * rows of the class). Given both, they multiply; neither touches the
+        accuracy or the validation.
         print_every: print every so many steps, and each epoch, in the book's words; 0 prints nothing. verbose=1: a
         progress bar (needs the cli extra). progress: an object told of progress instead.
         check_finite: refuse NaN and infinity in the data, and stop where the loss is not finite.
@@ -267,8 +274,9 @@ class Model:
             X = self._ready(X)
             try:
                 run = _runs.TrainingRun(
-                    self, X, y, epochs=epochs, batch_size=batch_size, validation_data=validation_data, shuffle=shuffle,
-                    check_finite=check_finite, print_every=print_every, progress=progress,
+                    self, X, y, epochs=epochs, batch_size=batch_size, validation_data=validation_data,
+                    sample_weight=sample_weight, class_weight=class_weight, shuffle=shuffle, check_finite=check_finite,
+                    print_every=print_every, progress=progress,
                 )  # fmt: skip
             except BaseException:
                 if fresh:  # data that do not fit must not fix the width of the input
@@ -290,11 +298,19 @@ class Model:
         """Keras's name for ``train``, with Keras's defaults: batches of 32, shuffled."""
         return self.train(X, y, batch_size=batch_size, shuffle=shuffle, **more)
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike, *, batch_size: int | None = None) -> Evaluation:
-        """(loss, accuracy) over the rows: the mean loss without penalties. batch_size bounds memory, never changes
-        bits."""
+    def evaluate(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        batch_size: int | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Any = None,
+    ) -> Evaluation:
+        """(loss, accuracy) over the rows: the mean loss without penalties, with weights as in ``train``. batch_size
+        bounds memory, never changes bits."""
         with self._lock:
-            return _runs.evaluate(self, self._ready(X), y, batch_size)
+            return _runs.evaluate(self, self._ready(X), y, batch_size, sample_weight, class_weight)
 
     def predict(self, X: ArrayLike, *, batch_size: int | None = None) -> NDArray[Any]:
         """Outputs (rows, outputs) for X (rows, features). A row's bits do not depend on the other rows.

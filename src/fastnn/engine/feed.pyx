@@ -12,6 +12,7 @@ from libc.string cimport memcpy
 from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, gather_shared, workspace
 from fastnn.engine.plan cimport Buffers, Plan, Step
 from fastnn._core import LOSSES, METRICS, SOURCES
+from fastnn.kernels.losses import HEADS
 
 cnp.import_array()
 
@@ -30,10 +31,13 @@ cdef Source _source(array, dtype):
 
 cdef class Data:
     """Rows to work on: X (n, n_in) of any gatherable type and strides, with targets (n, n_out) or int32 labels (n), or
-    neither. Keeps the arrays alive; checks nothing (the model does)."""
+    neither; weights (n, 1) of the rows, or None for 1. Keeps the arrays alive; checks nothing (the model does)."""
 
-    def __init__(self, Plan plan, X, targets=None, labels=None):
-        self.arrays = (X, targets, labels)
+    def __init__(self, Plan plan, X, targets=None, labels=None, weights=None):
+        self.arrays = (X, targets, labels, weights)
+        self.weighted = weights is not None
+        if self.weighted:
+            self.w = _source(weights, plan.dtype)
         self.n = X.shape[0]
         self.x = _source(X, plan.dtype)
         if targets is not None:
@@ -51,23 +55,35 @@ cdef class Data:
 cdef class Head:
     """The loss and what is counted. head: the loss's gradient is merged with the last activation's.
 
-    loss, metric: names of the registry (metric may be None); precision: of the regression accuracy.
+    loss, metric: names of the registry (metric may be None); limit: of the metric, as fnn.h says; parameter: the
+    loss's; keep, floor: the loss sees targets * keep + floor (label smoothing), the metric never does.
     """
 
-    def __init__(self, str loss, bint merged, metric=None, double precision=0.0):
-        self.loss, self.merged, self.precision = LOSSES[loss], merged, precision
+    def __init__(self, str loss, bint merged, metric=None, double limit=0.0, double parameter=0.0, double keep=1.0,
+                 double floor=0.0):
+        self.loss, self.merged, self.limit, self.parameter = LOSSES[loss], merged, limit, parameter
+        self.keep, self.floor, self.smoothed = keep, floor, keep != 1.0 or floor != 0.0
         self.metric = -1 if metric is None else METRICS[metric]
-        self.mean_over_outputs = merged and loss == "binary_crossentropy"
+        self.mean_over_outputs = merged and HEADS[loss] == "mean"
 
 
-cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, const void *t, const int32_t *labels) noexcept nogil:
-    """Losses and accuracy of the batch whose predictions lie in b."""
+cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, Targets *of) noexcept nogil:
+    """Losses and accuracy of the batch whose predictions lie in b. Leaves in `of` the targets that the gradient is of:
+    they are smoothed only once the accuracy has seen them."""
     cdef const void *p = b.output()
     cdef size_t cols = b.plan.n_out
-    step.k.loss_fwd[head.loss](b.losses, p, t, labels, step.rows, cols)
-    s.loss = step.k.sum(s.loss, b.losses, step.rows)
     if head.metric >= 0:
-        s.right += step.k.metric_count[head.metric](p, t, labels, step.rows, cols, head.precision)
+        s.right += step.k.metric_count[head.metric](p, of.t, of.labels, step.rows, cols, head.limit)
+    if head.smoothed:
+        if of.t != NULL:
+            step.k.affine(b.t, of.t, step.rows * cols, head.keep, head.floor)
+        else:
+            step.k.one_hot(b.t, of.labels, step.rows, cols, head.floor, head.keep + head.floor)
+        of.t, of.labels = b.t, NULL
+    step.k.loss_fwd[head.loss](b.losses, p, of.t, of.labels, step.rows, cols, head.parameter)
+    if of.weights != NULL:
+        step.k.multiply(b.losses, b.losses, of.weights, step.rows)
+    s.loss = step.k.sum(s.loss, b.losses, step.rows)
     s.rows += step.rows
     s.elements += step.rows * (1 if head.metric == 0 else cols)
 
@@ -100,19 +116,21 @@ cdef void load_x(Data d, Buffers b, const Step *step, const uint32_t *index, siz
         memcpy(b.x, x, step.rows * <size_t>b.plan.n_in * step.k.itemsize)
 
 
-cdef void load_targets(Data d, Buffers b, const Step *step, const uint32_t *index, size_t first, const char **t,
-                       const int32_t **labels) noexcept nogil:
+cdef Targets load_targets(Data d, Buffers b, const Step *step, const uint32_t *index, size_t first) noexcept nogil:
+    cdef Targets of
     cdef size_t i
-    t[0] = NULL
-    labels[0] = NULL
+    of.t, of.labels, of.weights = NULL, NULL, NULL
     if d.labels == NULL:
-        load_rows(&d.t, b.t, step, index, first, t)
+        load_rows(&d.t, b.t, step, index, first, &of.t)
     elif index == NULL:
-        labels[0] = d.labels + first
+        of.labels = d.labels + first
     else:
         for i in range(step.rows):
             b.labels[i] = d.labels[index[first + i]]
-        labels[0] = b.labels
+        of.labels = b.labels
+    if d.weighted:
+        load_rows(&d.w, b.weights, step, index, first, &of.weights)
+    return of
 
 
 cdef class Evaluator:
@@ -128,15 +146,14 @@ cdef class Evaluator:
     cdef bint go_on(self, void *ws, double until) noexcept nogil:
         """Work until all rows are done (True) or the clock says so."""
         cdef Step step
-        cdef const char *t
-        cdef const int32_t *labels
+        cdef Targets of
         step.k, step.ws = self.plan.k, ws
         while self.done < <size_t>self.data.n:
             step.rows = min(<size_t>self.buffers.rows, <size_t>self.data.n - self.done)
             load_x(self.data, self.buffers, &step, NULL, self.done)
             self.buffers.forward(&step)
-            load_targets(self.data, self.buffers, &step, NULL, self.done, &t, &labels)
-            add_up(&self.sums, self.head, self.buffers, &step, t, labels)
+            of = load_targets(self.data, self.buffers, &step, NULL, self.done)
+            add_up(&self.sums, self.head, self.buffers, &step, &of)
             self.done += step.rows
             if fnn_seconds() > until:
                 return self.done == <size_t>self.data.n

@@ -7,11 +7,11 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.math cimport NAN, isfinite
-from libc.stdint cimport int32_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
 from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation
 from fastnn.engine.feed cimport (
-    BREATHS, Data, Evaluator, Head, Sums, add_up, fnn_seconds, load_targets, load_x, mean, scratch, share,
+    BREATHS, Data, Evaluator, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, mean, scratch, share,
 )
 from fastnn.engine.plan cimport Buffers, Plan, Step
 from fastnn._core import OPTIMIZERS
@@ -170,25 +170,24 @@ cdef class Trainer:
     cdef bint _gradients(self, Step *step, bint check) noexcept nogil:
         """The gradients of one batch, and its losses in last_batch. False, where check, at the first chunk of rows whose
         loss is not finite."""
-        cdef const char *t
-        cdef const int32_t *labels
+        cdef Targets of
         self.last_batch = Sums(0, 0, 0, 0)
         while step.first < step.batch:
             step.rows = self.chunk = min(<size_t>self.b.rows, step.batch - step.first)
-            self._forward(step, &t, &labels)
-            add_up(&self.last_batch, self.head, self.b, step, t, labels)
+            of = self._forward(step)
+            add_up(&self.last_batch, self.head, self.b, step, &of)
             if check and not isfinite(self.last_batch.loss):
                 return False
-            self._backward(step, t, labels)
+            self._backward(step, &of)
             step.first += step.rows
         return True
 
-    cdef void _forward(self, const Step *step, const char **t, const int32_t **labels) noexcept nogil:
+    cdef Targets _forward(self, const Step *step) noexcept nogil:
         load_x(self.data, self.b, step, self.index, self.row + step.first)
         self.b.forward(step)
-        load_targets(self.data, self.b, step, self.index, self.row + step.first, t, labels)
+        return load_targets(self.data, self.b, step, self.index, self.row + step.first)
 
-    cdef void _backward(self, const Step *step, const char *t, const int32_t *labels) noexcept nogil:
+    cdef void _backward(self, const Step *step, const Targets *of) noexcept nogil:
         cdef double scale = 1.0 / <double>step.batch
         cdef char *dp
         cdef size_t cols = self.plan.n_out
@@ -198,9 +197,12 @@ cdef class Trainer:
         if self.head.merged:
             if self.head.mean_over_outputs:
                 scale /= <double>cols
-            step.k.residual(dp, self.b.output(), t, labels, step.rows, cols, scale)
+            step.k.residual(dp, self.b.output(), of.t, of.labels, step.rows, cols, scale)
         else:
-            step.k.loss_bwd[self.head.loss](dp, self.b.output(), t, labels, step.rows, cols, scale)
+            step.k.loss_bwd[self.head.loss](dp, self.b.output(), of.t, of.labels, step.rows, cols, scale,
+                                            self.head.parameter)
+        if of.weights != NULL:
+            step.k.scale_rows(dp, dp, of.weights, step.rows, cols)
         self.b.backward(step)
 
     cdef bint _step(self, void *ws) noexcept nogil:

@@ -18,6 +18,7 @@ cdef struct Op:
     void (*backward)(Op *o, const Step *s) noexcept nogil
     size_t n_in, n_out
     int act
+    double alpha         # the activation's parameter
     bint fuse            # the activation runs as an epilogue of the product
     bint dy_is_dz        # dy arrives multiplied by the activation's gradient already
     fnn_epilogue to_dx   # what finishes dx: the gradient of the activation before
@@ -59,6 +60,7 @@ cdef class Buffers:
     cdef char *t
     cdef int32_t *labels
     cdef char *losses
+    cdef char *weights
     cdef char *output(self) noexcept nogil
     cdef void forward(self, const Step *s) noexcept nogil
     cdef void backward(self, const Step *s) noexcept nogil

@@ -57,12 +57,12 @@ def _need_memory(what, nbytes):
 
 # --- operations ---
 cdef void dense_forward(Op *o, const Step *s) noexcept nogil:
-    dense.forward(s.k, o.y, o.z, o.x, o.w, o.b, o.act, o.fuse, s.rows, o.n_in, o.n_out, s.ws)
+    dense.forward(s.k, o.y, o.z, o.x, o.w, o.b, o.act, o.alpha, o.fuse, s.rows, o.n_in, o.n_out, s.ws)
 
 
 cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
     if o.act != FNN_ACT_linear and not o.dy_is_dz:
-        s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out)
+        s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out, o.alpha)
     dense.backward(s.k, o.dx, o.dw, o.db, o.dy, o.x, o.w, &o.to_dx, s.first > 0, s.rows, o.n_in, o.n_out, s.ws)
     if s.first + s.rows < s.batch:
         return
@@ -73,12 +73,12 @@ cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
 
 
 cdef void activation_forward(Op *o, const Step *s) noexcept nogil:
-    s.k.act_fwd[o.act](o.y, o.x, s.rows, o.n_out)
+    s.k.act_fwd[o.act](o.y, o.x, s.rows, o.n_out, o.alpha)
 
 
 cdef void activation_backward(Op *o, const Step *s) noexcept nogil:
     if not o.dy_is_dz:
-        s.k.act_bwd[o.act](o.dx, o.dy, o.saved, s.rows, o.n_out)
+        s.k.act_bwd[o.act](o.dx, o.dy, o.saved, s.rows, o.n_out, o.alpha)
 
 
 cdef void dropout_forward(Op *o, const Step *s) noexcept nogil:
@@ -199,14 +199,14 @@ cdef class Buffers:
         base = self.memory.ctypes.data
         at = {name: base + offset for name, (offset, _) in layout.items()}
         self.x, self.t, self.losses = _ptr(at["x"]), _ptr(at["t"]), _ptr(at["losses"])
-        self.labels = <int32_t *>_ptr(at["labels"])
+        self.labels, self.weights = <int32_t *>_ptr(at["labels"]), _ptr(at["weights"])
         self._bind(specs, at, training, head)
 
     def _layout(self, specs, rows, training, labels):
         """{name: (offset, bytes)} of every buffer; Python integers, so that no size can overflow unseen."""
         size = self.plan.dtype.itemsize
         wants = {"x": rows * self.plan.n_in * size, "t": rows * self.plan.n_out * size, "labels": rows * 4,
-                 "losses": rows * size}
+                 "losses": rows * size, "weights": rows * size}
         widest = max([1] + [s.n_out for s in specs])
         if training:
             for i, s in enumerate(specs):
@@ -267,7 +267,7 @@ cdef class Buffers:
                 before = &self.ops[i - 1]
                 if self.plan.fused and isinstance(specs[i - 1], DenseSpec) and before.act != FNN_ACT_linear:
                     o.to_dx.kind = FNN_EPI_BACKWARD
-                    o.to_dx.act = before.act
+                    o.to_dx.act, o.to_dx.alpha = before.act, before.alpha
                     o.to_dx.saved = before.saved
                     before.dy_is_dz = True
 
@@ -308,7 +308,7 @@ cdef _fill(Op *o, Plan plan, s):
     o.n_in, o.n_out = s.n_in, s.n_out
     if isinstance(s, DenseSpec):
         o.forward, o.backward = dense_forward, dense_backward
-        o.act, o.fuse = ACTIVATIONS[s.activation], plan.fused
+        o.act, o.alpha, o.fuse = ACTIVATIONS[s.activation], s.alpha, plan.fused
         o.w = plan._tensor(plan.params, s.layer, "weights")
         o.b = plan._tensor(plan.params, s.layer, "biases")
         o.dw = plan._tensor(plan.grads, s.layer, "weights")
@@ -317,7 +317,7 @@ cdef _fill(Op *o, Plan plan, s):
         o.l1_b, o.l2_b = s.bias_penalty
     elif isinstance(s, ActivationSpec):
         o.forward, o.backward = activation_forward, activation_backward
-        o.act = ACTIVATIONS[s.activation]
+        o.act, o.alpha = ACTIVATIONS[s.activation], s.alpha
     elif isinstance(s, DropoutSpec):
         o.forward, o.backward = dropout_forward, dropout_backward
         o.threshold = <uint64_t>round(s.rate * 2.0**32)
