@@ -39,6 +39,7 @@ __all__ = [
     "__version__",
     "active_isa",
     "available_isas",
+    "callbacks",
     "data",
     "doctor",
     "fit_many",
@@ -56,6 +57,7 @@ set_default()
 
 # loaded when first asked for, to keep the import short: name -> module, and what of it
 _LAZY = {
+    "callbacks": ("fastnn.callbacks", None),
     "data": ("fastnn.data", None),
     "fit_many": ("fastnn.many", "fit_many"),
     "functional": ("fastnn.functional", None),

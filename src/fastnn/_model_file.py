@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn.base import Layer
 from fastnn.history import History
 from fastnn.losses import Loss
@@ -11,8 +13,6 @@ from fastnn.metrics import Accuracy
 from fastnn.optimizers import Optimizer
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from fastnn.checkpoint import Tensors
     from fastnn.engine.plan import Plan
     from fastnn.model import Model
@@ -43,8 +43,40 @@ def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
         "epochs_done": model.epochs_done,
         "history": model.history.state(),
         "metadata": model.metadata,
+        "position": model.position,
     }
-    return description, _views(model.plan)
+    description["callbacks"], arrays = _callbacks(model.callback_states)
+    return description, {**_views(model.plan), **arrays}
+
+
+def _callbacks(states: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], Tensors]:
+    """The states of callbacks with their arrays apart, under ``callback0.name``."""
+    plain: list[dict[str, Any]] = []
+    arrays: Tensors = {}
+    for i, entry in enumerate(states):
+        state = entry["state"]
+        arrays |= {f"callback{i}.{key}": value for key, value in state.items() if isinstance(value, np.ndarray)}
+        plain.append({**entry, "state": {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}})
+    return plain, arrays
+
+
+def _callback_states(plain: list[dict[str, Any]], tensors: Tensors) -> list[dict[str, Any]]:
+    """The other way."""
+    states = []
+    for i, entry in enumerate(plain):
+        start = f"callback{i}."
+        arrays = {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
+        states.append({**entry, "state": {**entry["state"], **arrays}})
+    return states
+
+
+def take_counters(model: Model, saved: Model) -> None:
+    """All that a model remembers of its training but parameters and optimizer arenas. Loss and accuracy stay."""
+    model.optimizer = saved.optimizer
+    model.seed, model.precision, model.metadata = saved.seed, saved.precision, saved.metadata
+    model.steps_done, model.epochs_done = saved.steps_done, saved.epochs_done
+    model.history.take(saved.history)
+    model.position, model.callback_states = saved.position, saved.callback_states
 
 
 def rebuild(cls: type[Model], d: dict[str, Any], tensors: Tensors) -> Model:
@@ -66,4 +98,6 @@ def rebuild(cls: type[Model], d: dict[str, Any], tensors: Tensors) -> Model:
         view[...] = stored
     model.steps_done, model.epochs_done = d["steps_done"], d["epochs_done"]
     model.history = History.from_state(d["history"])
+    model.position = d.get("position")
+    model.callback_states = _callback_states(d.get("callbacks", []), tensors)
     return model

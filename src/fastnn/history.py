@@ -29,6 +29,15 @@ class History:
             always = key in ("loss", "data_loss")
             column[row:] = values if always else [None if math.isnan(v) else v for v in values]
 
+    def take(self, other: History) -> None:
+        """Become a copy of another."""
+        self._columns = {key: list(column) for key, column in other._columns.items()}
+
+    def mend_validation(self, loss: float, accuracy: float) -> None:
+        """Enter into the last epoch what its validation, cut off when it ended, would have measured."""
+        self._columns["val_loss"][-1] = loss
+        self._columns["val_accuracy"][-1] = None if math.isnan(accuracy) else accuracy
+
     def __len__(self) -> int:
         return len(self._columns["loss"])
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _checks, _model_file, _runs, checkpoint
-from fastnn._runs import Evaluation, Progress
+from fastnn import _checks, _model_file, _resume, _runs, checkpoint
+from fastnn._online import Callbacks, Online
+from fastnn._runs import Evaluation
 from fastnn._summary import summary_text
+from fastnn._training import Progress, control
 from fastnn.base import Layer
 from fastnn.engine.plan import Buffers, Plan
 from fastnn.engine.spec import MOST_LAYERS, AffineSpec, Spec
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 MOST_SEED = 2**64 - 1
 
 
-class Model:
+class Model(Online):
     """A network: layers in a row, a loss, an optimizer.
 
     ``Model([Dense(64, activation="relu"), Dense(3, activation="softmax")])`` or ``add`` layer by layer; ``set`` the
@@ -42,6 +44,7 @@ class Model:
     """
 
     def __init__(self, layers: Iterable[Layer] = (), *, seed: int | None = None, dtype: Any = "float32") -> None:
+        super().__init__()
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise ValueError(f"dtype: expected float32 or float64, got {self.dtype}")
@@ -92,6 +95,7 @@ class Model:
                 accuracy = Accuracy.resolve(accuracy)
             if new_optimizer is not self.optimizer:
                 self.steps_done = self.epochs_done = 0
+                self.position = None
                 if self._plan is not None:
                     self._plan.drop_states()
             self.loss, self.optimizer, self.accuracy = new_loss, new_optimizer, accuracy
@@ -242,46 +246,44 @@ class Model:
         batch_size: int | None = None,
         print_every: int = 0,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_split: float = 0.0,
         shuffle: bool = False,
+        accumulate: int = 1,
+        callbacks: Callbacks = (),
+        time_limit: float | None = None,
+        resume: str | os.PathLike[str] | None = None,
         check_finite: bool = True,
         verbose: int = 0,
         progress: Progress | None = None,
     ) -> History:
         """Train for so many more epochs; returns ``model.history``.
 
-        X: (rows, features) of any number type and strides; uint8 rows are converted batch by batch. y: integer labels
-        (rows,), or (rows, outputs), or (rows,) where there is one output. batch_size: rows a step, None for all (the
-        book's default). shuffle: a new order each epoch. validation_data: (X, y), evaluated after each epoch.
-        print_every: print every so many steps, and each epoch, in the book's words; 0 prints nothing. verbose=1: a
-        progress bar (needs the cli extra). progress: an object told of progress instead.
-        check_finite: refuse NaN and infinity in the data, and stop where the loss is not finite.
+        X: (rows, features) of any number type and strides, memory-mapped for instance; converted batch by batch. y:
+        integer labels (rows,), or (rows, outputs), or (rows,) where there is one output. batch_size: rows a batch, None
+        for all (the book's default). accumulate: batches whose mean gradient makes one step, that of one batch with all
+        their rows. shuffle: a new order each epoch. validation_data: (X, y), evaluated after each epoch;
+        validation_split: the share of the rows, from the end, that serves as such.
+
+        callbacks: of ``fastnn.callbacks``. time_limit: seconds after which to stop, at a full step. resume: a file of
+        ``save`` or ``ModelCheckpoint`` to go on from exactly, finishing a broken epoch first; ``epochs`` is then the
+        total, and where there is no file yet the training begins. print_every: print every so many steps, and each
+        epoch, in the book's words; 0 prints nothing. verbose=1: a progress bar (of rich, the cli extra, else lines).
+        progress: an object told of progress instead. check_finite: refuse NaN and infinity in the data, and stop where
+        the loss is not finite.
 
         Everything is checked before a weight moves. Raises ValueError or TypeError for data that does not fit,
-        FloatingPointError where the loss is not finite, MemoryError for a batch too large. Ctrl-C raises
-        KeyboardInterrupt and leaves the model as after its last full step.
+        FloatingPointError where the loss is not finite, MemoryError for a batch too large, FormatError for a damaged
+        file. Ctrl-C raises KeyboardInterrupt and leaves the model as after its last full step.
         """
         with self._lock:
-            self.loss_object, self.optimizer_object  # noqa: B018 (their errors come before the data's)
-            fresh = self._plan is None
-            X = self._ready(X)
-            try:
+            with self._ready_to_train(X) as X:
                 run = _runs.TrainingRun(
-                    self, X, y, epochs=epochs, batch_size=batch_size, validation_data=validation_data, shuffle=shuffle,
-                    check_finite=check_finite, print_every=print_every, progress=progress,
+                    self, X, y, control(callbacks, print_every, progress, time_limit, check_finite),
+                    epochs=epochs, batch_size=batch_size, validation_data=validation_data,
+                    validation_split=validation_split, shuffle=shuffle, accumulate=accumulate,
+                    total_epochs=resume is not None, resumed=_resume.saved(self, resume),
                 )  # fmt: skip
-            except BaseException:
-                if fresh:  # data that do not fit must not fix the width of the input
-                    self._unfinalize()
-                raise
-            if verbose and progress is None:
-                from fastnn._progress import training_bar
-
-                with training_bar() as bar:
-                    run.progress = bar
-                    run.run()
-            else:
-                run.run()
-            return self.history
+            return self._run(run, verbose)
 
     def fit(
         self, X: ArrayLike, y: ArrayLike, *, batch_size: int | None = 32, shuffle: bool = True, **more: Any
