@@ -168,11 +168,13 @@ class Run:
             return
         if trainer.epochs_left and not trainer.validating:
             epoch, step = trainer.epochs_done, trainer.step_in_epoch
-            if not step and self.begun[0] != epoch:  # one that is resumed has begun
-                callbacks.epoch_begin(epoch)
-            if trainer.row < self.rows() and self.begun != (epoch, step):
+            if self.begun[0] != epoch:
+                self.begun = epoch, -1
+                if not step:  # one that is resumed has begun already
+                    callbacks.epoch_begin(epoch)
+            if self.begun[1] != step and trainer.row < self.rows():
+                self.begun = epoch, step
                 callbacks.batch_begin(step)
-            self.begun = epoch, step
         rate, decay = self.optimizer.learning_rate, self.optimizer.decay
         if (rate, decay) != (trainer.learning_rate, trainer.decay):
             trainer.learning_rate, trainer.decay = rate, decay
