@@ -308,8 +308,10 @@ class Model(Online):
     __call__ = predict
 
     def summary(self) -> str:
-        """A table of layers, shapes and parameters, printed and returned."""
-        text = summary_text(self.layers, self.dtype, self._plan is not None)
+        """A table of layers with shapes, parameters, memory and operations a row, printed and returned."""
+        n_in = None if self._plan is None else self._plan.n_in
+        states = None if self.optimizer is None else self.optimizer.state_count
+        text = summary_text(self.layers, self.dtype, n_in, states)
         print(text)
         return text
 
