@@ -35,6 +35,7 @@ FLOORS = [
     ("fastnn._runs", 4),
     ("fastnn._training", 4),
     ("fastnn._online", 4),
+    ("fastnn._gradcheck", 4),
     ("fastnn._stream", 4),
     ("fastnn._resume", 4),
     ("fastnn.callbacks", 4),

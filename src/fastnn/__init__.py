@@ -40,6 +40,7 @@ __all__ = [
     "active_isa",
     "available_isas",
     "callbacks",
+    "check_gradients",
     "data",
     "doctor",
     "fit_many",
@@ -57,6 +58,7 @@ set_default()
 
 # loaded when first asked for, to keep the import short: name -> module, and what of it
 _LAZY = {
+    "check_gradients": ("fastnn._gradcheck", "check_gradients"),
     "callbacks": ("fastnn.callbacks", None),
     "data": ("fastnn.data", None),
     "fit_many": ("fastnn.many", "fit_many"),

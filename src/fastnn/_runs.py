@@ -75,14 +75,18 @@ def predict(model: Model, X: Any, batch_size: int | None) -> Array:
 
 def gradients(model: Model, X: Any, y: Any) -> float:
     """Fill the gradient arena for all rows at once; returns the loss with penalties. Nothing else changes."""
+    return float(gradient_trainer(model, X, y).gradients())
+
+
+def gradient_trainer(model: Model, X: Any, y: Any) -> loop.Trainer:
+    """What gives the gradients of all rows at once at the parameters of the moment, again and again."""
     data, rows, _ = make_data(model, X, y, ("X", "y"), check_finite=False)
     model.plan.need_training_arenas(0)
     buffers = Buffers(model.plan, len(rows), True, labels=True, head=model.merged)
     optimizer = ("sgd", (), 0.0, 0.0)
-    trainer = loop.Trainer(
+    return loop.Trainer(
         model.plan, buffers, data, _head(model), optimizer, model.steps_done, 0, 0, len(rows), False, model.seed
     )
-    return float(trainer.gradients())
 
 
 def train_on_batch(model: Model, X: Any, y: Any, check_finite: bool) -> Evaluation:
