@@ -28,6 +28,7 @@ FLOORS = [
     ("fastnn.initializers", 2),
     ("fastnn.metrics", 2),
     ("fastnn.data", 2),
+    ("fastnn.custom", 2),
     ("fastnn.checkpoint", 3),
     ("fastnn.history", 4),
     ("fastnn._summary", 4),

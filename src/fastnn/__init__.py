@@ -41,6 +41,7 @@ __all__ = [
     "available_isas",
     "callbacks",
     "check_gradients",
+    "custom",
     "data",
     "doctor",
     "fit_many",
@@ -60,6 +61,7 @@ set_default()
 _LAZY = {
     "check_gradients": ("fastnn._gradcheck", "check_gradients"),
     "callbacks": ("fastnn.callbacks", None),
+    "custom": ("fastnn.custom", None),
     "data": ("fastnn.data", None),
     "fit_many": ("fastnn.many", "fit_many"),
     "functional": ("fastnn.functional", None),

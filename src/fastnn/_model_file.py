@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.base import Layer
+from fastnn.base import Layer, Registered
 from fastnn.history import History
 from fastnn.losses import Loss
 from fastnn.metrics import Accuracy
@@ -79,11 +79,36 @@ def take_counters(model: Model, saved: Model) -> None:
     model.position, model.callback_states = saved.position, saved.callback_states
 
 
-def rebuild(cls: type[Model], d: dict[str, Any], tensors: Tensors) -> Model:
+def by_name(custom_objects: Any) -> dict[str, type[Any]]:
+    """{name: class} of what ``Model.load(custom_objects=)`` was given: classes, or a dict of them."""
+    classes = custom_objects.values() if isinstance(custom_objects, dict) else custom_objects or ()
+    found = {}
+    for part in classes:
+        if not isinstance(part, type) or not issubclass(part, Registered):
+            raise TypeError(f"custom_objects: expected classes of parts, got {part!r}")
+        found[part.names[0]] = part
+    return found
+
+
+def _part(family: Any, description: dict[str, Any], custom: dict[str, type[Any]]) -> Any:
+    """A part by its name: one written in Python, of those at hand, or a known one of the family."""
+    arguments = dict(description)
+    found = custom.get(str(arguments.pop("name", None)))
+    if found is not None and issubclass(found, family):
+        return found.rebuild(**arguments)
+    try:
+        return family.from_description(description)
+    except ValueError as error:
+        if "unknown name" in str(error):
+            raise ValueError(f"{error}; a part written in Python is to be given in custom_objects") from None
+        raise
+
+
+def rebuild(cls: type[Model], d: dict[str, Any], tensors: Tensors, custom: dict[str, type[Any]]) -> Model:
     """The model of a description. Raises KeyError, TypeError or ValueError where it does not make one."""
-    model = cls([Layer.from_description(layer) for layer in d["layers"]], seed=d["seed"], dtype=d["dtype"])
-    model.loss = None if d["loss"] is None else Loss.from_description(d["loss"])
-    model.optimizer = None if d["optimizer"] is None else Optimizer.from_description(d["optimizer"])
+    model = cls([_part(Layer, layer, custom) for layer in d["layers"]], seed=d["seed"], dtype=d["dtype"])
+    model.loss = None if d["loss"] is None else _part(Loss, d["loss"], custom)
+    model.optimizer = None if d["optimizer"] is None else _part(Optimizer, d["optimizer"], custom)
     accuracy = d["accuracy"]
     model.accuracy = Accuracy.from_description(accuracy) if isinstance(accuracy, dict) else accuracy
     model.precision, model.metadata = d["precision"], d["metadata"]

@@ -26,7 +26,8 @@ class Saved:
     """
 
     def __init__(self, model: Model, path: str | os.PathLike[str]) -> None:
-        self.model = saved = type(model).load(path)
+        parts = [type(part) for part in (*model.layers, model.loss, model.optimizer) if part is not None]
+        self.model = saved = type(model).load(path, custom_objects=parts)
         mine, theirs = ([layer.describe() for layer in m.layers] for m in (model, saved))
         for what, here, there in (
             ("the number of layers", len(mine), len(theirs)),

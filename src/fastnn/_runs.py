@@ -46,7 +46,9 @@ def make_data(
 def _head(model: Model) -> feed.Head:
     accuracy = model.accuracy_object
     kernel = None if accuracy is None else accuracy.kernel
-    return feed.Head(model.loss_object.kernel, model.merged, kernel, model.precision or 0.0)
+    loss = model.loss_object
+    part = loss if loss.kernel == "python" else None
+    return feed.Head(loss.kernel, model.merged, kernel, model.precision or 0.0, part)
 
 
 def set_precision(model: Model, targets: Array) -> None:
@@ -109,7 +111,9 @@ def make_trainer(
 ) -> loop.Trainer:  # fmt: skip
     """A native training of the model from where it stands."""
     optimizer = model.optimizer_object
-    step = (optimizer.kernel, optimizer.parameters(), optimizer.learning_rate, optimizer.decay)
+    step: tuple[Any, ...] = (optimizer.kernel, optimizer.parameters(), optimizer.learning_rate, optimizer.decay)
+    if optimizer.kernel == "python":
+        step += (optimizer,)
     return loop.Trainer(
         model.plan, buffers, data, _head(model), step, model.steps_done, model.epochs_done, epochs, batch,
         shuffle, model.seed, validation, check_finite, **more,
@@ -188,6 +192,7 @@ class TrainingRun(Run):
             epochs = max(epochs - model.epochs_done, 0)
         super().__init__(model, control, epochs, validation, None if resumed is None else model.callback_states)
         self.order = order
+        self.measured = {"": (X, y)} | ({} if validation is None else {"val_": tuple(validation_data)})
         self.trainer = make_trainer(
             model, buffers, data, epochs=epochs, batch=batch, shuffle=bool(shuffle), validation=validation,
             check_finite=check_finite, accumulate=accumulate, **self.surfacing(),

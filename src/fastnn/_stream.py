@@ -85,6 +85,7 @@ class StreamRun(Run):
         self.buffers, self.n = model.training_buffers(data.n), data.n
         validation = make_evaluator(model, validation_data, control.check_finite)
         super().__init__(model, control, epochs, validation)
+        self.measured = {} if validation is None else {"val_": tuple(validation_data)}
         surfacing: dict[str, Any] = {
             **self.surfacing(),
             "most_records": 1,

@@ -12,6 +12,7 @@ from fastnn import _checks, _resume
 from fastnn.callbacks._base import CallbackSet, Logs
 from fastnn.engine import loop
 from fastnn.history import KEYS
+from fastnn.metrics import measure
 
 if TYPE_CHECKING:
     from fastnn.engine import feed
@@ -74,6 +75,8 @@ class Run:
         self.resumed = resumed
         self.optimizer = model.optimizer_object
         self.epochs_before, self.rows_before = model.epochs_done, len(model.history)
+        self.measured: dict[str, tuple[Any, Any]] = {}  # rows that metrics in Python are taken on, by prefix
+        self.measured_at = model.epochs_done if resumed is None else -1  # epochs done when that was last
         self.begun: tuple[int, int] = (-1, -1)  # epoch and step that callbacks were told the beginning of
 
     # --- what a kind of training does in its own way ---
@@ -96,7 +99,7 @@ class Run:
         batches, epochs = bool(self.callbacks.of_batches), bool(self.callbacks.of_epochs)
         return {
             "step_every": 1 if batches else self.control.print_every,
-            "most_records": 1 if batches or epochs else loop.MOST_RECORDS,
+            "most_records": 1 if batches or epochs or self.model.metrics else loop.MOST_RECORDS,
         }
 
     def run(self) -> None:
@@ -120,6 +123,7 @@ class Run:
                     raise FloatingPointError(not_finite(model, trainer))
                 if why == loop.STEP:
                     self._after_step()
+                self._measure()
                 if self.callbacks.of_epochs:
                     self.callbacks.epoch_end(model.epochs_done, self._logs())
                 self._report()
@@ -128,6 +132,7 @@ class Run:
                 raise FloatingPointError(not_finite(model, trainer))
             trainer.finish_epoch()
             self._take_in()
+            self._measure()
             self.callbacks.epoch_end(model.epochs_done, self._logs())
             self.callbacks.end(self._logs())
         finally:
@@ -147,14 +152,27 @@ class Run:
         params = {
             "epochs": self.epochs,
             "steps": self.steps(),
-            "metrics": [key for key in KEYS if self._measures(key)],
+            "metrics": [key for key in KEYS if self._measures(key)]
+            + [prefix + name for prefix in self.measured for name in model.metrics],
         }
         self.callbacks.begin(model, params, self.resumed)
         if self.resumed is None or not len(model.history):
             return
         if self.validation is not None and model.position is None and model.history["val_loss"][-1] is None:
             model.history.mend_validation(*self.validation.run(nothing))
+        self._measure()
         self.callbacks.epoch_end(model.epochs_done, self._logs())
+
+    def _measure(self) -> None:
+        """Take the metrics written in Python of an epoch that has just ended, once."""
+        model = self.model
+        if not model.metrics or model.epochs_done == self.measured_at or model.position is not None:
+            return
+        self.measured_at = model.epochs_done
+        for prefix, (X, y) in self.measured.items():
+            predicted, targets = model.predict(X), np.asarray(y)
+            for name, metric in model.metrics.items():
+                model.history.enter(prefix + name, measure(name, metric, targets, predicted))
 
     def _measures(self, key: str) -> bool:
         if key.startswith("val_") and self.validation is None:

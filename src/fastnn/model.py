@@ -18,9 +18,10 @@ from fastnn._training import Progress, control
 from fastnn.base import Layer
 from fastnn.engine.plan import Buffers, Plan
 from fastnn.engine.spec import MOST_LAYERS, AffineSpec, Spec
-from fastnn.history import History
+from fastnn.history import KEYS, History
 from fastnn.losses import Loss
-from fastnn.metrics import Accuracy
+from fastnn.metrics import Accuracy, Metric
+from fastnn.metrics import by_name as metrics_by_name
 from fastnn.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Model(Online):
         self.optimizer: Optimizer | None = None
         self.accuracy: Accuracy | str | None = "auto"
         self.precision: float | None = None  # of the regression accuracy; from the first training targets
+        self.metrics: dict[str, Metric] = {}  # of one's own, by name
         self.steps_done = 0
         self.epochs_done = 0
         self._fused = True
@@ -80,13 +82,24 @@ class Model(Online):
             raise ValueError(f"a model has at most {MOST_LAYERS} layers")
         self.layers.append(layer)
 
-    def set(self, *, loss: Any = None, optimizer: Any = None, accuracy: Any = ...) -> None:
+    def set(
+        self,
+        *,
+        loss: Any = None,
+        optimizer: Any = None,
+        accuracy: Any = ...,
+        metrics: Iterable[Metric] | None = None,
+    ) -> None:
         """Choose loss, optimizer and accuracy, by name or as objects; what is left out stays as it is.
 
-        accuracy: "auto", as at the start, goes with the loss; None counts nothing. A new optimizer starts its state and
-        step count anew. ValueError for unknown names.
+        accuracy: "auto", as at the start, goes with the loss; None counts nothing. metrics: functions
+        ``f(y_true, y_pred)`` that give a number; after each epoch of ``train`` the history has it under the function's
+        name, for all training rows at the weights of the moment, and as ``val_...`` for the validation data. A file
+        does not hold them. A new optimizer starts its state and step count anew. ValueError for unknown names.
         """
         with self._lock:
+            if metrics is not None:
+                self.metrics = metrics_by_name(metrics, KEYS)
             new_loss = self.loss if loss is None else Loss.resolve(loss)
             new_optimizer = self.optimizer if optimizer is None else Optimizer.resolve(optimizer)
             if accuracy is ...:
@@ -102,11 +115,12 @@ class Model(Online):
             self._buffers.clear()
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None) -> None:
-        """Keras's name for ``set``. metrics: None or ["accuracy"], which both count the accuracy that goes with the
-        loss."""
-        if metrics not in (None, [], ["accuracy"], ["acc"], "accuracy"):
-            raise ValueError(f"metrics: expected ['accuracy'], got {metrics!r}")
-        self.set(loss=loss, optimizer=optimizer)
+        """Keras's name for ``set``. metrics: functions, as there, and "accuracy", which is counted in any case."""
+        given = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics or ())
+        names = [metric for metric in given if isinstance(metric, str)]
+        if not set(names) <= {"accuracy", "acc"}:
+            raise ValueError(f"metrics: expected 'accuracy' and functions of (y_true, y_pred), got {metrics!r}")
+        self.set(loss=loss, optimizer=optimizer, metrics=[metric for metric in given if not isinstance(metric, str)])
 
     def finalize(self, n_inputs: int | None = None) -> None:
         """Work out all sizes, allocate the parameters and draw the initial weights. Does nothing the second time.
@@ -196,6 +210,8 @@ class Model(Online):
     @property
     def accuracy_object(self) -> Accuracy | None:
         if self.accuracy == "auto":
+            if self.loss_object.accuracy is None:  # a loss written in Python may have none
+                return None
             return Accuracy.resolve(self.loss_object.accuracy)
         return self.accuracy  # type: ignore[return-value]
 
@@ -320,26 +336,28 @@ class Model(Online):
         """Number of trainable parameters (0 before finalize)."""
         return sum(layer.parameter_count for layer in self.layers)
 
-    def get_parameters(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        """Copies of (weights, biases) of each trainable layer, in order."""
+    def get_parameters(self) -> list[tuple[NDArray[Any], ...]]:
+        """Copies of (weights, biases) of each trainable layer, in order; of one written in Python, what it has."""
         with self._lock:
-            plan = self.plan
-            indices = dict.fromkeys(layer for layer, _ in plan.tensors)
-            return [
-                (plan.view(plan.params, i, "weights").copy(), plan.view(plan.params, i, "biases").copy())
-                for i in indices
-            ]
+            return [tuple(view.copy() for view in views.values()) for views in self._parameter_views().values()]
 
-    def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ArrayLike]]) -> None:
+    def _parameter_views(self) -> dict[int, dict[str, NDArray[Any]]]:
+        """Live views of the parameters by layer and name."""
+        plan = self.plan
+        views: dict[int, dict[str, NDArray[Any]]] = {}
+        for index, name in plan.tensors:
+            views.setdefault(index, {})[name] = plan.view(plan.params, index, name)
+        return views
+
+    def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ...]]) -> None:
         """Copy (weights, biases) into each trainable layer, in order; all shapes are checked first."""
-        plan, given = self.plan, list(parameters)
-        indices = list(dict.fromkeys(layer for layer, _ in plan.tensors))
-        if len(given) != len(indices):
-            raise ValueError(f"parameters: expected {len(indices)} pairs (weights, biases), got {len(given)}")
+        views, given = self._parameter_views(), list(parameters)
+        if len(given) != len(views):
+            raise ValueError(f"parameters: expected {len(views)} pairs (weights, biases), got {len(given)}")
         pairs = []
-        for index, pair in zip(indices, given, strict=True):
-            for name, value in zip(("weights", "biases"), pair, strict=True):
-                view, new = plan.view(plan.params, index, name), np.asarray(value)
+        for (index, mine), values in zip(views.items(), given, strict=True):
+            for (name, view), value in zip(mine.items(), values, strict=True):
+                new = np.asarray(value)
                 if new.shape != view.shape:
                     raise ValueError(
                         f"{self.layers[index].label()}: expected {name} of shape {view.shape}, got {new.shape}"
@@ -357,11 +375,16 @@ class Model(Online):
             checkpoint.save(path, *_model_file.describe(self))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Model:
-        """A model from a file of ``save``; training goes on where it stopped. Raises FormatError for a damaged file."""
+    def load(cls, path: str | os.PathLike[str], *, custom_objects: Any = ()) -> Model:
+        """A model from a file of ``save``; training goes on where it stopped.
+
+        custom_objects: the classes of parts written in Python that the model has (``fastnn.custom``), for none is
+        loaded that was not given here. Raises FormatError for a damaged file, or one that names other parts.
+        """
+        parts = _model_file.by_name(custom_objects)
         description, tensors = checkpoint.load(path)
         try:
-            return _model_file.rebuild(cls, description, tensors)
+            return _model_file.rebuild(cls, description, tensors, parts)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise checkpoint.FormatError(f"{path}: the description does not make a model ({error})") from error
 

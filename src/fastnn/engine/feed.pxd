@@ -28,6 +28,8 @@ cdef class Data:
 
 cdef class Head:
     cdef readonly bint merged
+    cdef bint python     # the loss is a part written in Python
+    cdef object part
     cdef int loss, metric
     cdef double precision
     cdef bint mean_over_outputs
@@ -48,4 +50,5 @@ cdef void load_targets(Data d, Buffers b, const Step *step, const uint32_t *inde
 cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, const void *t, const int32_t *labels) noexcept nogil
 cdef double mean(const Sums *s) noexcept nogil
 cdef double share(const Sums *s, Head head) noexcept nogil
+cdef object python_arrays(Head head, Buffers b, const Step *step, const char *t, const int32_t *labels)
 cdef void *scratch(Buffers b) except? NULL

@@ -12,6 +12,7 @@ from libc.string cimport memcpy
 from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, gather_shared, workspace
 from fastnn.engine.plan cimport Buffers, Plan, Step
 from fastnn._core import LOSSES, METRICS, SOURCES
+from fastnn.engine import link
 
 cnp.import_array()
 
@@ -51,11 +52,13 @@ cdef class Data:
 cdef class Head:
     """The loss and what is counted. head: the loss's gradient is merged with the last activation's.
 
-    loss, metric: names of the registry (metric may be None); precision: of the regression accuracy.
+    loss, metric: names of the registry (metric may be None); precision: of the regression accuracy. part: a loss
+    written in Python, in place of the name's kernel.
     """
 
-    def __init__(self, str loss, bint merged, metric=None, double precision=0.0):
-        self.loss, self.merged, self.precision = LOSSES[loss], merged, precision
+    def __init__(self, str loss, bint merged, metric=None, double precision=0.0, part=None):
+        self.python, self.part = part is not None, part
+        self.loss, self.merged, self.precision = -1 if self.python else LOSSES[loss], merged, precision
         self.metric = -1 if metric is None else METRICS[metric]
         self.mean_over_outputs = merged and loss == "binary_crossentropy"
 
@@ -64,12 +67,45 @@ cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, const void *t,
     """Losses and accuracy of the batch whose predictions lie in b."""
     cdef const void *p = b.output()
     cdef size_t cols = b.plan.n_out
-    step.k.loss_fwd[head.loss](b.losses, p, t, labels, step.rows, cols)
-    s.loss += step.k.sum(b.losses, step.rows)
+    if b.failed:
+        return
+    if head.python:
+        s.loss += python_losses(head, b, step, <const char *>t, labels)
+    else:
+        step.k.loss_fwd[head.loss](b.losses, p, t, labels, step.rows, cols)
+        s.loss += step.k.sum(b.losses, step.rows)
     if head.metric >= 0:
         s.right += step.k.metric_count[head.metric](p, t, labels, step.rows, cols, head.precision)
     s.rows += step.rows
     s.elements += step.rows * (1 if head.metric == 0 else cols)
+
+
+cdef double python_losses(Head head, Buffers b, const Step *step, const char *t,
+                          const int32_t *labels) noexcept with gil:
+    """The sum of a loss written in Python; what it raises waits in the buffers."""
+    try:
+        p, targets = python_arrays(head, b, step, t, labels)
+        return link.losses(head.part, p, targets)
+    except BaseException as error:
+        error.add_note(f"in formula of the loss {type(head.part).__name__}")
+        b.fail(error)
+        return NAN
+    finally:
+        (<Step *>step).ws = workspace(b.ws_bytes)
+
+
+cdef object python_arrays(Head head, Buffers b, const Step *step, const char *t, const int32_t *labels):
+    """(predictions, targets) of the batch in b, as arrays of their own; targets are labels where those are given."""
+    cdef cnp.ndarray p = np.empty((step.rows, b.plan.n_out), b.plan.dtype)
+    cdef cnp.ndarray targets
+    memcpy(cnp.PyArray_DATA(p), b.output(), cnp.PyArray_NBYTES(p))
+    if labels != NULL:
+        targets = np.empty(step.rows, np.int32)
+        memcpy(cnp.PyArray_DATA(targets), labels, cnp.PyArray_NBYTES(targets))
+        return p.astype(np.float64), targets
+    targets = np.empty((step.rows, b.plan.n_out), b.plan.dtype)
+    memcpy(cnp.PyArray_DATA(targets), t, cnp.PyArray_NBYTES(targets))
+    return p.astype(np.float64), targets.astype(np.float64)
 
 
 cdef void load_rows(Source *source, char *to, const Step *step, const uint32_t *index, size_t first,
@@ -131,7 +167,7 @@ cdef class Evaluator:
         cdef const char *t
         cdef const int32_t *labels
         step.k, step.ws = self.plan.k, ws
-        while self.done < <size_t>self.data.n:
+        while self.done < <size_t>self.data.n and not self.buffers.failed:
             step.rows = min(<size_t>self.buffers.rows, <size_t>self.data.n - self.done)
             load_x(self.data, self.buffers, &step, NULL, self.done)
             self.buffers.forward(&step)
@@ -140,7 +176,7 @@ cdef class Evaluator:
             self.done += step.rows
             if fnn_seconds() > until:
                 return self.done == <size_t>self.data.n
-        return True
+        return True  # also where an operation in Python has raised: the caller sees that
 
     def run(self, air):
         """(mean loss, accuracy): accuracy is NaN where nothing is counted. ``air()`` is called about ten times a
@@ -155,6 +191,7 @@ cdef class Evaluator:
                 found = fnn_fp_enter()
                 done = self.go_on(ws, fnn_seconds() + 1.0 / BREATHS)
                 fnn_fp_leave(found)
+            self.buffers.raise_error()
             air()
         return mean(&self.sums), share(&self.sums, self.head)
 
@@ -193,7 +230,7 @@ def predict(Plan plan, Buffers buffers, Data data, out, air):
         with nogil:
             found = fnn_fp_enter()
             until = fnn_seconds() + 1.0 / BREATHS
-            while done < n:
+            while done < n and not buffers.failed:
                 step.rows = min(<size_t>buffers.rows, n - done)
                 if last >= 0:  # the last operation writes where the caller wants it
                     buffers.ops[last].y = buffers.ops[last].z = to + done * row_bytes
@@ -207,6 +244,7 @@ def predict(Plan plan, Buffers buffers, Data data, out, air):
             fnn_fp_leave(found)
         if last >= 0:
             buffers.ops[last].y, buffers.ops[last].z = kept_y, kept_z
+        buffers.raise_error()
         air()
     return out
 

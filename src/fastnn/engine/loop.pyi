@@ -23,7 +23,7 @@ class Trainer:
         b: Buffers,
         data: Data,
         head: Head,
-        optimizer: tuple[str, tuple[float, ...], float, float],
+        optimizer: tuple[Any, ...],
         steps_done: int,
         epochs_done: int,
         epochs: int,

@@ -8,14 +8,18 @@ import numpy as np
 cimport numpy as cnp
 from libc.math cimport INFINITY, NAN, isfinite
 from libc.stdint cimport int32_t, uint32_t, uint64_t, uintptr_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
-from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation
+from fastnn._core cimport (
+    fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation, workspace,
+)
 from fastnn.engine.feed cimport (
-    BREATHS, Data, Evaluator, Head, Sums, add_up, fnn_seconds, load_targets, load_x, mean, scratch, share,
+    BREATHS, Data, Evaluator, Head, Sums, add_up, fnn_seconds, load_targets, load_x, mean, python_arrays, scratch,
+    share,
 )
 from fastnn.engine.plan cimport Buffers, Plan, Step
 from fastnn._core import OPTIMIZERS
+from fastnn.engine import link
 from fastnn.engine.spec import STREAM_SHUFFLE as PYTHON_STREAM_SHUFFLE
 
 cnp.import_array()
@@ -49,7 +53,8 @@ cdef uint32_t STREAM_SHUFFLE = PYTHON_STREAM_SHUFFLE
 cdef class Trainer:
     """Epochs of training over data, with every piece of state that the next call needs.
 
-    optimizer: (name, parameters, learning_rate, decay); steps and epochs are counted from ``steps_done`` and
+    optimizer: (name, parameters, learning_rate, decay), and a fifth, the object, where it is a part written in Python
+    and the name says nothing; steps and epochs are counted from ``steps_done`` and
     ``epochs_done``, which key the shuffles and masks, so that train(5) twice is train(10). validation: an Evaluator or
     None. accumulate: batches whose mean gradient makes one step. most_records: epochs after which ``run`` surfaces.
     streaming: the data are one batch, and an epoch lasts until ``close_epoch``.
@@ -67,7 +72,8 @@ cdef class Trainer:
     cdef uint64_t seed
     cdef bint check_finite, begun, streaming, closing
     cdef readonly bint validating
-    cdef int optimizer
+    cdef int optimizer  # -1: part, written in Python
+    cdef object part
     cdef double parameters[8]
     cdef public double learning_rate, decay
     cdef double rate_now
@@ -87,9 +93,10 @@ cdef class Trainer:
                  uint64_t epochs, Py_ssize_t batch, bint shuffle, uint64_t seed, validation=None, check_finite=True,
                  Py_ssize_t step_every=0, Py_ssize_t accumulate=1, int most_records=MOST_RECORDS,
                  bint streaming=False):
-        name, parameters, self.learning_rate, self.decay = optimizer
+        name, parameters, self.learning_rate, self.decay = optimizer[:4]
         self.plan, self.b, self.data, self.head, self.validation = plan, b, data, head, validation
-        self.optimizer = OPTIMIZERS[name]
+        self.part = optimizer[4] if len(optimizer) > 4 else None
+        self.optimizer = OPTIMIZERS[name] if self.part is None else -1
         for i, value in enumerate(parameters):
             self.parameters[i] = value
         self.steps_done, self.epochs_done, self.epochs_left = steps_done, epochs_done, epochs
@@ -164,7 +171,8 @@ cdef class Trainer:
         cdef fnn_fp_state found
         if self.batch < <size_t>self.data.n:
             raise ValueError("gradients need the whole of the data in one batch")
-        self._begin(&step, scratch(self.b))
+        scratch(self.b)
+        self._begin(&step)
         sums = Sums(0, 0, 0, 0)
         with nogil:
             found = fnn_fp_enter()
@@ -172,6 +180,7 @@ cdef class Trainer:
             add_up(&sums, self.head, self.b, &step, t, labels)
             self._backward(&step, t, labels)
             fnn_fp_leave(found)
+        self.b.raise_error()
         return mean(&sums) + self._penalty()
 
     def run(self, double seconds=INFINITY):
@@ -179,13 +188,16 @@ cdef class Trainer:
         returns the reason (DONE, PAUSED, ...)."""
         cdef int why
         cdef fnn_fp_state found
-        cdef void *ws = scratch(self.b)
-        if self.validation is not None and self.validation.buffers.ws_bytes > self.b.ws_bytes:
-            ws = scratch(self.validation.buffers)
+        scratch(self.b)  # raises where there is no memory: from here on it is there for the asking
+        if self.validation is not None:
+            scratch(self.validation.buffers)
         with nogil:
             found = fnn_fp_enter()
-            why = self._run(ws, seconds)
+            why = self._run(seconds)
             fnn_fp_leave(found)
+        self.b.raise_error()
+        if self.validation is not None:
+            self.validation.buffers.raise_error()
         return why
 
     cdef double _penalty(self) noexcept nogil:
@@ -199,8 +211,9 @@ cdef class Trainer:
                                              self.b.ops[i].l2_b)
         return total
 
-    cdef void _begin(self, Step *step, void *ws) noexcept nogil:
-        step.k, step.ws, step.seed = self.plan.k, ws, self.seed
+    cdef void _begin(self, Step *step) noexcept nogil:
+        # Python may have had turns since ``ws`` was asked for, and have made the workspace move
+        step.k, step.ws, step.seed = self.plan.k, workspace(self.b.ws_bytes), self.seed
         step.number = self.steps_done + 1 + (<uint64_t>self.waiting << 40)  # each batch of a step has its own masks
         step.rows = min(self.batch, <size_t>self.data.n - self.row)
 
@@ -213,36 +226,65 @@ cdef class Trainer:
         cdef double scale = 1.0 / <double>step.rows
         cdef char *dp
         cdef size_t cols = self.plan.n_out
-        if self.b.count == 0:
+        if self.b.count == 0 or self.b.failed:
             return
         dp = self.b.ops[self.b.count - 1].dy
         if self.head.merged:
             if self.head.mean_over_outputs:
                 scale /= <double>cols
             step.k.residual(dp, self.b.output(), t, labels, step.rows, cols, scale)
+        elif self.head.python:
+            self._python_loss(step, t, labels, scale)
         else:
             step.k.loss_bwd[self.head.loss](dp, self.b.output(), t, labels, step.rows, cols, scale)
         self.b.backward(step)
 
-    cdef bint _step(self, void *ws) noexcept nogil:
+    cdef void _python_loss(self, const Step *step, const char *t, const int32_t *labels,
+                           double scale) noexcept with gil:
+        """The gradient of a loss written in Python; what it raises waits in the buffers."""
+        cdef cnp.ndarray dp
+        try:
+            p, targets = python_arrays(self.head, self.b, step, t, labels)
+            dp = link.loss_gradient(self.head.part, p, targets, scale).astype(self.plan.dtype)
+            memcpy(self.b.ops[self.b.count - 1].dy, cnp.PyArray_DATA(dp), cnp.PyArray_NBYTES(dp))
+        except BaseException as error:
+            error.add_note(f"in derivative of the loss {type(self.head.part).__name__}")
+            self.b.fail(error)
+        finally:
+            (<Step *>step).ws = workspace(self.b.ws_bytes)
+
+    cdef void _python_step(self) noexcept with gil:
+        """A step of an optimizer written in Python; what it raises waits in the buffers."""
+        try:
+            params, grads, states = self.arenas
+            link.optimizer_step(self.part, params, grads, states, self.steps_done + 1, self.rate_now)
+        except BaseException as error:
+            error.add_note(f"in formula of the optimizer {type(self.part).__name__}")
+            self.b.fail(error)
+
+    cdef bint _step(self) noexcept nogil:
         """One batch, and the step that it completes. False, and nothing changed, where its loss is not finite and that
         is checked."""
         cdef Step step
         cdef const char *t
         cdef const int32_t *labels
-        self._begin(&step, ws)
+        self._begin(&step)
         self._forward(&step, &t, &labels)
         if not self.waiting:
             self.last_batch = Sums(0, 0, 0, 0)
         add_up(&self.last_batch, self.head, self.b, &step, t, labels)
+        if self.b.failed:
+            return False
         if self.check_finite and not isfinite(self.last_batch.loss):
             return False
         self._backward(&step, t, labels)
+        if self.b.failed:
+            return False
         self.row += step.rows
         if self.accumulate > 1 and not self._collect(step.rows):
             return True
         self._update()
-        return True
+        return not self.b.failed
 
     cdef bint _collect(self, size_t rows) noexcept nogil:
         """Add the batch's gradient to those that wait, by its rows; whether the step is due. The penalties' gradient is
@@ -260,8 +302,13 @@ cdef class Trainer:
             self.plan.k.affine(self.g, self.collected, self.plan.size, 1.0 / <double>self.last_batch.rows, 0.0)
             self.waiting = 0
         self.rate_now = self.learning_rate / (1.0 + self.decay * <double>self.steps_done)
-        opt_step_shared(self.plan.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size, self.rate_now,
-                        self.parameters, self.steps_done + 1)
+        if self.optimizer < 0:
+            self._python_step()
+            if self.b.failed:
+                return
+        else:
+            opt_step_shared(self.plan.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size,
+                            self.rate_now, self.parameters, self.steps_done + 1)
         self.steps_done += 1
         self.row_done = self.row
         self.step_in_epoch += 1
@@ -299,14 +346,14 @@ cdef class Trainer:
         if self.index != NULL:
             permutation(self.index, self.data.n, self.seed, STREAM_SHUFFLE, self.epochs_done)
 
-    cdef int _run(self, void *ws, double seconds) noexcept nogil:
+    cdef int _run(self, double seconds) noexcept nogil:
         cdef double now = fnn_seconds(), until = now + min(1.0 / BREATHS, seconds), looked = now
         cdef size_t stride = 1, since = 0, n = self.data.n
         while self.epochs_left:
             if not self.begun:
                 self._start_epoch()
             while self.row < n:
-                if not self._step(ws):
+                if not self._step():
                     return NOT_FINITE
                 if self.step_every and not self.waiting and (
                         self.row >= n or (self.step_in_epoch - 1) % self.step_every == 0):
@@ -323,12 +370,16 @@ cdef class Trainer:
                 return DATA_USED
             if self.waiting:  # a stream that ended within a step
                 self._update()
+                if self.b.failed:
+                    return NOT_FINITE  # run() raises
                 if self.step_every:
                     return STEP_DONE
             if self.validation is not None:
                 if not self.validating:
                     self.validation.start()
-                self.validating = not self.validation.go_on(ws, until)
+                self.validating = not self.validation.go_on(workspace(self.validation.buffers.ws_bytes), until)
+                if self.validation.buffers.failed:
+                    return NOT_FINITE  # run() raises
                 if self.validating:
                     return AIR
             self._record(self.validation is not None)
