@@ -181,6 +181,20 @@ def test_a_file_that_does_not_fit_is_refused_and_changes_nothing(
     assert (bits(model), model.steps_done, len(model.history)) == (before, 0, 0)
 
 
+@pytest.mark.parametrize(
+    "at", [[91, 1, 0.1, 1.0, 1, 1, 1], [30, -1, 0.1, 1.0, 1, 1, 1], [30, 1], None, [30, 1, "a", 1.0, 1, 1, 1]]
+)
+def test_a_place_that_makes_no_sense_never_reaches_the_native_loop(at: Any, tmp_path: Path) -> None:
+    saved = classifier()
+    with pytest.raises(KeyboardInterrupt):
+        saved.train(X, Y, batch_size=30, callbacks=[Break(step=1)])
+    assert saved.position is not None
+    saved.position = saved.position | {"at": at}
+    saved.save(tmp_path / "m.fnn")
+    with pytest.raises(ValueError, match="the file's place within an epoch makes no sense"):
+        classifier().train(X, Y, batch_size=30, resume=tmp_path / "m.fnn")
+
+
 def test_another_optimizer_or_damage_is_refused(tmp_path: Path) -> None:
     saved = classifier()
     saved.train(X, Y)

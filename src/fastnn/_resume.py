@@ -44,17 +44,27 @@ class Saved:
         """Bring the model to the saved state; returns the place in an epoch that was broken off. ValueError, and
         nothing changed, where ``order`` is not that of the epoch."""
         saved, at = self.model, self.model.position
-        for key in order if at is not None else ():
-            if at is not None and at[key] != order[key]:
-                raise ValueError(
-                    f"resume: the file was saved within an epoch of {key}={at[key]}, here it is {key}={order[key]}"
-                )
+        if at is not None:
+            for key in order:
+                if at.get(key) != order[key]:
+                    raise ValueError(
+                        f"resume: the file was saved within an epoch of {key}={at.get(key)}, here it is "
+                        f"{key}={order[key]}"
+                    )
+            _check_place(at.get("at"), order["rows"])
         model.plan.params[...] = saved.plan.params
         model.plan.need_training_arenas(len(saved.plan.states))
         for mine, theirs in zip(model.plan.states, saved.plan.states, strict=False):
             mine[...] = theirs
         _model_file.take_counters(model, saved)
         return at
+
+
+def _check_place(at: Any, rows: int) -> None:
+    """A file may say anything, and the native loop believes what it is told."""
+    whole = isinstance(at, list) and len(at) == 7 and all(type(at[i]) is int and at[i] >= 0 for i in (0, 1, 4, 5, 6))
+    if not whole or at[0] > rows or not all(isinstance(at[i], (int, float)) for i in (2, 3)):
+        raise ValueError(f"resume: the file's place within an epoch makes no sense: {at!r:.100}")
 
 
 def saved(model: Model, path: str | os.PathLike[str] | None) -> Saved | None:

@@ -43,7 +43,7 @@ def make_data(
     return feed.Data(plan, rows, targets, labels), rows, given
 
 
-def _head(model: Model) -> feed.Head:
+def make_head(model: Model) -> feed.Head:
     accuracy = model.accuracy_object
     kernel = None if accuracy is None else accuracy.kernel
     loss = model.loss_object
@@ -60,7 +60,7 @@ def set_precision(model: Model, targets: Array) -> None:
 def evaluate(model: Model, X: Any, y: Any, batch_size: int | None) -> Evaluation:
     data, _, targets = make_data(model, X, y, ("X", "y"), check_finite=False)
     set_precision(model, targets)
-    evaluator = feed.Evaluator(model.plan, model.inference_buffers(batch_size, data.n), data, _head(model))
+    evaluator = feed.Evaluator(model.plan, model.inference_buffers(batch_size, data.n), data, make_head(model))
     return Evaluation(*evaluator.run(nothing))
 
 
@@ -87,7 +87,7 @@ def gradient_trainer(model: Model, X: Any, y: Any) -> loop.Trainer:
     buffers = Buffers(model.plan, len(rows), True, labels=True, head=model.merged)
     optimizer = ("sgd", (), 0.0, 0.0)
     return loop.Trainer(
-        model.plan, buffers, data, _head(model), optimizer, model.steps_done, 0, 0, len(rows), False, model.seed
+        model.plan, buffers, data, make_head(model), optimizer, model.steps_done, 0, 0, len(rows), False, model.seed
     )
 
 
@@ -115,20 +115,27 @@ def make_trainer(
     if optimizer.kernel == "python":
         step += (optimizer,)
     return loop.Trainer(
-        model.plan, buffers, data, _head(model), step, model.steps_done, model.epochs_done, epochs, batch,
+        model.plan, buffers, data, make_head(model), step, model.steps_done, model.epochs_done, epochs, batch,
         shuffle, model.seed, validation, check_finite, **more,
     )  # fmt: skip
 
 
-def make_evaluator(model: Model, validation_data: Any, check_finite: bool) -> feed.Evaluator | None:
-    """What evaluates the validation data after each epoch."""
+def make_evaluator(
+    model: Model, X: Any, y: Any, names: tuple[str, str] = ("X", "y"), check_finite: bool = False
+) -> feed.Evaluator:
+    """An evaluation of validation data that a training run makes after each epoch."""
+    data, _, _ = make_data(model, X, y, names, check_finite)
+    return feed.Evaluator(model.plan, model.inference_buffers(None, data.n), data, make_head(model))
+
+
+def make_validation(model: Model, validation_data: Any, check_finite: bool) -> feed.Evaluator | None:
+    """The evaluation of a pair (X, y), None where there is none."""
     if validation_data is None:
         return None
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
         raise TypeError("validation_data: expected a pair (X, y)")
     X, y = validation_data
-    data, _, _ = make_data(model, X, y, ("validation_data[0]", "validation_data[1]"), check_finite)
-    return feed.Evaluator(model.plan, model.inference_buffers(None, data.n), data, _head(model))
+    return make_evaluator(model, X, y, ("validation_data[0]", "validation_data[1]"), check_finite)
 
 
 def split(X: Array, y: Any, share: float) -> tuple[Any, Any, tuple[Any, Any]]:
@@ -185,7 +192,7 @@ class TrainingRun(Run):
         if resumed is not None:
             model.precision = resumed.model.precision
         set_precision(model, targets)
-        validation = make_evaluator(model, validation_data, check_finite)
+        validation = make_validation(model, validation_data, check_finite)
         order = {"rows": n, "batch_size": batch, "shuffle": bool(shuffle), "accumulate": accumulate}
         at = None if resumed is None else resumed.take_up(model, order)  # nothing that is checked comes after
         if total_epochs:

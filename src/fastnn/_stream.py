@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks
-from fastnn._runs import make_data, make_evaluator, make_trainer, set_precision
+from fastnn._runs import make_data, make_trainer, make_validation, set_precision
 from fastnn._training import Control, Run
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class StreamRun(Run):
         self.source, self.check_finite = source, control.check_finite
         data = self._data(model, source.first)
         self.buffers, self.n = model.training_buffers(data.n), data.n
-        validation = make_evaluator(model, validation_data, control.check_finite)
+        validation = make_validation(model, validation_data, control.check_finite)
         super().__init__(model, control, epochs, validation)
         self.measured = {} if validation is None else {"val_": tuple(validation_data)}
         surfacing: dict[str, Any] = {

@@ -61,7 +61,10 @@ class CSVLogger(Callback):
         return {"bytes": self._start}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self._start = state["bytes"]
+        start = state["bytes"]
+        if start is not None and (type(start) is not int or start < 0):
+            raise ValueError(f"bytes: expected a length, got {start!r}")
+        self._start = start
 
 
 class TensorBoard(Callback):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MODES = ("auto", "min", "max")
-# parts of names whose values mode="auto" takes to be better the higher
+# words of names whose values mode="auto" takes to be better the higher
 HIGHER_IS_BETTER = ("accuracy", "precision", "recall", "f1", "auc", "r2", "score")
 
 
@@ -28,7 +28,7 @@ class Best:
         if mode not in MODES:
             raise ValueError(f"{owner}: mode: expected one of {', '.join(MODES)}, got {mode!r}")
         self.owner, self.monitor = owner, monitor
-        self.upwards = mode == "max" or (mode == "auto" and any(part in monitor for part in HIGHER_IS_BETTER))
+        self.upwards = mode == "max" or (mode == "auto" and not set(HIGHER_IS_BETTER).isdisjoint(monitor.split("_")))
         self.min_delta = number(owner, "min_delta", min_delta, 0.0)
         self.value: float | None = None
 

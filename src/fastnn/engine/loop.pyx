@@ -300,7 +300,6 @@ cdef class Trainer:
         """Move the weights by the gradient at hand."""
         if self.waiting:
             self.plan.k.affine(self.g, self.collected, self.plan.size, 1.0 / <double>self.last_batch.rows, 0.0)
-            self.waiting = 0
         self.rate_now = self.learning_rate / (1.0 + self.decay * <double>self.steps_done)
         if self.optimizer < 0:
             self._python_step()
@@ -309,6 +308,7 @@ cdef class Trainer:
         else:
             opt_step_shared(self.plan.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size,
                             self.rate_now, self.parameters, self.steps_done + 1)
+        self.waiting = 0
         self.steps_done += 1
         self.row_done = self.row
         self.step_in_epoch += 1
