@@ -130,11 +130,13 @@ class Run:
             # a step is refused where its loss is not finite; whether the last one was good shows only in the weights
             if self.check_finite and not np.isfinite(model.plan.params).all():
                 raise FloatingPointError(not_finite(model, trainer))
-            trainer.finish_epoch()
-            self._take_in()
-            self._measure()
-            self.callbacks.epoch_end(model.epochs_done, self._logs())
-            self.callbacks.end(self._logs())
+            if why != loop.DONE:
+                trainer.finish_epoch()
+                self._take_in()
+                self._measure()
+            if self.callbacks.callbacks:
+                self.callbacks.epoch_end(model.epochs_done, self._logs())
+                self.callbacks.end(self._logs())
         finally:
             trainer.finish_epoch()
             self._take_in()
@@ -149,6 +151,8 @@ class Run:
     def _begin(self) -> None:
         """Tell the callbacks; where a training is resumed, let them catch up with an epoch whose end was cut off."""
         model = self.model
+        if not self.callbacks.callbacks and self.resumed is None:
+            return
         params = {
             "epochs": self.epochs,
             "steps": self.steps(),
