@@ -224,7 +224,7 @@ m.save("done.fnn")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(s, marks=pytest.mark.slow) for s in range(3, 50))])
 def test_killed_at_random_points_and_resumed_it_ends_with_the_same_bits(seed: int, tmp_path: Path) -> None:
     code = KILLED.format(tests=str(Path(__file__).parent))
     whole = classifier()
