@@ -127,6 +127,19 @@ def test_a_training_that_had_stopped_early_stays_stopped(tmp_path: Path) -> None
     assert (again.stopped_epoch, again.best_epoch, again.best) == (early.stopped_epoch, early.best_epoch, early.best)
 
 
+def test_a_finished_training_does_not_save_its_best_parameters_twice(tmp_path: Path) -> None:
+    model = classifier()
+    early = cb.EarlyStopping(patience=100, restore_best=True)
+    model.train(X[:60], Y[:60], epochs=60, batch_size=5, validation_data=HELD, callbacks=[early])
+    model.save(tmp_path / "m.fnn")
+    assert [set(s["state"]) & {"parameters"} for s in Model.load(tmp_path / "m.fnn").callback_states] == [set()]
+    longer, again = classifier(), cb.EarlyStopping(patience=100, restore_best=True)
+    options: dict[str, Any] = {"batch_size": 5, "validation_data": HELD, "callbacks": [again]}
+    longer.train(X[:60], Y[:60], epochs=62, resume=tmp_path / "m.fnn", **options)
+    assert longer.epochs_done == 62
+    assert longer.evaluate(*HELD).loss == again.best <= early.best  # the best of both, though its file held no copy
+
+
 def test_a_callback_keeps_arrays_and_new_ones_start_anew(tmp_path: Path) -> None:
     class Mean(cb.Callback):
         def __init__(self) -> None:

@@ -96,7 +96,8 @@ class EarlyStopping(Callback):
         self.wait = 0
         self.stopped_epoch: int | None = None
         self.best_epoch: int | None = None
-        self._parameters: NDArray[Any] | None = None
+        self._parameters: NDArray[Any] | None = None  # of the best epoch
+        self._restored = False  # the model has them: nothing more to keep, least of all in a file
 
     @property
     def best(self) -> float | None:
@@ -123,6 +124,7 @@ class EarlyStopping(Callback):
     def on_train_end(self, logs: Logs) -> None:
         if self._parameters is not None:
             self.model.plan.params[...] = self._parameters
+            self._parameters, self._restored = None, True
 
     def state(self) -> dict[str, Any]:
         values = {
@@ -130,18 +132,17 @@ class EarlyStopping(Callback):
             "wait": self.wait,
             "stopped_epoch": self.stopped_epoch,
             "best_epoch": self.best_epoch,
+            "restored": self._restored,
         }
         return values if self._parameters is None else {**values, "parameters": self._parameters}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self._best.value, self.wait = state["best"], state["wait"]
         self.stopped_epoch, self.best_epoch = state["stopped_epoch"], state["best_epoch"]
-        parameters = state.get("parameters")
-        if parameters is not None:
-            want = self.model.plan.params
-            if parameters.shape != want.shape or parameters.dtype != want.dtype:
-                raise ValueError(f"parameters: {parameters.shape} {parameters.dtype}, wanted {want.shape} {want.dtype}")
-        self._parameters = parameters
+        parameters, want = state.get("parameters"), self.model.plan.params
+        if parameters is not None and (parameters.shape != want.shape or parameters.dtype != want.dtype):
+            raise ValueError(f"parameters: {parameters.shape} {parameters.dtype}, wanted {want.shape} {want.dtype}")
+        self._parameters = want.copy() if state["restored"] else parameters
         if self.stopped_epoch is not None:  # it had come to its end
             self.model.stop_training = True
 
