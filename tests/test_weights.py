@@ -13,7 +13,7 @@ from loss_cases import VARIANTS, draw_targets, last_activation
 from oracle import Network
 from small import X, Y, bits, classifier
 
-from fastnn import Dense, Model, _runs, fit_many
+from fastnn import Dense, Model, _runs, custom, fit_many
 
 W = np.random.default_rng(5).uniform(0.1, 3, len(X))
 HOT = np.eye(3)[Y]
@@ -185,3 +185,44 @@ def test_weights_of_validation_data_are_named() -> None:
         classifier().fit(X, Y, validation_data=(X, Y, W, W))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="sample_weight: expected real numbers, got dtype <U"):
         classifier().fit(X, Y, sample_weight=["a"] * 90)
+
+
+def test_validation_split_takes_the_weights_of_its_rows_along() -> None:
+    a, b = classifier(), classifier()
+    a.fit(X, Y, epochs=3, sample_weight=W, validation_split=1 / 3)
+    b.fit(X[:60], Y[:60], epochs=3, sample_weight=W[:60], validation_data=(X[60:], Y[60:], W[60:]))
+    assert bits(a) == bits(b)
+    assert a.history.state() == b.history.state()
+    with pytest.raises(ValueError, match="sample_weight: expected shape \\(90,\\), a weight for each row of X"):
+        classifier().fit(X, Y, sample_weight=W[:60], validation_split=1 / 3)
+
+
+def test_metrics_of_ones_own_are_taken_on_weighted_validation_data() -> None:
+    def mean(t: Any, p: Any) -> float:
+        return float(np.mean(t) + p.mean())
+
+    model = classifier()
+    model.set(metrics=[mean])
+    model.fit(X, Y, epochs=2, sample_weight=W, validation_data=(X, Y, W))
+    assert model.history["val_mean"] == model.history["mean"]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_loss_written_in_python_is_weighted_like_its_twin(accumulate: int) -> None:
+    class Squares(custom.Loss):
+        def formula(self, p: Any, t: Any) -> Any:
+            return ((p - t) ** 2).mean(axis=1)
+
+        def derivative(self, p: Any, t: Any) -> Any:
+            return 2 * (p - t) / p.shape[1]
+
+    def trained(loss: Any) -> Model:
+        model = Model([Dense(5, activation="tanh"), Dense(2)], seed=3, dtype="float64")
+        model.set(loss=loss, optimizer="sgd")
+        model.fit(X, X[:, :2], epochs=3, batch_size=20, accumulate=accumulate, sample_weight=W, validation_split=0.1)
+        return model
+
+    ours, native = trained(Squares()), trained("mse")
+    assert_near(ours.plan.params, native.plan.params, 1e-11)
+    for key in ("loss", "val_loss"):
+        assert ours.history[key] == pytest.approx(native.history[key], rel=1e-11)

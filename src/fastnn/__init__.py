@@ -73,6 +73,9 @@ __all__ = [
     "__version__",
     "active_isa",
     "available_isas",
+    "callbacks",
+    "check_gradients",
+    "custom",
     "data",
     "doctor",
     "fit_many",
@@ -91,6 +94,9 @@ set_default()
 
 # loaded when first asked for, to keep the import short: name -> module, and what of it
 _LAZY = {
+    "check_gradients": ("fastnn._gradcheck", "check_gradients"),
+    "callbacks": ("fastnn.callbacks", None),
+    "custom": ("fastnn.custom", None),
     "data": ("fastnn.data", None),
     "fit_many": ("fastnn.many", "fit_many"),
     "functional": ("fastnn.functional", None),

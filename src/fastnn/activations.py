@@ -44,6 +44,10 @@ class Activation(Layer):
         """The function in float64 NumPy."""
         raise NotImplementedError
 
+    @property
+    def flops(self) -> int:
+        return 0 if self.names[0] == "linear" else self.n_out or 0
+
     def lower(self, index: int, n_in: int) -> list[Spec]:
         return [ActivationSpec(index, n_in, self.kernel, self.alpha)]
 

@@ -35,6 +35,8 @@ cdef class Data:
 
 cdef class Head:
     cdef readonly bint merged
+    cdef bint python     # the loss is a part written in Python
+    cdef object part
     cdef int loss, metric
     cdef double limit, parameter, keep, floor
     cdef bint mean_over_outputs, smoothed
@@ -54,4 +56,5 @@ cdef Targets load_targets(Data d, Buffers b, const Step *step, const uint32_t *i
 cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, Targets *of) noexcept nogil
 cdef double mean(const Sums *s) noexcept nogil
 cdef double share(const Sums *s, Head head) noexcept nogil
+cdef object python_arrays(Buffers b, const Step *step, const Targets *of)
 cdef void *scratch(Buffers b) except? NULL

@@ -31,6 +31,7 @@ class Head:
         parameter: float = 0.0,
         keep: float = 1.0,
         floor: float = 0.0,
+        part: Any = None,
     ) -> None: ...
     @property
     def merged(self) -> bool: ...

@@ -38,6 +38,8 @@ cdef struct Op:
     double keep
     uint64_t threshold   # of dropping, in 2^-32
     uint32_t stream
+    void *buffers        # of an operation in Python: its Buffers, where its part and its failure are kept
+    int number           # and its place there
 
 cdef class Plan:
     cdef readonly object specs, dtype, tensors, params, grads, states
@@ -55,12 +57,15 @@ cdef class Buffers:
     cdef object memory, op_memory, layer_of
     cdef Op *ops
     cdef int count, first_trained
+    cdef bint failed     # an operation in Python has raised; what follows works on nothing
+    cdef object links, error
     cdef size_t ws_bytes
     cdef char *x
     cdef char *t
     cdef int32_t *labels
     cdef char *losses
     cdef char *weights
+    cdef void fail(self, error) noexcept
     cdef char *output(self) noexcept nogil
     cdef void forward(self, const Step *s) noexcept nogil
     cdef void backward(self, const Step *s) noexcept nogil

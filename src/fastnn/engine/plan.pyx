@@ -10,14 +10,17 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.stdint cimport int32_t, uint64_t, uintptr_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from fastnn._core cimport (
-    FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table,
+    FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table, workspace,
 )
 from fastnn.kernels cimport dense
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS, threads
-from fastnn.engine.spec import STREAM_DROPOUT, ActivationSpec, AffineSpec, DenseSpec, DropoutSpec, fuse
+from fastnn.engine.link import LayerLink
+from fastnn.engine.spec import (
+    STREAM_DROPOUT, ActivationSpec, AffineSpec, DenseSpec, DropoutSpec, PythonSpec, fuse,
+)
 
 cnp.import_array()
 
@@ -97,6 +100,44 @@ cdef void affine_backward(Op *o, const Step *s) noexcept nogil:
     s.k.affine(o.dx, o.dy, s.rows * o.n_out, o.scale, 0.0)
 
 
+# --- operations in Python: a turn with the GIL. What they raise waits in the buffers for the next surfacing. ---
+cdef copied(const char *data, size_t rows, size_t cols, dtype):
+    """An array of its own: a part may keep it."""
+    cdef cnp.ndarray a = np.empty((rows, cols), dtype)
+    memcpy(cnp.PyArray_DATA(a), data, cnp.PyArray_NBYTES(a))
+    return a
+
+
+cdef void python_turn(Op *o, const Step *s, bint forward) noexcept with gil:
+    cdef Buffers b = <Buffers>o.buffers
+    cdef cnp.ndarray result
+    link = b.links[o.number]
+    try:
+        if forward:
+            result = link.forward(copied(o.x, s.rows, o.n_in, b.plan.dtype))
+            memcpy(o.y, cnp.PyArray_DATA(result), cnp.PyArray_NBYTES(result))
+        else:
+            dx = link.backward(copied(o.dy, s.rows, o.n_out, b.plan.dtype), o.dx != NULL)
+            if dx is not None:
+                result = dx
+                memcpy(o.dx, cnp.PyArray_DATA(result), cnp.PyArray_NBYTES(result))
+    except BaseException as error:
+        link.note(error, "forward" if forward else "backward")
+        b.fail(error)
+    # the part may have called kernels that made the workspace grow, and with it move
+    (<Step *>s).ws = workspace(b.ws_bytes)
+
+
+cdef void python_forward(Op *o, const Step *s) noexcept nogil:
+    if not (<Buffers>o.buffers).failed:
+        python_turn(o, s, True)
+
+
+cdef void python_backward(Op *o, const Step *s) noexcept nogil:
+    if not (<Buffers>o.buffers).failed:
+        python_turn(o, s, False)
+
+
 cdef class Plan:
     """Operations, shapes and arenas of one network. Parameters start at zero; gradients and state come with training.
 
@@ -122,6 +163,10 @@ cdef class Plan:
         for s in specs:
             if isinstance(s, DenseSpec):
                 for name, shape in (("weights", (s.n_in, s.n_out)), ("biases", (1, s.n_out))):
+                    self.tensors[s.layer, name] = (offset, shape)
+                    offset += _round_up(shape[0] * shape[1], step)
+            elif isinstance(s, PythonSpec):
+                for name, shape in s.tensors:
                     self.tensors[s.layer, name] = (offset, shape)
                     offset += _round_up(shape[0] * shape[1], step)
         _need_memory("the parameters need", offset * self.dtype.itemsize)
@@ -154,7 +199,9 @@ cdef class Plan:
     def chunk_rows(self, Py_ssize_t batch):
         """Rows that go through forward and backward together while training: a large batch goes in chunks whose
         activations stay in cache. What a chunk adds to the gradients goes on where the one before stopped, so the bits
-        are those of the whole batch."""
+        are those of the whole batch. A part written in Python sees the whole batch: its gradients do not go on."""
+        if any(isinstance(s, PythonSpec) for s in self.specs):
+            return batch
         row = sum(2 * s.n_out for s in self.specs) * self.dtype.itemsize  # an output and a gradient each
         cache = max(CHUNK_BYTES, self.size * self.dtype.itemsize) * threads()
         chunks = -(-batch * row // max(cache, CHUNK_ROWS * row, 1))
@@ -187,6 +234,7 @@ cdef class Buffers:
         specs = plan.specs if training else [s for s in plan.specs if not isinstance(s, DropoutSpec)]
         self.count = len(specs)
         self.layer_of = [s.layer for s in specs]
+        self.links = {i: LayerLink(plan, s, training) for i, s in enumerate(specs) if isinstance(s, PythonSpec)}
         self.op_memory = aligned_empty(max(self.count, 1) * sizeof(Op))
         self.ops = <Op *><uintptr_t>self.op_memory.ctypes.data
         memset(self.ops, 0, max(self.count, 1) * sizeof(Op))
@@ -224,13 +272,15 @@ cdef class Buffers:
     def _bind(self, specs, at, bint training, bint head):
         cdef Op *o
         cdef int i
-        trained = [i for i, s in enumerate(specs) if isinstance(s, DenseSpec)]
+        trained = [i for i, s in enumerate(specs)
+                   if isinstance(s, DenseSpec) or (isinstance(s, PythonSpec) and s.tensors)]
         self.first_trained = trained[0] if trained else len(specs)
         x = at["x"]
         for i, s in enumerate(specs):
             o = &self.ops[i]
             y = at["y", i if training else i % 2]
             _fill(o, self.plan, s)
+            o.buffers, o.number = <void *>self, i
             o.x, o.y, o.z = _ptr(x), _ptr(y), _ptr(y)
             if training and _wants_extra(s):
                 if isinstance(s, DropoutSpec):
@@ -258,6 +308,11 @@ cdef class Buffers:
             o.to_dx.kind = FNN_EPI_NONE
             if i == last and head:
                 o.dy_is_dz = True
+            if isinstance(specs[i], PythonSpec):  # it may change the width
+                if i > self.first_trained:
+                    side = 1 - side
+                    o.dx = _ptr(at["d", side])
+                continue
             if not isinstance(specs[i], DenseSpec):
                 o.dx = o.dy
                 continue
@@ -278,6 +333,15 @@ cdef class Buffers:
             if not self.plan.k.all_finite(self.ops[i].y, rows * self.ops[i].n_out):
                 return self.layer_of[i]
         return None
+
+    cdef void fail(self, error) noexcept:
+        self.failed, self.error = True, error
+
+    def raise_error(self):
+        """Raise what an operation in Python has raised, if one has."""
+        if self.failed:
+            error, self.error, self.failed = self.error, None, False
+            raise error
 
     cdef char *output(self) noexcept nogil:
         return self.ops[self.count - 1].y if self.count else self.x
@@ -326,5 +390,7 @@ cdef _fill(Op *o, Plan plan, s):
     elif isinstance(s, AffineSpec):
         o.forward, o.backward = affine_forward, affine_backward
         o.scale, o.shift = s.scale, s.shift
+    elif isinstance(s, PythonSpec):
+        o.forward, o.backward = python_forward, python_backward
     else:
         raise TypeError(f"no operation for {type(s).__name__}")

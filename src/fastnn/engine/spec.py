@@ -5,7 +5,7 @@ Layers lower themselves to these; ``fuse`` is the one visible place where neighb
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 # Streams of the counter-based generator: one number for each purpose, so that no two uses share random bits.
 STREAM_SHUFFLE = 0
@@ -64,7 +64,17 @@ class AffineSpec(NamedTuple):
         return self.n_in
 
 
-Spec: TypeAlias = DenseSpec | ActivationSpec | DropoutSpec | AffineSpec
+class PythonSpec(NamedTuple):
+    """y = part.forward(x), in Python; tensors: names and shapes of its parameters."""
+
+    layer: int
+    n_in: int
+    n_out: int
+    part: Any
+    tensors: tuple[tuple[str, tuple[int, int]], ...] = ()
+
+
+Spec: TypeAlias = DenseSpec | ActivationSpec | DropoutSpec | AffineSpec | PythonSpec
 
 
 def fuse(specs: list[Spec]) -> list[Spec]:

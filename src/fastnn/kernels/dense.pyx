@@ -9,8 +9,8 @@ cimport numpy as cnp
 from cython cimport floating
 
 from fastnn._core cimport (
-    FNN_ACT_linear, FNN_BY_WIDTH, FNN_EPI_FORWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, FNN_CONTINUED, FNN_SEQUENTIAL, fnn_epilogue,
-    fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, gemm, gemm_workspace, table, workspace,
+    FNN_ACT_linear, FNN_BY_WIDTH, FNN_CONTINUED, FNN_EPI_FORWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, FNN_SEQUENTIAL,
+    fnn_epilogue, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, gemm, gemm_workspace, table, workspace,
 )
 from fastnn.kernels.activations cimport alpha_of as _alpha
 from fastnn.kernels.plain cimport apart, fresh, like, plain, writeable

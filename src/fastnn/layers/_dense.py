@@ -101,6 +101,12 @@ class Dense(Layer):
         return 0 if self.n_in is None else (self.n_in + 1) * self.n_neurons
 
     @property
+    def flops(self) -> int:
+        if self.n_in is None:
+            return 0
+        return (2 * self.n_in + 1 + (self.activation.names[0] != "linear")) * self.n_neurons
+
+    @property
     def weights(self) -> NDArray[Any]:
         """The weights (n_inputs, n_neurons): a live view; writing into it changes the model. Assigning copies."""
         return self._tensor("weights")
