@@ -3,11 +3,13 @@
 
 #include <string.h>
 
-#define NAME_A(name, shape, saves) #name,
-#define SAVES_A(name, shape, saves) #saves[0],
-#define SHAPE_A(name, shape, saves) #shape[0],
-#define NAME_L(name, targets) #name,
-#define TARGETS_L(name, targets) #targets[0],
+#define NAME_A(name, shape, saves, alpha) #name,
+#define SAVES_A(name, shape, saves, alpha) #saves[0],
+#define SHAPE_A(name, shape, saves, alpha) #shape[0],
+#define ALPHA_A(name, shape, saves, alpha) alpha,
+#define NAME_L(name, targets, parameter) #name,
+#define TARGETS_L(name, targets, parameter) #targets[0],
+#define PARAMETER_L(name, targets, parameter) parameter,
 #define NAME_O(name, states, parameters) #name,
 #define STATES_O(name, states, parameters) states,
 #define PARAMETERS_O(name, states, parameters) parameters,
@@ -16,8 +18,10 @@
 const char *const fnn_act_names[FNN_ACT_COUNT] = {FNN_ACTIVATIONS(NAME_A)};
 const char fnn_act_saves[FNN_ACT_COUNT] = {FNN_ACTIVATIONS(SAVES_A)};
 const char fnn_act_shape[FNN_ACT_COUNT] = {FNN_ACTIVATIONS(SHAPE_A)};
+const double fnn_act_alpha[FNN_ACT_COUNT] = {FNN_ACTIVATIONS(ALPHA_A)};
 const char *const fnn_loss_names[FNN_LOSS_COUNT] = {FNN_LOSSES(NAME_L)};
 const char fnn_loss_targets[FNN_LOSS_COUNT] = {FNN_LOSSES(TARGETS_L)};
+const double fnn_loss_parameter[FNN_LOSS_COUNT] = {FNN_LOSSES(PARAMETER_L)};
 const char *const fnn_opt_names[FNN_OPT_COUNT] = {FNN_OPTIMIZERS(NAME_O)};
 const int fnn_opt_states[FNN_OPT_COUNT] = {FNN_OPTIMIZERS(STATES_O)};
 const int fnn_opt_parameters[FNN_OPT_COUNT] = {FNN_OPTIMIZERS(PARAMETERS_O)};

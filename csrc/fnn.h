@@ -24,8 +24,8 @@
 
 typedef enum { FNN_F32, FNN_F64, FNN_DTYPE_COUNT } fnn_dtype;
 
-#define FNN_ENUM_A(name, shape, saves) FNN_ACT_##name,
-#define FNN_ENUM_L(name, targets) FNN_LOSS_##name,
+#define FNN_ENUM_A(name, shape, saves, alpha) FNN_ACT_##name,
+#define FNN_ENUM_L(name, targets, parameter) FNN_LOSS_##name,
 #define FNN_ENUM_O(name, states, parameters) FNN_OPT_##name,
 #define FNN_ENUM_M(name) FNN_METRIC_##name,
 #define FNN_ENUM_S(name, type) FNN_SRC_##name,
@@ -37,17 +37,18 @@ typedef enum { FNN_METRICS(FNN_ENUM_M) FNN_METRIC_COUNT } fnn_metric_id;
 typedef enum { FNN_SOURCES(FNN_ENUM_S) FNN_SRC_COUNT } fnn_source_id;
 typedef enum { FNN_ISAS(FNN_ENUM_I) FNN_ISA_COUNT } fnn_isa_id;
 
-/* y = f(x), (rows, cols) each; in place allowed (y == x). */
-typedef void fnn_act_fwd(void *y, const void *x, size_t rows, size_t cols);
+/* y = f(x), (rows, cols) each; in place allowed (y == x). alpha: the parameter, of those that have one. */
+typedef void fnn_act_fwd(void *y, const void *x, size_t rows, size_t cols, double alpha);
 /* dx = dy * f'(x), from what the registry says is saved: the input x or the output y. In place allowed (dx == dy). */
-typedef void fnn_act_bwd(void *dx, const void *dy, const void *saved, size_t rows, size_t cols);
+typedef void fnn_act_bwd(void *dx, const void *dy, const void *saved, size_t rows, size_t cols, double alpha);
 
 /* losses[i] = the loss of row i. p: (rows, cols) predictions. The target is labels[rows] (C losses) or, where labels is
- * NULL, the dense t: (rows, cols). Labels are trusted to lie in 0 .. cols-1. */
-typedef void fnn_loss_fwd(void *losses, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols);
+ * NULL, the dense t: (rows, cols). Labels are trusted to lie in 0 .. cols-1. parameter: of those that have one. */
+typedef void fnn_loss_fwd(void *losses, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
+                          double parameter);
 /* dp = scale * d(losses[i]) / d(p[i]) for every row i; scale is 1/rows for a mean over the batch. */
 typedef void fnn_loss_bwd(void *dp, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
-                          double scale);
+                          double scale, double parameter);
 
 /* one update of n parameters w by their gradients g. s0, s1: state (NULL where the registry has none); lr: the learning
  * rate of this step; p: the optimizer's parameters, in the order kernels/optimizers.h gives; t: the step's number,
@@ -61,9 +62,10 @@ typedef struct {
     const void *gate; /* c = c * (gate > 0), as act_bwd of relu; where c lies, rows of ldc too; or NULL */
 } fnn_finish;
 
-/* how many of the rows (categorical) or of the rows * cols elements (binary, regression) are right */
+/* how many of the rows (categorical) or of the rows * cols elements are right. limit: the threshold of yes for p and t
+ * (binary), or how near p must be to t (regression) */
 typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
-                                  double precision);
+                                  double limit);
 
 /* K(result, name, arguments): gives the table member and its entry.
  *
@@ -91,6 +93,10 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     /* dz = (p - target) * scale, the gradient of softmax + cross-entropy (and sigmoid + binary) by its logits */      \
     K(void, residual,                                                                                                  \
       (void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols, double scale))         \
+    /* t: (rows, cols) = high at each row's label, low elsewhere */                                                    \
+    K(void, one_hot, (void *t, const int32_t *labels, size_t rows, size_t cols, double low, double high))              \
+    /* y = x with each row times its weight w[row]; in place allowed */                                                \
+    K(void, scale_rows, (void *y, const void *x, const void *w, size_t rows, size_t cols))                             \
     /* l1 * sum |w| + l2 * sum w^2 */                                                                                  \
     K(double, penalty, (const void *w, size_t n, double l1, double l2))                                                \
     /* dw += l1 * (w < 0 ? -1 : 1) + 2 * l2 * w */                                                                     \
@@ -99,8 +105,8 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, affine, (void *y, const void *x, size_t n, double scale, double shift))                                    \
     /* y = a * b; in place allowed */                                                                                  \
     K(void, multiply, (void *y, const void *a, const void *b, size_t n))                                               \
-    /* mask[i] = 0 with probability threshold / 2^32, else keep: elements first .. first + n - 1 of the stream */      \
-    /* (key, stream, step), first a multiple of 4; y = x * mask; in place allowed */                                   \
+    /* y = x * mask, in place allowed; mask[i] = 0 with probability threshold / 2^32, else keep: */                    \
+    /* elements first .. first + n - 1 of the stream (key, stream, step), first a multiple of 4 */                     \
     K(void, dropout,                                                                                                   \
       (void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,     \
        uint64_t threshold, double keep))                                                                               \
@@ -144,10 +150,12 @@ typedef struct fnn_kernels {
 
 /* --- names and properties of what is registered (dispatch.c) --- */
 extern const char *const fnn_act_names[FNN_ACT_COUNT];
-extern const char fnn_act_saves[FNN_ACT_COUNT]; /* 'X' or 'Y' */
-extern const char fnn_act_shape[FNN_ACT_COUNT]; /* 'E' or 'R' */
+extern const char fnn_act_saves[FNN_ACT_COUNT];   /* 'X' or 'Y' */
+extern const char fnn_act_shape[FNN_ACT_COUNT];   /* 'E', 'P' or 'R' */
+extern const double fnn_act_alpha[FNN_ACT_COUNT]; /* of 'P' */
 extern const char *const fnn_loss_names[FNN_LOSS_COUNT];
 extern const char fnn_loss_targets[FNN_LOSS_COUNT]; /* 'C' or 'D' */
+extern const double fnn_loss_parameter[FNN_LOSS_COUNT];
 extern const char *const fnn_opt_names[FNN_OPT_COUNT];
 extern const int fnn_opt_states[FNN_OPT_COUNT];
 extern const int fnn_opt_parameters[FNN_OPT_COUNT];
@@ -206,6 +214,7 @@ typedef enum { FNN_EPI_NONE, FNN_EPI_FORWARD, FNN_EPI_BACKWARD } fnn_epilogue_ki
 typedef struct {
     fnn_epilogue_kind kind;
     fnn_act_id act;
+    double alpha;      /* the activation's parameter */
     void *y;           /* FORWARD: y = f(c), rows of n; may be c itself. BACKWARD: not used */
     const void *saved; /* BACKWARD: c = c * f'(saved), rows of n */
 } fnn_epilogue;

@@ -82,9 +82,9 @@ static void run_epilogue(const product *p, size_t row, size_t rows)
     if (!e || e->kind == FNN_EPI_NONE)
         return;
     if (e->kind == FNN_EPI_FORWARD)
-        p->t->act_fwd[e->act]((char *)e->y + at, strip, rows, p->n);
+        p->t->act_fwd[e->act]((char *)e->y + at, strip, rows, p->n, e->alpha);
     else
-        p->t->act_bwd[e->act](strip, strip, (const char *)e->saved + at, rows, p->n);
+        p->t->act_bwd[e->act](strip, strip, (const char *)e->saved + at, rows, p->n, e->alpha);
 }
 
 /* the part of an epilogue that the tiles can do in registers, for all of c */

@@ -4,21 +4,46 @@
 #ifndef FNN_REGISTRY_H
 #define FNN_REGISTRY_H
 
-/* A(name, shape, saves): shape E = elementwise, R = over the row; backward needs X (the input) or Y (the output) */
+/* A(name, shape, saves, alpha): shape E = elementwise, P = elementwise with a parameter alpha, R = over the row; backward
+ * needs X (the input) or Y (the output); alpha: what the parameter is unless said otherwise, 0 where there is none */
 #define FNN_ACTIVATIONS(A)                                                                                             \
-    A(linear, E, Y)                                                                                                    \
-    A(step, E, Y)                                                                                                      \
-    A(relu, E, Y)                                                                                                      \
-    A(sigmoid, E, Y)                                                                                                   \
-    A(tanh, E, Y)                                                                                                      \
-    A(softmax, R, Y)
+    A(linear, E, Y, 0)                                                                                                 \
+    A(step, E, Y, 0)                                                                                                   \
+    A(relu, E, Y, 0)                                                                                                   \
+    A(relu6, E, Y, 0)                                                                                                  \
+    A(leaky_relu, P, Y, 0.01)                                                                                          \
+    A(elu, P, Y, 1.0)                                                                                                  \
+    A(selu, E, Y, 0)                                                                                                   \
+    A(gelu, E, X, 0)                                                                                                   \
+    A(gelu_tanh, E, X, 0)                                                                                              \
+    A(silu, E, X, 0)                                                                                                   \
+    A(mish, E, X, 0)                                                                                                   \
+    A(softplus, E, Y, 0)                                                                                               \
+    A(exponential, E, Y, 0)                                                                                            \
+    A(sigmoid, E, Y, 0)                                                                                                \
+    A(hard_sigmoid, E, Y, 0)                                                                                           \
+    A(hard_swish, E, X, 0)                                                                                             \
+    A(tanh, E, Y, 0)                                                                                                   \
+    A(softmax, R, Y, 0)                                                                                                \
+    A(log_softmax, R, Y, 0)
 
-/* L(name, targets): targets C = class labels or a dense matrix, D = dense only */
+/* L(name, targets, parameter): targets C = class labels or a dense matrix, D = dense only; parameter: what the loss's
+ * one number is unless said otherwise, 0 where there is none */
 #define FNN_LOSSES(L)                                                                                                  \
-    L(categorical_crossentropy, C)                                                                                     \
-    L(binary_crossentropy, D)                                                                                          \
-    L(mean_squared_error, D)                                                                                           \
-    L(mean_absolute_error, D)
+    L(categorical_crossentropy, C, 0)                                                                                  \
+    L(categorical_crossentropy_logits, C, 0)                                                                           \
+    L(categorical_hinge, C, 0)                                                                                         \
+    L(binary_crossentropy, D, 0)                                                                                       \
+    L(binary_crossentropy_logits, D, 0)                                                                                \
+    L(kl_divergence, D, 0)                                                                                             \
+    L(mean_squared_error, D, 0)                                                                                        \
+    L(mean_absolute_error, D, 0)                                                                                       \
+    L(huber, D, 1.0)                                                                                                   \
+    L(log_cosh, D, 0)                                                                                                  \
+    L(quantile, D, 0.5)                                                                                                \
+    L(poisson, D, 0)                                                                                                   \
+    L(hinge, D, 0)                                                                                                     \
+    L(squared_hinge, D, 0)
 
 /* O(name, states, parameters): arrays of state the step reads and writes beside the weights; numbers it is given */
 #define FNN_OPTIMIZERS(O)                                                                                              \

@@ -115,9 +115,9 @@ ARGUMENTS: list[Row] = [
     ),
     (
         "validation three",
-        lambda m: m.train(X, Y, validation_data=(X, Y, Y)),
-        TypeError,
-        "validation_data: expected a pair",
+        lambda m: m.train(X, Y, validation_data=(X, Y, Y[:-1])),
+        ValueError,
+        r"validation_data\[2\]: expected shape \(20,\)",
     ),
     (
         "validation width",
@@ -163,7 +163,12 @@ ARGUMENTS: list[Row] = [
     ),
     ("a number for a loss", lambda m: m.set(loss=3), TypeError, "loss: expected a name or a Loss, got int"),
     ("an optimizer for a loss", lambda m: m.set(loss=SGD()), TypeError, "loss: expected a name or a Loss, got SGD"),
-    ("unknown metrics", lambda m: m.compile(metrics=["auc"]), ValueError, r"metrics: expected \['accuracy'\]"),
+    (
+        "unknown metrics",
+        lambda m: m.compile(metrics=["auc"]),
+        ValueError,
+        r"metrics: expected 'accuracy' and functions",
+    ),
     ("unknown activation", lambda m: m.add(Dense(3, activation="rleu")), ValueError, "activation: unknown .*'relu'"),
     (
         "unknown initializer",

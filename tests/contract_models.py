@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 from compare import Array
+from loss_cases import VARIANTS
 
-from fastnn import Dense, Dropout, Input, Model, Rescale, _core
+from fastnn import ELU, Dense, Dropout, Input, LeakyReLU, Model, Rescale, _core
 from fastnn.activations import Activation
 from fastnn.losses import Loss
 from fastnn.optimizers import SGD, AdaGrad, Adam, Optimizer, RMSprop
 
 Data = tuple[Array, Array]
-GENERIC_ACTIVATIONS = sorted({cls.names[0] for cls in Activation.registry.values()} - {"softmax", "step"})
+GENERIC_ACTIVATIONS = sorted(
+    {cls.names[0] for cls in Activation.registry.values()} - {"softmax", "log_softmax", "step", "exponential"}
+)
 OPTIMIZERS = {cls.names[0]: cls for cls in Optimizer.registry.values()}
 
 
@@ -47,10 +50,16 @@ def pixels_as_floats(rows: int, n_in: int, classes: int) -> Data:
     return X.astype(np.float32), y
 
 
+def contract_targets(loss: Any, rows: int, n_out: int) -> Array:
+    if loss.takes_labels:
+        return labelled(rows, 1, n_out)[1]
+    return numbers(rows, n_out, 2) if loss.targets == "any" else yes_or_no(rows, 1, n_out)[1]
+
+
 @dataclass(frozen=True)
 class Case:
     layers: Callable[[], list[Any]]
-    loss: str
+    loss: Any
     optimizer: Callable[[], Any]
     data: Callable[[], Data]
     epochs: int = 3
@@ -140,6 +149,51 @@ CASES: dict[str, Case] = {
         3,
         {"batch_size": 25},
     ),
+    "alphas": Case(
+        lambda: [Dense(20, activation=LeakyReLU(0.2)), Dense(9), ELU(0.5), Dropout(0.1), Dense(2)],
+        "mean_squared_error",
+        lambda: Adam(0.01),
+        lambda: floats(45, 7, 2),
+        3,
+        {"batch_size": 16},
+    ),
+    "selu": Case(
+        lambda: [Dense(20, activation="selu", weight_initializer="lecun_normal"), Dense(3, activation="softmax")],
+        "categorical_crossentropy",
+        lambda: "adam",
+        lambda: labelled(40, 6, 3),
+        3,
+        {"batch_size": 16},
+    ),
+    "exponential": Case(
+        lambda: [Dense(20, activation="softplus"), Dense(2, activation="exponential")],
+        "mean_squared_error",
+        lambda: Adam(0.01),
+        lambda: floats(45, 7, 2),
+        3,
+        {"batch_size": 16},
+    ),
+    "log_softmax": Case(
+        lambda: [Dense(20, activation="tanh"), Dense(3, activation="log_softmax")],
+        "mean_squared_error",
+        lambda: Adam(0.01),
+        lambda: floats(45, 7, 3),
+        3,
+        {"batch_size": 16},
+    ),
+    "weights": Case(
+        lambda: [Dense(20, activation="relu"), Dense(3, activation="softmax")],
+        "categorical_crossentropy",
+        lambda: Adam(0.01),
+        lambda: labelled(40, 6, 3),
+        3,
+        {
+            "batch_size": 16,
+            "shuffle": True,
+            "sample_weight": np.abs(numbers(40, 1, 7)[:, 0]),
+            "class_weight": "balanced",
+        },
+    ),
     "step": Case(
         lambda: [Dense(20, activation="step"), Dense(3, activation="softmax")],
         "categorical_crossentropy",
@@ -180,6 +234,30 @@ CASES |= {
         {"batch_size": 16},
     )
     for name in sorted({cls.names[0] for cls in Loss.registry.values()})
+}
+CASES |= {
+    f"loss {label}": Case(
+        lambda: [Dense(21, activation="tanh"), Dense(5)],
+        VARIANTS[label],
+        lambda: Adam(0.01),
+        lambda label=label: (numbers(45, 7, 5), contract_targets(VARIANTS[label], 45, 5)),
+        3,
+        {"batch_size": 16, "shuffle": True},
+    )
+    for label in sorted(VARIANTS)
+    if label not in Loss.registry and not VARIANTS[label].merges_with
+}
+CASES |= {
+    f"loss {label}": Case(
+        lambda label=label: [Dense(21, activation="tanh"), Dense(5, activation=VARIANTS[label].merges_with)],
+        VARIANTS[label],
+        lambda: Adam(0.01),
+        lambda label=label: (numbers(45, 7, 5), contract_targets(VARIANTS[label], 45, 5)),
+        3,
+        {"batch_size": 16, "shuffle": True},
+    )
+    for label in sorted(VARIANTS)
+    if label not in Loss.registry and VARIANTS[label].merges_with
 }
 
 

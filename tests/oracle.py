@@ -14,6 +14,7 @@ import numpy as np
 from compare import Array, gradient
 
 from fastnn import Dense, Dropout, Input, Model, Rescale
+from fastnn._core import ACTIVATION_SHAPE
 from fastnn.activations import Activation
 from fastnn.losses import CLIP
 
@@ -34,19 +35,46 @@ def _clipped(p: Array) -> Array:
     return np.clip(p, CLIP, 1 - CLIP)
 
 
-# d(mean over rows) / dp
-LOSS_GRADIENTS: dict[str, Callable[[Array, Array], Array]] = {
-    "categorical_crossentropy": lambda p, t: -t / _clipped(p) / len(p),
-    "binary_crossentropy": lambda p, t: ((1 - t) / (1 - _clipped(p)) - t / _clipped(p)) / p.size,
-    "mean_squared_error": lambda p, t: 2 * (p - t) / p.size,
-    "mean_absolute_error": lambda p, t: np.sign(p - t) / p.size,
+def _softmax(z: Array) -> Array:
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+def _categorical_hinge(p: Array, t: Array) -> Array:
+    wrong = (1 - t) * p
+    worst = np.eye(p.shape[1])[wrong.argmax(axis=1)]
+    beyond = 1 + wrong.max(axis=1, keepdims=True) - (t * p).sum(axis=1, keepdims=True) > 0
+    return np.asarray(beyond * (worst * (1 - t) - t))
+
+
+# d(mean over rows) / dp, of a loss object
+LOSS_GRADIENTS: dict[str, Callable[[Any, Array, Array], Array]] = {
+    "categorical_crossentropy": lambda loss, p, t: -t / _clipped(p) / len(p),
+    "categorical_crossentropy_logits": lambda loss, p, t: (_softmax(p) * t.sum(axis=1, keepdims=True) - t) / len(p),
+    "categorical_hinge": lambda loss, p, t: _categorical_hinge(p, t) / len(p),
+    "binary_crossentropy": lambda loss, p, t: ((1 - t) / (1 - _clipped(p)) - t / _clipped(p)) / p.size,
+    "binary_crossentropy_logits": lambda loss, p, t: (1 / (1 + np.exp(-p)) - t) / p.size,
+    "kl_divergence": lambda loss, p, t: -t / _clipped(p) / len(p),
+    "mean_squared_error": lambda loss, p, t: 2 * (p - t) / p.size,
+    "mean_absolute_error": lambda loss, p, t: np.sign(p - t) / p.size,
+    "huber": lambda loss, p, t: np.clip(p - t, -loss.delta, loss.delta) / p.size,
+    "log_cosh": lambda loss, p, t: np.tanh(p - t) / p.size,
+    "quantile": lambda loss, p, t: np.where(p < t, -loss.q, np.where(p > t, 1 - loss.q, 0)) / p.size,
+    "poisson": lambda loss, p, t: (1 - t / np.maximum(p, CLIP)) / p.size,
+    "hinge": lambda loss, p, t: np.where(1 - t * p > 0, -t, 0) / p.size,
+    "squared_hinge": lambda loss, p, t: -2 * t * np.maximum(1 - t * p, 0) / p.size,
 }
 
 
-def activation_backward(cls: type[Activation], dy: Array, x: Array, y: Array) -> Array:
-    if cls.kernel in DERIVATIVES:
-        return DERIVATIVES[cls.kernel](dy, x, y)
-    return gradient(lambda v: float((dy * cls.formula(v)).sum()), x)
+def activation_backward(activation: Activation, dy: Array, x: Array, y: Array) -> Array:
+    if activation.kernel in DERIVATIVES:
+        return DERIVATIVES[activation.kernel](dy, x, y)
+    if ACTIVATION_SHAPE[activation.kernel] == "R":
+        return gradient(lambda v: float((dy * activation.formula(v)).sum()), x)
+    h = 1e-3  # elementwise: the differences of all elements at once
+    steps = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
+    slope: Array = sum(weight * activation.formula(x + step * h) / h for step, weight in steps)
+    return dy * slope
 
 
 class Network:
@@ -55,7 +83,7 @@ class Network:
     def __init__(self, model: Model) -> None:
         self.model = model
         assert model.loss is not None
-        self.loss_class = type(model.loss)
+        self.loss_object: Any = model.loss
         self.params: Params = {}
         for index, layer in enumerate(model.layers):
             if isinstance(layer, Dense):
@@ -85,9 +113,9 @@ class Network:
 
     def targets(self, y: Array, cols: int) -> Array:
         y = np.asarray(y)
-        if y.ndim == 1 and cols > 1:
-            return np.eye(cols)[y]
-        return y.reshape(-1, cols).astype(np.float64)
+        t = np.eye(cols)[y] if y.ndim == 1 and cols > 1 else y.reshape(-1, cols).astype(np.float64)
+        keep, floor = self.loss_object.smoothing(cols)
+        return t * keep + floor
 
     def penalty(self) -> float:
         total = 0.0
@@ -103,28 +131,28 @@ class Network:
 
     def loss(self, X: Array, y: Array) -> float:
         p, _ = self.forward(X)
-        return float(self.loss_class.formula(p, self.targets(y, p.shape[1])).mean()) + self.penalty()
+        return float(self.loss_object.formula(p, self.targets(y, p.shape[1])).mean()) + self.penalty()
 
     def gradients(self, X: Array, y: Array) -> Params:
         """Of the mean loss and the penalties, by every parameter."""
         p, tape = self.forward(X)
         t = self.targets(y, p.shape[1])
-        if self.loss_class.kernel in LOSS_GRADIENTS:
-            d = LOSS_GRADIENTS[self.loss_class.kernel](p, t)
+        if self.loss_object.kernel in LOSS_GRADIENTS:
+            d = LOSS_GRADIENTS[self.loss_object.kernel](self.loss_object, p, t)
         else:
-            d = gradient(lambda v: float(self.loss_class.formula(v, t).mean()), p)
+            d = gradient(lambda v: float(self.loss_object.formula(v, t).mean()), p)
         grads: Params = {}
         for index in reversed(range(len(tape))):
             layer, (x, z, out) = self.model.layers[index], tape[index]
             if isinstance(layer, Dense):
-                d = activation_backward(type(layer.activation), d, z, out)
+                d = activation_backward(layer.activation, d, z, out)
                 grads[index, "weights"], grads[index, "biases"] = x.T @ d, d.sum(axis=0, keepdims=True)
                 for name in ("weights", "biases"):
                     (l1, l2), w = self._strengths(index, name), self.params[index, name]
                     grads[index, name] += l1 * np.where(w < 0, -1.0, 1.0) + 2 * l2 * w
                 d = d @ self.params[index, "weights"].T
             elif isinstance(layer, Activation):
-                d = activation_backward(type(layer), d, x, out)
+                d = activation_backward(layer, d, x, out)
             elif isinstance(layer, Rescale):
                 d = d * layer.scale
         return grads

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from compare import assert_same_bits
-from contract_models import CASES, Data, build, signature, train
+from contract_models import CASES, Data, build, floats, labelled, signature, train
 
-from fastnn import Dense, Dropout, Model, Rescale, _core
+from fastnn import Dense, Dropout, LeakyReLU, Model, Rescale, _core, custom
 from fastnn.activations import Activation
 from fastnn.engine.plan import Buffers
-from fastnn.losses import Loss
+from fastnn.losses import CategoricalCrossentropy, Loss
 from fastnn.optimizers import Optimizer
 
 GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
@@ -73,18 +74,72 @@ def test_fused_is_layer_by_layer(name: str, isa: str, dtype: np.dtype[Any]) -> N
     same_model(fused, plain, X)
 
 
+def chunks_of(rows: int) -> Callable[[Model, int], Buffers]:
+    """In place of ``Model.training_buffers``."""
+    return lambda model, batch: Buffers(model.plan, min(batch, rows), True, labels=True, head=model.merged)
+
+
 @pytest.mark.parametrize("rows", [4, 12])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_batch_in_chunks_is_the_whole_batch(
     name: str, rows: int, isa: str, dtype: np.dtype[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def in_chunks(model: Model, batch: int) -> Buffers:
-        return Buffers(model.plan, min(batch, rows), True, labels=True, head=model.merged)
-
     X, _ = CASES[name].data()
     whole = train(name, build(name, dtype.name))
-    monkeypatch.setattr(Model, "training_buffers", in_chunks)
+    monkeypatch.setattr(Model, "training_buffers", chunks_of(rows))
     same_model(whole, train(name, build(name, dtype.name)), X)
+
+
+@pytest.mark.parametrize("rows", [4, 12])
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_weighted_rows_and_masks_in_chunks_are_those_of_the_whole_batch(
+    rows: int, accumulate: int, shuffle: bool, isa: str, dtype: np.dtype[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = labelled(75, 5, 3)
+
+    def trained() -> Model:
+        hidden = Dense(9, activation=LeakyReLU(0.2), weight_regularizer_l2=1e-3, bias_regularizer_l1=1e-3)
+        model = Model([hidden, Dropout(0.3), Dense(3, activation="softmax")], seed=2, dtype=dtype)
+        model.set(loss=CategoricalCrossentropy(label_smoothing=0.1), optimizer="adam")
+        weights = {"sample_weight": np.arange(75) % 7 / 3, "class_weight": {1: 2.5}}
+        model.train(
+            X, y, epochs=2, batch_size=17, accumulate=accumulate, shuffle=shuffle, validation_split=0.2, **weights
+        )
+        return model
+
+    whole = trained()
+    monkeypatch.setattr(Model, "training_buffers", chunks_of(rows))
+    same_model(whole, trained(), X)
+
+
+def test_a_part_in_python_sees_the_whole_batch() -> None:
+    seen = []
+
+    class Watching(custom.Layer):
+        def forward(self, x: Any) -> Any:
+            seen.append(len(x))
+            return x
+
+        def backward(self, dy: Any) -> Any:
+            seen.append(len(dy))
+            return dy
+
+    class Squares(custom.Loss):
+        def formula(self, p: Any, t: Any) -> Any:
+            seen.append(len(p))
+            return ((p - t) ** 2).mean(axis=1)
+
+        def derivative(self, p: Any, t: Any) -> Any:
+            seen.append(len(p))
+            return 2 * (p - t) / p.shape[1]
+
+    X, y = floats(2000, 8, 1)
+    for layers, loss in (([Dense(64), Watching()], "mse"), ([Dense(64)], Squares())):
+        model = Model([*layers, Dense(1)], seed=1)
+        model.set(loss=loss, optimizer="sgd")
+        model.train(X, y)
+    assert seen == [2000] * 4
 
 
 @pytest.mark.parametrize(("width", "batch"), [(1, 10**6), (64, 129), (64, 3000), (2048, 300), (2048, 10**5)])

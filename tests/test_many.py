@@ -11,6 +11,7 @@ import pytest
 
 import fastnn
 from fastnn import Dense, Model, fit_many
+from fastnn.callbacks import EarlyStopping
 from fastnn.optimizers import SGD, Adam
 
 RNG = np.random.default_rng(9)
@@ -62,6 +63,17 @@ def test_progress_is_told_of_every_model() -> None:
     assert seen == {0, 1, 2, 3}
 
 
+def test_each_model_has_its_own_callbacks() -> None:
+    stops = [EarlyStopping("loss", patience=p) for p in (0, 1, 10**6)]
+    models = [make(i) for i in range(3)]
+    fit_many(models, X, Y, epochs=60, callbacks=[[stop] for stop in stops], n_jobs=2)
+    for model, seed, patience in zip(models, range(3), (0, 1, 10**6), strict=True):
+        alone = make(seed)
+        alone.fit(X, Y, epochs=60, callbacks=[EarlyStopping("loss", patience=patience)])
+        assert weights(alone) == weights(model)
+    assert models[0].epochs_done <= models[2].epochs_done == 60
+
+
 def test_a_failure_names_the_model_and_stops_the_rest() -> None:
     models = [make(0), make(1, optimizer=SGD(1e30)), *[make(i) for i in range(2, 6)]]
     with pytest.raises(FloatingPointError, match="not finite") as caught:
@@ -87,6 +99,9 @@ def test_ctrl_c_stops_all_of_them() -> None:
         ({"models": [1]}, TypeError, r"models\[0\]: expected a Model, got int"),
         ({"n_jobs": 0}, ValueError, "n_jobs: expected -1 or at least 1, got 0"),
         ({"n_jobs": 1.5}, ValueError, "n_jobs"),
+        ({"callbacks": EarlyStopping()}, TypeError, "callbacks: expected a list of callbacks for each model, got <"),
+        ({"callbacks": []}, ValueError, "callbacks: expected 1 lists, one for each model, got 0"),
+        ({"callbacks": [[3]]}, TypeError, r"callbacks\[0\]: expected a Callback, got 3"),
         ({"epochs": [1, 2]}, ValueError, "epochs: expected one, or 1, one for each model, got 2"),
         ({"X": X[:, 0]}, ValueError, "X: expected 2 dimensions"),
         ({"y": Y[:-1]}, ValueError, "y: expected 400 rows"),
@@ -102,6 +117,12 @@ def test_the_same_model_twice_is_refused() -> None:
     model = make(0)
     with pytest.raises(ValueError, match="the same model is given twice"):
         fit_many([model, model], X, Y)
+
+
+def test_the_same_callback_for_two_models_is_refused() -> None:
+    stop = EarlyStopping("loss")
+    with pytest.raises(ValueError, match=r"the same object is given for models\[0\] and models\[1\]"):
+        fit_many([make(0), make(1)], X, Y, callbacks=[[stop], [stop]])
 
 
 def test_no_models_is_no_work() -> None:

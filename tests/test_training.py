@@ -171,6 +171,16 @@ def test_summary_is_printed_and_returned(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out.endswith(text + "\n")
     for part in ("0 Dense (relu)", "(rows, 16)", "1 Dropout", "131 parameters", "524 bytes of float32"):
         assert part in text
+    rows = [line.split() for line in text.splitlines()]
+    assert rows[2][-4:] == ["80", "320", "bytes", str(2 * 4 * 16 + 16 + 16)]  # products and sums, biases, activations
+    assert rows[3][-4:] == ["0", "0", "bytes", "0"]
+    assert rows[4][-4:] == ["51", "204", "bytes", str(2 * 16 * 3 + 3 + 3)]
+    assert "input (rows, 4)" in text
+    assert "262 FLOPs a row" in text
+    assert "training: 2.0 KiB for parameters, gradients and the optimizer's state, about 140 bytes a row" in text
+    bare = Model([Dense(2, 3)])
+    bare.finalize()
+    assert "training" not in bare.summary()
 
 
 # --- progress ---

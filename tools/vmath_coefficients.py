@@ -1,4 +1,4 @@
-"""Where the numbers in csrc/kernels/vmath.h and csrc/math64.c come from.
+"""Where the numbers in csrc/kernels/vmath.h, csrc/kernels/gates.h and csrc/math64.c come from.
 
 Run it (needs mpmath; some ten seconds) and compare: it prints every coefficient array and every constant of the two
 files as they stand there, with the error the polynomial itself contributes.
@@ -15,7 +15,7 @@ cent, so an mpmath that rounds differently may print other last digits, equally 
 
 import sys
 
-from mpmath import cos, erf, erfc, expm1, floor, frexp, ldexp, log, lu_solve, matrix, mp, mpf, pi, sin, sqrt, tanh
+from mpmath import cos, erf, erfc, exp, expm1, floor, frexp, ldexp, log, lu_solve, matrix, mp, mpf, pi, sin, sqrt, tanh
 
 mp.dps = 50
 PRECISION = {32: 24, 64: 53}  # bits of a significand
@@ -172,6 +172,16 @@ def erf_fits(bits, degrees):
     return {"erf_inner_c": inner, "erf_outer_c": outer}
 
 
+TAIL_SHIFT = mpf(4)
+TAIL_TOP = {32: mpf(15), 64: mpf(40)}  # beyond, exp(-x^2 / 2) is 0
+
+
+def normal_tail(t):
+    """Phi(-x) exp(x^2 / 2) (x + 4) with t = (x - 4) / (x + 4)"""
+    x = TAIL_SHIFT * (1 + t) / (1 - t)
+    return erfc(x / sqrt(2)) / 2 * exp(x * x / 2) * (x + TAIL_SHIFT)
+
+
 def fits(bits):
     at = {32: 0, 64: 1}[bits]
     table = {
@@ -180,6 +190,8 @@ def fits(bits):
         "log_c": (log_tail, lambda z: z / 2, (2, 6)[at], 0, LOG_Z),
     }
     table.update(erf_fits(bits, ((5, 8), (11, 20))[at]))
+    top = (TAIL_TOP[bits] - TAIL_SHIFT) / (TAIL_TOP[bits] + TAIL_SHIFT)
+    table["normal_tail_c"] = (normal_tail, lambda t: 1 / normal_tail(t), (10, 24)[at], -1, top)
     if bits == 64:
         table["sin_c"] = (sin_tail, lambda z: z, 5, 0, SIN_Z)
         table["cos_c"] = (cos_tail, lambda z: z * z, 5, 0, SIN_Z)

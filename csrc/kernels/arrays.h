@@ -26,7 +26,7 @@ static void column_sums(void *vsums, const void *vx, size_t rows, size_t cols, i
         column_sums_of(sums + j, x + j, rows, cols, cols - j < VF_LANES ? cols - j : VF_LANES, go_on, 1);
 }
 
-FNN_INLINE vf absolute_of_first(vf a, vf b)
+FNN_INLINE vf absolute(vf a, vf b)
 {
     (void)b;
     return vf_abs(a);
@@ -36,7 +36,7 @@ static double penalty(const void *w, size_t n, double l1, double l2)
 {
     double s = 0;
     if (l1 != 0)
-        s += l1 * (double)reduce2(absolute_of_first, w, w, n);
+        s += l1 * (double)reduce1_with(absolute, w, n, 0);
     if (l2 != 0)
         s += l2 * (double)dot(w, w, n);
     return s;

@@ -166,16 +166,21 @@ FNN_INLINE vf vf_expm1(vf x)
  * cannot overflow; it is summed with the rounding error of 1/b + a carried along (Dekker's two-term sum, exact for
  * a >= 1/b, and where a is smaller the error is too small to matter); and multiplying by 1/b last lets small results
  * underflow gradually. Error: float 1.75, double 1.68. */
-FNN_INLINE vf vf_sigmoid(vf x)
+FNN_INLINE vf over_one_plus_exp(vf numerator, vf m, vi k) /* numerator / (1 + exp(-x)); m and n in k as above */
 {
-    vf a, b, low = vf_set1(FNN_EXP_LOW);
-    vi k;
-    vf r = exp_reduce(vf_min(vf_neg(low), vf_max(low, vf_neg(x))), &k);
+    vf a, b;
     exp_halves(k, &a, &b);
     vf inverse = exp_reciprocal(b);
     vf sum = vf_add(a, inverse), lost = vf_add(vf_sub(a, sum), inverse);
-    vf bracket = vf_add(sum, vf_fma(expm1_core(r), a, lost));
-    return vf_mul(vf_div(vf_set1(1), bracket), inverse);
+    vf bracket = vf_add(sum, vf_fma(m, a, lost));
+    return vf_mul(vf_div(numerator, bracket), inverse);
+}
+FNN_INLINE vf vf_sigmoid(vf x)
+{
+    vf low = vf_set1(FNN_EXP_LOW);
+    vi k;
+    vf r = exp_reduce(vf_min(vf_neg(low), vf_max(low, vf_neg(x))), &k);
+    return over_one_plus_exp(vf_set1(1), expm1_core(r), k);
 }
 
 /* Near zero x + x^3 P(x^2); from CUT on 1 - 2 / (exp(2x) + 1), where the second term is small and so is its error (Cody

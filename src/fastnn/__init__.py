@@ -12,7 +12,28 @@ from typing import Any
 
 from fastnn._core import active_isa, available_isas
 from fastnn._threads import get_num_threads, num_threads, set_default, set_num_threads
-from fastnn.activations import Activation, Linear, ReLU, Sigmoid, Softmax, Step, Tanh
+from fastnn.activations import (
+    ELU,
+    GELU,
+    SELU,
+    Activation,
+    Exponential,
+    GELUTanh,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    Mish,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Step,
+    Tanh,
+)
 from fastnn.checkpoint import FormatError
 from fastnn.history import History
 from fastnn.layers import Dense, Dropout, Input, Layer, Rescale
@@ -21,24 +42,40 @@ from fastnn.model import Model
 __version__ = "0.1.0"
 
 __all__ = [
+    "ELU",
+    "GELU",
+    "SELU",
     "Activation",
     "Dense",
     "Dropout",
+    "Exponential",
     "FormatError",
+    "GELUTanh",
+    "HardSigmoid",
+    "HardSwish",
     "History",
     "Input",
     "Layer",
+    "LeakyReLU",
     "Linear",
+    "LogSoftmax",
+    "Mish",
     "Model",
     "ReLU",
+    "ReLU6",
     "Rescale",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
     "Step",
     "Tanh",
     "__version__",
     "active_isa",
     "available_isas",
+    "callbacks",
+    "check_gradients",
+    "custom",
     "data",
     "doctor",
     "fit_many",
@@ -58,6 +95,9 @@ set_default()
 
 # loaded when first asked for, to keep the import short: name -> module, and what of it
 _LAZY = {
+    "check_gradients": ("fastnn._gradcheck", "check_gradients"),
+    "callbacks": ("fastnn.callbacks", None),
+    "custom": ("fastnn.custom", None),
     "data": ("fastnn.data", None),
     "fit_many": ("fastnn.many", "fit_many"),
     "functional": ("fastnn.functional", None),

@@ -119,11 +119,27 @@ def as_targets(
     return a, None
 
 
-def need_probabilities(name: str, a: Array) -> None:
-    """Targets of a cross-entropy lie in [0, 1]."""
+def need_probabilities(name: str, a: Array, loss: str) -> None:
+    """Targets of a cross-entropy and the like lie in [0, 1]."""
     if len(a) and (a.min() < 0 or a.max() > 1):
         bad = a.min() if a.min() < 0 else a.max()
-        raise ValueError(f"{name}: targets of a cross-entropy must lie in 0 to 1, got {bad}")
+        what = "a cross-entropy" if loss.endswith("crossentropy") else loss
+        raise ValueError(f"{name}: targets of {what} must lie in 0 to 1, got {bad}")
+
+
+def as_signs(name: str, a: Array, loss: str) -> Array:
+    """Targets -1 and 1 of a hinge loss; 0 and 1 are taken for them, where there is no -1."""
+    ones, zeros = a == 1, a == 0
+    if (ones | zeros).all():
+        return ones.astype(np.int8) * 2 - 1
+    wrong = ~(ones | (a == -1))
+    if wrong.any():
+        row, column = (int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"{name}: targets of {loss} must all be -1 or 1, or all 0 or 1; got {a[row, column]} at row {row}, "
+            f"column {column}"
+        )
+    return a
 
 
 def whole(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:

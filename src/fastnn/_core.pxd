@@ -23,6 +23,7 @@ cdef extern from "fnn.h" nogil:
     ctypedef struct fnn_epilogue:
         int kind
         int act
+        double alpha
         void *y
         const void *saved
 
@@ -33,19 +34,23 @@ cdef extern from "fnn.h" nogil:
         size_t lanes
         size_t mr
         size_t nr
-        void (**act_fwd)(void *y, const void *x, size_t rows, size_t cols) noexcept nogil
-        void (**act_bwd)(void *dx, const void *dy, const void *saved, size_t rows, size_t cols) noexcept nogil
+        void (**act_fwd)(void *y, const void *x, size_t rows, size_t cols, double alpha) noexcept nogil
+        void (**act_bwd)(void *dx, const void *dy, const void *saved, size_t rows, size_t cols,
+                         double alpha) noexcept nogil
         void (**loss_fwd)(void *losses, const void *p, const void *t, const int32_t *labels, size_t rows,
-                          size_t cols) noexcept nogil
+                          size_t cols, double parameter) noexcept nogil
         void (**loss_bwd)(void *dp, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
-                          double scale) noexcept nogil
+                          double scale, double parameter) noexcept nogil
         void (**opt_step)(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p,
                           uint64_t t) noexcept nogil
         uint64_t (**metric_count)(const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
-                                  double precision) noexcept nogil
+                                  double limit) noexcept nogil
         void (*column_sums)(void *sums, const void *x, size_t rows, size_t cols, int go_on) noexcept nogil
         void (*residual)(void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                          double scale) noexcept nogil
+        void (*one_hot)(void *t, const int32_t *labels, size_t rows, size_t cols, double low,
+                        double high) noexcept nogil
+        void (*scale_rows)(void *y, const void *x, const void *w, size_t rows, size_t cols) noexcept nogil
         double (*penalty)(const void *w, size_t n, double l1, double l2) noexcept nogil
         void (*penalty_grad_acc)(void *dw, const void *w, size_t n, double l1, double l2) noexcept nogil
         void (*affine)(void *y, const void *x, size_t n, double scale, double shift) noexcept nogil

@@ -18,8 +18,10 @@ cdef extern from "fnn.h" nogil:
     const char **fnn_act_names
     const char *fnn_act_saves
     const char *fnn_act_shape
+    const double *fnn_act_alpha
     const char **fnn_loss_names
     const char *fnn_loss_targets
+    const double *fnn_loss_parameter
     const char **fnn_opt_names
     const int *fnn_opt_states
     const int *fnn_opt_parameters
@@ -57,8 +59,13 @@ cdef extern from "math64.h" nogil:
 ACTIVATIONS = {fnn_act_names[i].decode(): i for i in range(FNN_ACT_COUNT)}
 ACTIVATION_SAVES = {fnn_act_names[i].decode(): chr(fnn_act_saves[i]) for i in range(FNN_ACT_COUNT)}
 ACTIVATION_SHAPE = {fnn_act_names[i].decode(): chr(fnn_act_shape[i]) for i in range(FNN_ACT_COUNT)}
+# of those that have one
+ACTIVATION_ALPHA = {fnn_act_names[i].decode(): fnn_act_alpha[i] for i in range(FNN_ACT_COUNT)
+                    if fnn_act_shape[i] == b"P"}
 LOSSES = {fnn_loss_names[i].decode(): i for i in range(FNN_LOSS_COUNT)}
 LOSS_TARGETS = {fnn_loss_names[i].decode(): chr(fnn_loss_targets[i]) for i in range(FNN_LOSS_COUNT)}
+LOSS_PARAMETER = {fnn_loss_names[i].decode(): fnn_loss_parameter[i] for i in range(FNN_LOSS_COUNT)
+                  if fnn_loss_parameter[i] != 0}
 OPTIMIZERS = {fnn_opt_names[i].decode(): i for i in range(FNN_OPT_COUNT)}
 OPTIMIZER_STATES = {fnn_opt_names[i].decode(): fnn_opt_states[i] for i in range(FNN_OPT_COUNT)}
 OPTIMIZER_PARAMETERS = {fnn_opt_names[i].decode(): fnn_opt_parameters[i] for i in range(FNN_OPT_COUNT)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn import _checks
+from fastnn import _checks, _resume
+from fastnn._training import Control, Run, not_finite, nothing
+from fastnn._weights import row_weights
 from fastnn.engine import feed, loop
 from fastnn.engine.plan import Buffers, physical_memory
 from fastnn.metrics import regression_precision
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from fastnn.model import Model
 
 
+NAMES = ("X", "y", "sample_weight")
+
+
 class Evaluation(NamedTuple):
     """Mean loss over the rows, without penalties, and the accuracy (NaN where none is counted)."""
 
@@ -24,21 +28,23 @@ class Evaluation(NamedTuple):
     accuracy: float
 
 
-class Progress(Protocol):
-    """What ``train`` tells about ten times a second, and at each end of an epoch that it notices."""
-
-    def update(self, *, epoch: int, epochs: int, step: int, steps: int, loss: float, accuracy: float) -> None: ...
-
-
-def _nothing() -> None:
-    """Between native calls the interpreter looks for Ctrl-C by itself."""
-
-
 def make_data(
-    model: Model, X: Any, y: Any, names: tuple[str, str], check_finite: bool
+    model: Model,
+    X: Any,
+    y: Any,
+    names: tuple[str, str, str],
+    check_finite: bool,
+    sample_weight: Any = None,
+    class_weight: Any = None,
 ) -> tuple[feed.Data, Array, Array]:
-    """Checked data for training or evaluation: (data, rows, targets or labels)."""
+    """Checked data for training or evaluation: (data, rows, targets or labels). names: of X, y and sample_weight in
+    messages."""
     plan, loss = model.plan, model.loss_object
+    last = getattr(plan.specs[-1], "activation", "linear") if plan.specs else "linear"
+    if getattr(loss, "from_logits", False) and last in ("softmax", "sigmoid"):
+        raise ValueError(
+            f"loss: {loss!r} takes scores and has {last} in it, and the model ends in {last}: leave out one of the two"
+        )
     rows = _checks.as_rows(names[0], X, plan.n_in, "layer 0: ")
     _checks.need_rows(names[0], rows)
     targets, labels = _checks.as_targets(names[1], y, len(rows), plan.n_out, loss.takes_labels, loss.names[0])
@@ -46,38 +52,38 @@ def make_data(
         _checks.need_finite(names[0], rows)
         if targets is not None:
             _checks.need_finite(names[1], targets)
-    if targets is not None and loss.kernel.endswith("crossentropy"):
-        _checks.need_probabilities(names[1], targets)
+    if targets is not None and loss.targets == "probabilities":
+        _checks.need_probabilities(names[1], targets, loss.names[0])
+    if targets is not None and loss.targets == "signs":
+        targets = _checks.as_signs(names[1], targets, loss.names[0])
     given = targets if targets is not None else labels
     assert given is not None
-    return feed.Data(plan, rows, targets, labels), rows, given
+    weights = row_weights(names[2], sample_weight, class_weight, targets, labels, plan.n_out, plan.dtype)
+    return feed.Data(plan, rows, targets, labels, weights), rows, given
 
 
 def make_head(model: Model) -> feed.Head:
-    accuracy = model.accuracy_object
+    accuracy, loss = model.accuracy_object, model.loss_object
     kernel = None if accuracy is None else accuracy.kernel
-    return feed.Head(model.loss_object.kernel, model.merged, kernel, model.precision or 0.0)
+    limit = loss.threshold if kernel == "binary" else model.precision or 0.0
+    part = loss if loss.kernel == "python" else None
+    smoothing = loss.smoothing(model.plan.n_out)
+    return feed.Head(loss.kernel, model.merged, kernel, limit, loss.parameter, *smoothing, part)
 
 
-def make_evaluator(
-    model: Model, X: Any, y: Any, names: tuple[str, str] = ("X", "y"), check_finite: bool = False
-) -> feed.Evaluator:
-    """An evaluation of validation data that a training run makes after each epoch."""
-    data, _, _ = make_data(model, X, y, names, check_finite)
-    return feed.Evaluator(model.plan, model.inference_buffers(None, data.n), data, make_head(model))
-
-
-def _set_precision(model: Model, targets: Array) -> None:
+def set_precision(model: Model, targets: Array) -> None:
     accuracy = model.accuracy_object
     if accuracy is not None and accuracy.kernel == "regression" and model.precision is None:
         model.precision = regression_precision(targets)
 
 
-def evaluate(model: Model, X: Any, y: Any, batch_size: int | None) -> Evaluation:
-    data, _, targets = make_data(model, X, y, ("X", "y"), check_finite=False)
-    _set_precision(model, targets)
+def evaluate(
+    model: Model, X: Any, y: Any, batch_size: int | None, sample_weight: Any = None, class_weight: Any = None
+) -> Evaluation:
+    data, _, targets = make_data(model, X, y, NAMES, False, sample_weight, class_weight)
+    set_precision(model, targets)
     evaluator = feed.Evaluator(model.plan, model.inference_buffers(batch_size, data.n), data, make_head(model))
-    return Evaluation(*evaluator.run(_nothing))
+    return Evaluation(*evaluator.run(nothing))
 
 
 def predict(model: Model, X: Any, batch_size: int | None) -> Array:
@@ -87,160 +93,157 @@ def predict(model: Model, X: Any, batch_size: int | None) -> Array:
     if need > physical_memory():
         raise MemoryError(f"X: predictions for {data.n} rows need {need / 2**30:.1f} GiB, more than this machine has")
     out = np.empty((data.n, model.plan.n_out), model.dtype)
-    predicted: Array = feed.predict(model.plan, model.inference_buffers(batch_size, data.n), data, out, _nothing)
+    predicted: Array = feed.predict(model.plan, model.inference_buffers(batch_size, data.n), data, out, nothing)
     return predicted
 
 
-def gradients(model: Model, X: Any, y: Any) -> float:
+def gradients(model: Model, X: Any, y: Any, sample_weight: Any = None) -> float:
     """Fill the gradient arena for all rows at once; returns the loss with penalties. Nothing else changes."""
-    data, rows, _ = make_data(model, X, y, ("X", "y"), check_finite=False)
+    return float(gradient_trainer(model, X, y, sample_weight).gradients())
+
+
+def gradient_trainer(model: Model, X: Any, y: Any, sample_weight: Any = None) -> loop.Trainer:
+    """What gives the gradients of all rows at once at the parameters of the moment, again and again."""
+    data, rows, _ = make_data(model, X, y, NAMES, False, sample_weight)
     model.plan.need_training_arenas(0)
     buffers = Buffers(model.plan, len(rows), True, labels=True, head=model.merged)
     optimizer = ("sgd", (), 0.0, 0.0)
-    trainer = loop.Trainer(
+    return loop.Trainer(
         model.plan, buffers, data, make_head(model), optimizer, model.steps_done, 0, 0, len(rows), False, model.seed
     )
-    return float(trainer.gradients())
 
 
-class TrainingRun:
-    """One call of ``train``: everything is checked and allocated here, before the first weight moves."""
+def train_on_batch(model: Model, X: Any, y: Any, check_finite: bool) -> Evaluation:
+    """One step on these rows: the loss and accuracy that it was taken at. No epoch, and nothing in the history."""
+    data, _, targets = make_data(model, X, y, NAMES, check_finite)
+    model.plan.need_training_arenas(model.optimizer_object.state_count)
+    set_precision(model, targets)
+    buffers = model.training_buffers(data.n)
+    trainer = make_trainer(model, buffers, data, batch=data.n, check_finite=check_finite, step_every=1)
+    why = trainer.run()
+    if why == loop.NONFINITE:
+        raise FloatingPointError(not_finite(model, trainer))
+    model.steps_done, model.position = trainer.steps_done, None
+    return Evaluation(*trainer.last_step()[:2])
+
+
+def make_trainer(
+    model: Model, buffers: Buffers, data: feed.Data, *, epochs: int = 1, batch: int, shuffle: bool = False,
+    validation: feed.Evaluator | None = None, check_finite: bool = True, **more: Any,
+) -> loop.Trainer:  # fmt: skip
+    """A native training of the model from where it stands."""
+    optimizer = model.optimizer_object
+    step: tuple[Any, ...] = (optimizer.kernel, optimizer.parameters(), optimizer.learning_rate, optimizer.decay)
+    if optimizer.kernel == "python":
+        step += (optimizer,)
+    return loop.Trainer(
+        model.plan, buffers, data, make_head(model), step, model.steps_done, model.epochs_done, epochs, batch,
+        shuffle, model.seed, validation, check_finite, **more,
+    )  # fmt: skip
+
+
+def make_evaluator(
+    model: Model,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    names: tuple[str, str, str] = NAMES,
+    check_finite: bool = False,
+) -> feed.Evaluator:
+    """An evaluation of validation data that a training run makes after each epoch."""
+    data, _, _ = make_data(model, X, y, names, check_finite, sample_weight)
+    return feed.Evaluator(model.plan, model.inference_buffers(None, data.n), data, make_head(model))
+
+
+def make_validation(model: Model, validation_data: Any, check_finite: bool) -> feed.Evaluator | None:
+    """The evaluation of (X, y) or (X, y, sample_weight), None where there is none."""
+    if validation_data is None:
+        return None
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+        raise TypeError("validation_data: expected a pair (X, y), or (X, y, sample_weight)")
+    X, y, *weights = validation_data
+    names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
+    return make_evaluator(model, X, y, weights[0] if weights else None, names, check_finite)
+
+
+def split(X: Array, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any, Any, tuple[Any, Any, Any]]:
+    """X, y and sample_weight (None or one for each row) without the last ``share`` of the rows, and these apart, as
+    validation data. Views: nothing is copied."""
+    if isinstance(share, bool) or not isinstance(share, (int, float, np.floating)) or not 0 < share < 1:
+        raise ValueError(f"validation_split: expected a share between 0 and 1, got {share!r}")
+    targets = _checks.as_array("y", y)
+    if targets.ndim == 0 or len(targets) != len(X):
+        raise ValueError(f"y: expected {len(X)} rows, as many as X, got shape {targets.shape}")
+    weights = None if sample_weight is None else _checks.as_array("sample_weight", sample_weight)
+    if weights is not None and (weights.ndim == 0 or len(weights) != len(X)):
+        raise ValueError(f"sample_weight: expected shape ({len(X)},), a weight for each row of X, got {weights.shape}")
+    kept = int(len(X) * (1.0 - share))
+    if not 0 < kept < len(X):
+        raise ValueError(f"validation_split: {share!r} of {len(X)} rows leaves nothing to train or to validate on")
+    if weights is None:
+        return X[:kept], targets[:kept], None, (X[kept:], targets[kept:], None)
+    return X[:kept], targets[:kept], weights[:kept], (X[kept:], targets[kept:], weights[kept:])
+
+
+class TrainingRun(Run):
+    """One call of ``train``: everything is checked and allocated here, before the first weight moves.
+
+    resumed: the saved training to go on from; then ``epochs`` is the total.
+    """
 
     def __init__(
         self,
         model: Model,
         X: Any,
         y: Any,
+        control: Control,
         *,
         epochs: int,
         batch_size: int | None,
         validation_data: Any,
+        validation_split: float = 0.0,
+        sample_weight: Any = None,
+        class_weight: Any = None,
         shuffle: bool,
-        check_finite: bool,
-        print_every: int,
-        progress: Progress | None,
+        accumulate: int = 1,
+        total_epochs: bool = False,
+        resumed: _resume.Saved | None = None,
     ) -> None:
-        self.model, self.progress, self.check_finite = model, progress, bool(check_finite)
-        self.epochs = _checks.whole("epochs", epochs, 0)
-        self.print_every = _checks.whole("print_every", print_every, 0)
+        epochs = _checks.whole("epochs", epochs, 0)
+        accumulate = _checks.whole("accumulate", accumulate, 1)
+        check_finite = control.check_finite
         X = _checks.as_rows("X", X, model.plan.n_in, "layer 0: ")
         _checks.need_rows("X", X)
+        if validation_split != 0:
+            if validation_data is not None:
+                raise ValueError("validation_split: expected 0 where validation_data is given")
+            X, y, sample_weight, validation_data = split(X, y, sample_weight, validation_split)
         n = len(X)
-        self.batch = n if batch_size is None else min(_checks.whole("batch_size", batch_size, 1), n)
-        optimizer = model.optimizer_object
-        model.plan.need_training_arenas(optimizer.state_count)
-        buffers = model.training_buffers(self.batch)  # where memory is short, that shows before the data are looked at
-        data, _, targets = make_data(model, X, y, ("X", "y"), check_finite)
+        batch = n if batch_size is None else min(_checks.whole("batch_size", batch_size, 1), n)
+        model.plan.need_training_arenas(model.optimizer_object.state_count)
+        buffers = model.training_buffers(batch)  # where memory is short, that shows before the data are looked at
+        data, _, targets = make_data(model, X, y, NAMES, check_finite, sample_weight, class_weight)
         if shuffle and n >= 2**32:
             raise ValueError(f"X: at most 2**32 - 1 rows can be shuffled, got {n}; pass shuffle=False")
-        _set_precision(model, targets)
-        self.epochs_before, self.rows_before = model.epochs_done, len(model.history)
-        self.trainer = loop.Trainer(
-            model.plan,
-            buffers,
-            data,
-            make_head(model),
-            (optimizer.kernel, optimizer.parameters(), optimizer.learning_rate, optimizer.decay),
-            model.steps_done,
-            model.epochs_done,
-            self.epochs,
-            self.batch,
-            bool(shuffle),
-            model.seed,
-            self._validation(validation_data, check_finite),
-            self.check_finite,
-            self.print_every,
-        )
+        if resumed is not None:
+            model.precision = resumed.model.precision
+        set_precision(model, targets)
+        validation = make_validation(model, validation_data, check_finite)
+        order = {"rows": n, "batch_size": batch, "shuffle": bool(shuffle), "accumulate": accumulate}
+        at = None if resumed is None else resumed.take_up(model, order)  # nothing that is checked comes after
+        if total_epochs:
+            epochs = max(epochs - model.epochs_done, 0)
+        super().__init__(model, control, epochs, validation, None if resumed is None else model.callback_states)
+        self.order = order
+        self.measured = {"": (X, y)} | ({} if validation is None else {"val_": tuple(validation_data[:2])})
+        self.trainer = make_trainer(
+            model, buffers, data, epochs=epochs, batch=batch, shuffle=bool(shuffle), validation=validation,
+            check_finite=check_finite, accumulate=accumulate, **self.surfacing(),
+        )  # fmt: skip
+        model.position = at
+        if at is not None:
+            self.trainer.seek(at["at"])
 
-    def _validation(self, validation_data: Any, check_finite: bool) -> feed.Evaluator | None:
-        if validation_data is None:
-            return None
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-            raise TypeError("validation_data: expected a pair (X, y)")
-        X, y = validation_data
-        names = ("validation_data[0]", "validation_data[1]")
-        return make_evaluator(self.model, X, y, names, check_finite)
-
-    def run(self) -> None:
-        """Train to the end. Whatever stops it, the model is as after its last full step and the history as far."""
-        why = loop.PAUSED
-        try:
-            while why != loop.DONE:
-                why = self.trainer.run()
-                self._take_in()
-                if why == loop.NONFINITE:
-                    raise FloatingPointError(self._not_finite())
-                if why == loop.STEP:
-                    self._print_step()
-                self._report()
-            # a step is refused where its loss is not finite; whether the last one was good shows only in the weights
-            if self.check_finite and not np.isfinite(self.model.plan.params).all():
-                raise FloatingPointError(self._not_finite())
-        finally:
-            self.trainer.finish_epoch()
-            self._take_in()
-
-    def _take_in(self) -> None:
-        """Bring model and history up to the trainer. Ctrl-C may come anywhere in here: doing it again mends it."""
-        model, trainer = self.model, self.trainer
-        records = trainer.peek_records()
-        place = self.rows_before + trainer.epochs_done - self.epochs_before - len(records)
-        if len(records):
-            columns = dict(zip(loop.RECORD, records.T.tolist(), strict=True))
-            columns["loss"] = (records[:, 0] + records[:, 1]).tolist()
-            model.history.put(place, columns)
-            if self.print_every:  # then each epoch surfaces by itself: there is just one
-                self._print_epoch()
-        trainer.drop_records()
-        model.steps_done, model.epochs_done = trainer.steps_done, trainer.epochs_done
-
-    def _report(self) -> None:
-        if self.progress is None:
-            return
-        trainer = self.trainer
-        loss, accuracy = trainer.running()
-        self.progress.update(
-            epoch=self.epochs - trainer.epochs_left,
-            epochs=self.epochs,
-            step=trainer.step_in_epoch,
-            steps=trainer.steps_per_epoch,
-            loss=loss,
-            accuracy=accuracy,
-        )
-
-    def _print_step(self) -> None:
-        trainer = self.trainer
-        if trainer.step_in_epoch == 1:
-            print(f"epoch: {trainer.epochs_done + 1}")
-        loss, accuracy, rate = trainer.last_step()
-        penalty = trainer.regularization_loss()
-        print(f"step: {trainer.step_in_epoch - 1}, {_figures(loss, penalty, accuracy)}, lr: {rate}")
-
-    def _print_epoch(self) -> None:
-        e = {k: float("nan") if v is None else v for k, v in self.model.history.last().items()}
-        figures = _figures(e["data_loss"], e["regularization_loss"], e["accuracy"])
-        print(f"training, {figures}, lr: {e['learning_rate']}")
-        if self.model.history["val_loss"][-1] is not None:
-            print(f"validation, acc: {e['val_accuracy']:.3f}, loss: {e['val_loss']:.3f}")
-        sys.stdout.flush()
-
-    def _not_finite(self) -> str:
-        trainer, plan = self.trainer, self.model.plan
-        where = f"at epoch {trainer.epochs_done + 1}, step {trainer.step_in_epoch + 1}"
-        for (layer, name), _ in plan.tensors.items():
-            if not np.isfinite(plan.view(plan.params, layer, name)).all():
-                culprit = f"the {name} of {self.model.layers[layer].label()} are not finite any more"
-                break
-        else:
-            index = trainer.first_not_finite()
-            culprit = (
-                "in the loss itself" if index is None else f"first in the output of {self.model.layers[index].label()}"
-            )
-        return (
-            f"the loss is not finite {where}: {culprit}. The model is as after its last full step; a smaller "
-            f"learning_rate often helps, check_finite=False trains on regardless"
-        )
-
-
-def _figures(loss: float, penalty: float, accuracy: float) -> str:
-    return f"acc: {accuracy:.3f}, loss: {loss + penalty:.3f} (data_loss: {loss:.3f}, reg_loss: {penalty:.3f})"
+    def rows(self) -> int:
+        assert self.order is not None
+        return int(self.order["rows"])

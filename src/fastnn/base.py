@@ -116,6 +116,12 @@ class Layer(Registered):
         """Number of trainable parameters (0 before finalize)."""
         return 0
 
+    @property
+    def flops(self) -> int:
+        """Floating-point operations for a row's prediction (0 before finalize): a multiplication and an addition are
+        two, an activation is one for each output."""
+        return 0
+
     def label(self) -> str:
         """How messages name the layer: ``layer 2 (Dense)``."""
         place = "layer" if self.index is None else f"layer {self.index}"

@@ -8,14 +8,31 @@ returned. The functions hold no state; each releases the GIL while it computes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS, LOSSES, OPTIMIZER_STATES, OPTIMIZERS
+from fastnn._core import ACTIVATION_ALPHA, ACTIVATION_SAVES, ACTIVATIONS, OPTIMIZER_STATES, OPTIMIZERS
+from fastnn._functional_losses import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    categorical_hinge,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    loss,
+    loss_backward,
+    mean_absolute_error,
+    mean_squared_error,
+    poisson,
+    quantile,
+    smooth_labels,
+    squared_hinge,
+)
+from fastnn._operands import Array, apart, known, matrix, output, real, rows_of
 from fastnn.kernels import activations as _activations
 from fastnn.kernels import arrays as _arrays
-from fastnn.kernels import losses as _losses
 from fastnn.kernels import optimizers as _optimizers
 from fastnn.kernels.dense import dense_backward as _dense_backward
 from fastnn.kernels.dense import dense_forward as _dense_forward
@@ -26,8 +43,6 @@ from fastnn.kernels.dense import quick_forward as _quick_forward
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
-
 __all__ = [
     "activation",
     "activation_backward",
@@ -35,76 +50,49 @@ __all__ = [
     "adam_step",
     "binary_crossentropy",
     "categorical_crossentropy",
+    "categorical_hinge",
     "dense",
     "dense_backward",
     "dot",
     "dropout",
+    "elu",
     "erf",
     "exp",
+    "gelu",
+    "gelu_tanh",
+    "hard_sigmoid",
+    "hard_swish",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "leaky_relu",
     "linear",
     "log",
+    "log_cosh",
+    "log_softmax",
     "loss",
     "loss_backward",
     "mean_absolute_error",
     "mean_squared_error",
+    "mish",
     "optimizer_step",
+    "poisson",
+    "quantile",
     "relu",
+    "relu6",
     "rmsprop_step",
+    "selu",
     "sgd_step",
     "sigmoid",
+    "silu",
+    "smooth_labels",
     "softmax",
+    "softplus",
+    "squared_hinge",
     "step",
+    "swish",
     "tanh",
 ]
-
-
-# --- arrays in and out ---
-
-
-def _real(name: str, x: ArrayLike, dtype: Any = None) -> Array:
-    """``x`` as a C-contiguous float32 or float64 array."""
-    a: Array = np.asarray(x)
-    if a.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}")
-    if dtype is None:
-        dtype = a.dtype if a.dtype in (np.float32, np.float64) else np.float64
-    a = np.ascontiguousarray(a, dtype) if a.ndim else a.astype(dtype)
-    return a if a.flags.aligned else a.copy()
-
-
-def _matrix(name: str, x: ArrayLike, dtype: Any = None) -> Array:
-    a = _real(name, x, dtype)
-    if a.ndim != 2:
-        raise ValueError(f"{name}: expected 2 dimensions, got {a.ndim} (shape {a.shape})")
-    return a
-
-
-def _output(out: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
-    if out is None:
-        return np.empty(shape, dtype)
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out: expected an array, got {type(out).__name__}")
-    if out.shape != shape or out.dtype != dtype:
-        raise ValueError(f"out: expected shape {shape} and dtype {np.dtype(dtype)}, got {out.shape} and {out.dtype}")
-    if not out.flags.carray:
-        raise ValueError("out: expected a C-contiguous, aligned, writeable array")
-    return out
-
-
-def _apart(a: Array, y: Array) -> Array:
-    """``a``, copied where the output ``y`` lies over it at another place (the same place is fine)."""
-    shifted = np.may_share_memory(a, y) and a.ctypes.data != y.ctypes.data
-    return a.copy() if shifted else a
-
-
-def _known(kind: str, name: str, known: dict[str, int]) -> None:
-    if name not in known:
-        raise ValueError(f"{kind}: unknown name {name!r}; known: {', '.join(known)}")
-
-
-def _rows_of(a: Array) -> Array:
-    """Any shape as a matrix whose rows are the last axis."""
-    return a.reshape(-1, a.shape[-1]) if a.ndim and a.size else a.reshape(a.size, 1)
 
 
 # --- dense ---
@@ -116,30 +104,32 @@ def dense(
     biases: ArrayLike,
     *,
     activation: str = "linear",
+    alpha: float | None = None,
     save: bool = False,
     out: Array | None = None,
 ) -> Any:
     """f(x.weights + biases).
 
     Shapes: x (rows, n_in), weights (n_in, n_out), biases (n_out,) or (1, n_out); result (rows, n_out).
+    alpha: the activation's parameter, of those that have one.
     save: return (result, saved), where saved is what ``dense_backward`` needs: the result, or the input of f.
     Raises ValueError for shapes that do not meet and unknown activations.
     """
-    quick: Array = _quick_forward(x, weights, biases, activation, out)
+    quick: Array = _quick_forward(x, weights, biases, activation, alpha, out)
     if quick is not NotImplemented:
         return (quick, quick) if save else quick
-    _known("activation", activation, ACTIVATIONS)
-    a = _matrix("x", x)
-    w, b = _matrix("weights", weights, a.dtype), _real("biases", biases, a.dtype).reshape(-1)
+    number = _alpha(activation, alpha)
+    a = matrix("x", x)
+    w, b = matrix("weights", weights, a.dtype), real("biases", biases, a.dtype).reshape(-1)
     if a.shape[1] != w.shape[0]:
         raise ValueError(f"x: expected shape (rows, {w.shape[0]}) to go with weights {w.shape}, got {a.shape}")
     if b.shape[0] != w.shape[1]:
         raise ValueError(f"biases: expected {w.shape[1]} values to go with weights {w.shape}, got {np.shape(biases)}")
-    y = _output(out, (a.shape[0], w.shape[1]), a.dtype)
+    y = output(out, (a.shape[0], w.shape[1]), a.dtype)
     target = np.empty_like(y) if any(np.may_share_memory(y, other) for other in (a, w, b)) else y
     z = target if ACTIVATION_SAVES[activation] == "Y" else np.empty_like(target)
     if target.size:
-        _dense_forward(target, z, a, w, b, activation)
+        _dense_forward(target, z, a, w, b, activation, number)
     if target is not y:
         y[...] = target
         z = y if z is target else z
@@ -147,19 +137,25 @@ def dense(
 
 
 def dense_backward(
-    dy: ArrayLike, x: ArrayLike, weights: ArrayLike, saved: ArrayLike | None = None, *, activation: str = "linear"
+    dy: ArrayLike,
+    x: ArrayLike,
+    weights: ArrayLike,
+    saved: ArrayLike | None = None,
+    *,
+    activation: str = "linear",
+    alpha: float | None = None,
 ) -> tuple[Array, Array, Array]:
     """Gradients (dx, dweights, dbiases) of a dense layer from dy, the gradient of its output.
 
     Shapes: dy, saved (rows, n_out), x, dx (rows, n_in), weights, dweights (n_in, n_out), dbiases (1, n_out). saved:
-    what ``dense(save=True)`` gave; not needed for linear. Source: the book, chapter 9.
+    what ``dense(save=True)`` gave; not needed for linear. activation, alpha: as there. Source: the book, chapter 9.
     """
-    quick: tuple[Array, Array, Array] = _quick_backward(dy, x, weights, saved, activation)
+    quick: tuple[Array, Array, Array] = _quick_backward(dy, x, weights, saved, activation, alpha)
     if quick is not NotImplemented:
         return quick
-    _known("activation", activation, ACTIVATIONS)
-    a = _matrix("x", x)
-    w, dz = _matrix("weights", weights, a.dtype), _matrix("dy", dy, a.dtype)
+    _alpha(activation, alpha)
+    a = matrix("x", x)
+    w, dz = matrix("weights", weights, a.dtype), matrix("dy", dy, a.dtype)
     if a.shape[1] != w.shape[0] or dz.shape != (a.shape[0], w.shape[1]):
         raise ValueError(
             f"dy: expected shape ({a.shape[0]}, {w.shape[1]}) to go with x {a.shape} and weights {w.shape}, "
@@ -168,7 +164,7 @@ def dense_backward(
     if activation != "linear":
         if saved is None:
             raise ValueError(f"saved: {activation} needs what dense(..., save=True) returned")
-        dz = activation_backward(activation, dz, saved)
+        dz = activation_backward(activation, dz, saved, alpha=alpha)
     dx, dw, db = np.empty_like(a), np.empty_like(w), np.empty(w.shape[1], a.dtype)
     if a.shape[0] == 0:
         dw[:], db[:] = 0, 0
@@ -180,32 +176,48 @@ def dense_backward(
 # --- activations and the vector functions ---
 
 
-def activation(name: str, x: ArrayLike, out: Array | None = None) -> Array:
-    """f(x) by name, for x of any shape; softmax over the last axis. ``out`` may be ``x``."""
-    quick: Array = _activations.quick(name, x, out)
+def _alpha(name: str, alpha: float | None) -> float:
+    """The parameter to call an activation's kernel with."""
+    known("activation", name, ACTIVATIONS)
+    if alpha is None:
+        return ACTIVATION_ALPHA.get(name, 0.0)
+    if name not in ACTIVATION_ALPHA:
+        raise ValueError(f"alpha: {name} has no parameter; those that have one: {', '.join(ACTIVATION_ALPHA)}")
+    if not 0 <= alpha < float("inf"):
+        raise ValueError(f"alpha: expected a number of at least 0, got {alpha!r}")
+    return float(alpha)
+
+
+def activation(name: str, x: ArrayLike, out: Array | None = None, *, alpha: float | None = None) -> Array:
+    """f(x) by name, for x of any shape; softmax over the last axis. ``out`` may be ``x``. alpha: the parameter of those
+    that have one (leaky_relu 0.01, elu 1 unless said otherwise)."""
+    quick: Array = _activations.quick(name, x, out, alpha)
     if quick is not NotImplemented:
         return quick
-    _known("activation", name, ACTIVATIONS)
-    a = _real("x", x)
-    y = _output(out, a.shape, a.dtype)
+    number = _alpha(name, alpha)
+    a = real("x", x)
+    y = output(out, a.shape, a.dtype)
     if a.size:
-        _activations.activation_forward(name, _rows_of(y), _rows_of(_apart(a, y)))
+        _activations.activation_forward(name, rows_of(y), rows_of(apart(a, y)), number)
     return y
 
 
-def activation_backward(name: str, dy: ArrayLike, saved: ArrayLike, out: Array | None = None) -> Array:
+def activation_backward(
+    name: str, dy: ArrayLike, saved: ArrayLike, out: Array | None = None, *, alpha: float | None = None
+) -> Array:
     """dy * f'(x) by name, from saved: f(x), or x for those whose ACTIVATION_SAVES is X. ``out`` may be ``dy``."""
-    quick: Array = _activations.quick_backward(name, dy, saved, out)
+    quick: Array = _activations.quick_backward(name, dy, saved, out, alpha)
     if quick is not NotImplemented:
         return quick
-    _known("activation", name, ACTIVATIONS)
-    g = _real("dy", dy)
-    s = _real("saved", saved, g.dtype)
+    number = _alpha(name, alpha)
+    g = real("dy", dy)
+    s = real("saved", saved, g.dtype)
     if s.shape != g.shape:
         raise ValueError(f"saved: expected shape {g.shape}, that of dy, got {s.shape}")
-    dx = _output(out, g.shape, g.dtype)
+    dx = output(out, g.shape, g.dtype)
     if g.size:
-        _activations.activation_backward(name, _rows_of(dx), _rows_of(_apart(g, dx)), _rows_of(_apart(s, dx)))
+        rows = rows_of(dx), rows_of(apart(g, dx)), rows_of(apart(s, dx))
+        _activations.activation_backward(name, *rows, number)
     return dx
 
 
@@ -213,6 +225,11 @@ def _activation_function(name: str) -> Callable[..., Array]:
     def function(x: ArrayLike, out: Array | None = None) -> Array:
         return activation(name, x, out)
 
+    def with_alpha(x: ArrayLike, alpha: float | None = None, out: Array | None = None) -> Array:
+        return activation(name, x, out, alpha=alpha)
+
+    if name in ACTIVATION_ALPHA:
+        function = with_alpha  # type: ignore[assignment]
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"The activation {name} of x of any shape; see ``fastnn.activations`` for its formula."
     return function
@@ -221,9 +238,21 @@ def _activation_function(name: str) -> Callable[..., Array]:
 linear = _activation_function("linear")
 step = _activation_function("step")
 relu = _activation_function("relu")
+relu6 = _activation_function("relu6")
+leaky_relu = _activation_function("leaky_relu")
+elu = _activation_function("elu")
+selu = _activation_function("selu")
+gelu = _activation_function("gelu")
+gelu_tanh = _activation_function("gelu_tanh")
+silu = swish = _activation_function("silu")
+mish = _activation_function("mish")
+softplus = _activation_function("softplus")
 sigmoid = _activation_function("sigmoid")
+hard_sigmoid = _activation_function("hard_sigmoid")
+hard_swish = _activation_function("hard_swish")
 tanh = _activation_function("tanh")
 softmax = _activation_function("softmax")
+log_softmax = _activation_function("log_softmax")
 
 
 def __getattr__(name: str) -> Any:
@@ -237,10 +266,10 @@ def _mapped(name: str, x: ArrayLike, out: Array | None) -> Array:
     done: Array = _activations.quick(name, x, out)
     if done is not NotImplemented:
         return done
-    a = _real("x", x)
-    y = _output(out, a.shape, a.dtype)
+    a = real("x", x)
+    y = output(out, a.shape, a.dtype)
     if a.size:
-        _activations.map_forward(name, y.reshape(-1), _apart(a, y).reshape(-1))
+        _activations.map_forward(name, y.reshape(-1), apart(a, y).reshape(-1))
     return y
 
 
@@ -266,80 +295,11 @@ def dropout(x: ArrayLike, rate: float, *, seed: int, step: int = 1, stream: int 
     """
     if not 0 <= rate < 1:
         raise ValueError(f"rate: expected the share to drop, at least 0 and below 1, got {rate!r}")
-    a = _real("x", x)
+    a = real("x", x)
     y, mask = np.empty_like(a), np.empty_like(a)
     if a.size:
         _arrays.dropout_forward(y.reshape(-1), mask.reshape(-1), a.reshape(-1), rate, seed, stream, step)
     return y, mask
-
-
-# --- losses ---
-
-
-def _targets(p: Array, targets: ArrayLike) -> tuple[Array | None, Array | None]:
-    t: Array = np.asarray(targets)
-    if t.ndim == 1 and t.dtype.kind in "iu" and p.shape[1] != 1:
-        if t.size and (t.min() < 0 or t.max() >= p.shape[1]):
-            raise ValueError(f"targets: expected class labels 0 to {p.shape[1] - 1}, got {t.min()} to {t.max()}")
-        return None, np.ascontiguousarray(t, np.int32)
-    if t.ndim == 1 and p.shape[1] == 1:
-        t = t.reshape(-1, 1)
-    return _matrix("targets", t, p.dtype), None
-
-
-def loss(name: str, predictions: ArrayLike, targets: ArrayLike, out: Array | None = None) -> Array:
-    """The loss of each row (rows,), by name. predictions (rows, n); targets (rows, n), or labels (rows,) for the
-    categorical cross-entropy, or (rows,) where n is 1."""
-    quick: Array = NotImplemented if out is not None else _losses.quick_forward(name, predictions, targets)
-    if quick is not NotImplemented:
-        return quick
-    _known("loss", name, LOSSES)
-    p = _matrix("predictions", predictions)
-    t, labels = _targets(p, targets)
-    losses = _output(out, (p.shape[0],), p.dtype)
-    if p.size:
-        _losses.loss_forward(name, losses, p, t, labels)
-    return losses
-
-
-def loss_backward(
-    name: str, predictions: ArrayLike, targets: ArrayLike, *, merged: bool = False, out: Array | None = None
-) -> Array:
-    """The gradient of the mean of the rows' losses by the predictions (rows, n).
-
-    merged: by the input of the activation that goes with the loss instead (softmax with the categorical, sigmoid with
-    the binary cross-entropy), the predictions being that activation's output: (p - t) / rows.
-    """
-    quick: Array = NotImplemented if out is not None else _losses.quick_backward(name, predictions, targets, merged)
-    if quick is not NotImplemented:
-        return quick
-    _known("loss", name, LOSSES)
-    p = _matrix("predictions", predictions)
-    t, labels = _targets(p, targets)
-    dp = _output(out, p.shape, p.dtype)
-    if p.size:
-        _losses.loss_backward(name, dp, p, t, labels, 1.0 / p.shape[0], merged)
-    return dp
-
-
-def categorical_crossentropy(predictions: ArrayLike, targets: ArrayLike) -> Array:
-    """-sum of t ln p of each row; see ``fastnn.losses``."""
-    return loss("categorical_crossentropy", predictions, targets)
-
-
-def binary_crossentropy(predictions: ArrayLike, targets: ArrayLike) -> Array:
-    """Mean over outputs of -(t ln p + (1 - t) ln(1 - p)) of each row; see ``fastnn.losses``."""
-    return loss("binary_crossentropy", predictions, targets)
-
-
-def mean_squared_error(predictions: ArrayLike, targets: ArrayLike) -> Array:
-    """Mean over outputs of (p - t)^2 of each row."""
-    return loss("mean_squared_error", predictions, targets)
-
-
-def mean_absolute_error(predictions: ArrayLike, targets: ArrayLike) -> Array:
-    """Mean over outputs of |p - t| of each row."""
-    return loss("mean_absolute_error", predictions, targets)
 
 
 # --- optimizers ---
@@ -359,14 +319,14 @@ def optimizer_step(
     parameters in the order of csrc/kernels/optimizers.h; t is the number of the step, from 1."""
     if _optimizers.quick_step(name, w, g, states, learning_rate, parameters, t):
         return
-    _known("optimizer", name, OPTIMIZERS)
+    known("optimizer", name, OPTIMIZERS)
     if len(states) != OPTIMIZER_STATES[name]:
         raise ValueError(f"states: {name} has {OPTIMIZER_STATES[name]}, got {len(states)}")
     for label, array in (("w", w), *((f"states[{i}]", s) for i, s in enumerate(states))):
         if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{label}: expected a float32 or float64 array")
-        _output(array, w.shape, w.dtype)
-    gradient = _real("g", g, w.dtype)
+        output(array, w.shape, w.dtype)
+    gradient = real("g", g, w.dtype)
     if gradient.shape != w.shape:
         raise ValueError(f"g: expected shape {w.shape}, that of w, got {gradient.shape}")
     flat = [s.reshape(-1) for s in states] + [None, None]

@@ -15,7 +15,7 @@ class History:
     loss = data_loss + regularization_loss, where data_loss is the mean over the epoch's rows as they were trained on
     (weights moving) and regularization_loss is that of the weights at its end; accuracy likewise over the epoch.
     learning_rate is that of the last step. val_loss (without penalties) and val_accuracy are there where
-    ``validation_data`` was given, None for epochs without.
+    ``validation_data`` was given, None for epochs without. Metrics of ``Model.set(metrics=)`` follow under their names.
     """
 
     def __init__(self) -> None:
@@ -24,27 +24,44 @@ class History:
     def put(self, row: int, columns: dict[str, list[float]]) -> None:
         """Write epochs from ``row`` (from 0) on and forget what follows them; NaN becomes None where nothing was
         measured. Whole columns at a time: a small net has a hundred thousand epochs a second."""
+        count = len(columns["loss"])
         for key, column in self._columns.items():
-            values = columns[key]
+            values = columns.get(key, [math.nan] * count)
             always = key in ("loss", "data_loss")
             column[row:] = values if always else [None if math.isnan(v) else v for v in values]
+
+    def take(self, other: History) -> None:
+        """Become a copy of another."""
+        self._columns = {key: list(column) for key, column in other._columns.items()}
+
+    def mend_validation(self, loss: float, accuracy: float) -> None:
+        """Enter into the last epoch what its validation, cut off when it ended, would have measured."""
+        self.enter("val_loss", loss)
+        self.enter("val_accuracy", None if math.isnan(accuracy) else accuracy)
+
+    def enter(self, key: str, value: float | None) -> None:
+        """Put a value into the last epoch, in a new column where there is none of that name."""
+        if key not in self._columns:
+            self._columns[key] = [None] * len(self)
+        if len(self):
+            self._columns[key][-1] = value
 
     def __len__(self) -> int:
         return len(self._columns["loss"])
 
     def __getitem__(self, key: str) -> list[float | None]:
         if key not in self._columns:
-            raise KeyError(f"history has {', '.join(KEYS)}, not {key!r}")
+            raise KeyError(f"history has {', '.join(self._columns)}, not {key!r}")
         return self._columns[key]
 
     def __getattr__(self, key: str) -> list[float | None]:
         columns = self.__dict__.get("_columns", {})
         if key in columns:
             return columns[key]
-        raise AttributeError(f"history has {', '.join(KEYS)}, not {key!r}")
+        raise AttributeError(f"history has {', '.join(columns)}, not {key!r}")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(KEYS)
+        return iter(self._columns)
 
     @property
     def history(self) -> dict[str, list[float | None]]:
@@ -62,7 +79,7 @@ class History:
     @classmethod
     def from_state(cls, state: dict[str, list[float | None]]) -> History:
         history = cls()
-        for key in KEYS:
+        for key in (*KEYS, *state):
             history._columns[key] = list(state.get(key, []))
         return history
 

@@ -78,6 +78,15 @@ class HeUniform(_Uniform):
         return math.sqrt(6.0 / n_in)
 
 
+class LecunNormal(_Normal):
+    """Normal with deviation sqrt(1 / n_in), for SELU. Source: LeCun et al., Efficient BackProp, 1998."""
+
+    names = ("lecun_normal", "lecun")
+
+    def deviation(self, n_in: int, n_out: int) -> float:
+        return math.sqrt(1.0 / n_in)
+
+
 class GlorotNormal(_Normal):
     """Normal with deviation sqrt(2 / (n_in + n_out)), for tanh and sigmoid. Source: Glorot and Bengio 2010."""
 

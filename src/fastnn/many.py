@@ -11,11 +11,13 @@ import numpy as np
 
 from fastnn import _checks, _core
 from fastnn._threads import available_threads
+from fastnn.callbacks._base import Callback, CallbackSet
 from fastnn.model import Model
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from fastnn._online import Callbacks
     from fastnn.history import History
 
 
@@ -51,7 +53,10 @@ def fit_many(
     epochs: int | Sequence[int] = 1,
     batch_size: int | Sequence[int | None] | None = 32,
     shuffle: bool = True,
-    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_data: tuple[ArrayLike, ...] | None = None,
+    sample_weight: ArrayLike | None = None,
+    class_weight: Any = None,
+    callbacks: Sequence[Callbacks] | None = None,
     check_finite: bool = True,
     n_jobs: int = -1,
     progress: ManyProgress | None = None,
@@ -61,7 +66,8 @@ def fit_many(
 
     Each model trains on one thread, with the bits it would have by itself, whatever ``n_jobs``: how many at a time, -1
     for as many as this process has processors. The data are shared, not copied. epochs and batch_size: one for all, or
-    one for each model. Other arguments as in ``Model.fit``. progress: an object whose ``update(model=, epoch=, epochs=,
+    one for each model. callbacks: a list of them for each model, called in its thread; one object serves one model.
+    Other arguments as in ``Model.fit``. progress: an object whose ``update(model=, epoch=, epochs=,
     loss=, accuracy=)`` is called about ten times a second for each running model.
 
     Where one model fails, the others stop at a full step and its error is raised, with the model's index in a note;
@@ -76,6 +82,7 @@ def fit_many(
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
         raise ValueError(f"n_jobs: expected -1 or at least 1, got {n_jobs!r}")
     each_epochs, each_batch = _each("epochs", epochs, len(jobs)), _each("batch_size", batch_size, len(jobs))
+    each_callbacks = _callbacks(callbacks, len(jobs))
     rows, targets = _checks.as_rows("X", X), _checks.as_array("y", y)
     if targets.ndim == 1 and targets.dtype.kind in "iu" and targets.size and abs(int(targets.max())) < 2**31:
         targets = np.ascontiguousarray(targets, np.int64 if int(targets.min()) < -(2**31) else np.int32)
@@ -91,6 +98,9 @@ def fit_many(
             batch_size=each_batch[i],
             shuffle=shuffle,
             validation_data=validation_data,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            callbacks=each_callbacks[i],
             check_finite=check_finite,
             progress=_Watch(i, stop, lock, progress),
         )
@@ -114,6 +124,24 @@ def fit_many(
             error.add_note(f"in fit_many, models[{i}]")
             raise error
     return [f.result() for f in futures]
+
+
+def _callbacks(given: Any, count: int) -> list[Any]:
+    """A list of callbacks for each model, no object in two of them."""
+    if given is None:
+        return [()] * count
+    if isinstance(given, Callback) or not isinstance(given, Sequence):
+        raise TypeError(f"callbacks: expected a list of callbacks for each model, got {given!r}")
+    if len(given) != count:
+        raise ValueError(f"callbacks: expected {count} lists, one for each model, got {len(given)}")
+    seen: dict[int, int] = {}
+    for i, mine in enumerate(given):
+        for callback in CallbackSet(mine).callbacks:
+            if seen.setdefault(id(callback), i) != i:
+                raise ValueError(
+                    f"callbacks: the same object is given for models[{seen[id(callback)]}] and models[{i}]"
+                )
+    return list(given)
 
 
 def _each(name: str, value: Any, count: int) -> list[Any]:

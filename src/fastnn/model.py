@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _checks, _model_file, _runs, checkpoint
-from fastnn._runs import Evaluation, Progress
+from fastnn import _checks, _model_file, _resume, _runs, checkpoint
+from fastnn._online import Callbacks, Online
+from fastnn._runs import Evaluation
 from fastnn._summary import summary_text
+from fastnn._training import Progress, control
 from fastnn.base import Layer
 from fastnn.engine.plan import Buffers, Plan
 from fastnn.engine.spec import MOST_LAYERS, AffineSpec, Spec
-from fastnn.history import History
+from fastnn.history import KEYS, History
 from fastnn.losses import Loss
-from fastnn.metrics import Accuracy
+from fastnn.metrics import Accuracy, Metric
+from fastnn.metrics import by_name as metrics_by_name
 from fastnn.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 MOST_SEED = 2**64 - 1
 
 
-class Model:
+class Model(Online):
     """A network: layers in a row, a loss, an optimizer.
 
     ``Model([Dense(64, activation="relu"), Dense(3, activation="softmax")])`` or ``add`` layer by layer; ``set`` the
@@ -42,6 +45,7 @@ class Model:
     """
 
     def __init__(self, layers: Iterable[Layer] = (), *, seed: int | None = None, dtype: Any = "float32") -> None:
+        super().__init__()
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise ValueError(f"dtype: expected float32 or float64, got {self.dtype}")
@@ -53,6 +57,7 @@ class Model:
         self.optimizer: Optimizer | None = None
         self.accuracy: Accuracy | str | None = "auto"
         self.precision: float | None = None  # of the regression accuracy; from the first training targets
+        self.metrics: dict[str, Metric] = {}  # of one's own, by name
         self.steps_done = 0
         self.epochs_done = 0
         self._fused = True
@@ -77,13 +82,24 @@ class Model:
             raise ValueError(f"a model has at most {MOST_LAYERS} layers")
         self.layers.append(layer)
 
-    def set(self, *, loss: Any = None, optimizer: Any = None, accuracy: Any = ...) -> None:
+    def set(
+        self,
+        *,
+        loss: Any = None,
+        optimizer: Any = None,
+        accuracy: Any = ...,
+        metrics: Iterable[Metric] | None = None,
+    ) -> None:
         """Choose loss, optimizer and accuracy, by name or as objects; what is left out stays as it is.
 
-        accuracy: "auto", as at the start, goes with the loss; None counts nothing. A new optimizer starts its state and
-        step count anew. ValueError for unknown names.
+        accuracy: "auto", as at the start, goes with the loss; None counts nothing. metrics: functions
+        ``f(y_true, y_pred)`` that give a number; after each epoch of ``train`` the history has it under the function's
+        name, for all training rows at the weights of the moment, and as ``val_...`` for the validation data. A file
+        does not hold them. A new optimizer starts its state and step count anew. ValueError for unknown names.
         """
         with self._lock:
+            if metrics is not None:
+                self.metrics = metrics_by_name(metrics, KEYS)
             new_loss = self.loss if loss is None else Loss.resolve(loss)
             new_optimizer = self.optimizer if optimizer is None else Optimizer.resolve(optimizer)
             if accuracy is ...:
@@ -92,17 +108,19 @@ class Model:
                 accuracy = Accuracy.resolve(accuracy)
             if new_optimizer is not self.optimizer:
                 self.steps_done = self.epochs_done = 0
+                self.position = None
                 if self._plan is not None:
                     self._plan.drop_states()
             self.loss, self.optimizer, self.accuracy = new_loss, new_optimizer, accuracy
             self._buffers.clear()
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None) -> None:
-        """Keras's name for ``set``. metrics: None or ["accuracy"], which both count the accuracy that goes with the
-        loss."""
-        if metrics not in (None, [], ["accuracy"], ["acc"], "accuracy"):
-            raise ValueError(f"metrics: expected ['accuracy'], got {metrics!r}")
-        self.set(loss=loss, optimizer=optimizer)
+        """Keras's name for ``set``. metrics: functions, as there, and "accuracy", which is counted in any case."""
+        given = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics or ())
+        names = [metric for metric in given if isinstance(metric, str)]
+        if not set(names) <= {"accuracy", "acc"}:
+            raise ValueError(f"metrics: expected 'accuracy' and functions of (y_true, y_pred), got {metrics!r}")
+        self.set(loss=loss, optimizer=optimizer, metrics=[metric for metric in given if not isinstance(metric, str)])
 
     def finalize(self, n_inputs: int | None = None) -> None:
         """Work out all sizes, allocate the parameters and draw the initial weights. Does nothing the second time.
@@ -192,6 +210,8 @@ class Model:
     @property
     def accuracy_object(self) -> Accuracy | None:
         if self.accuracy == "auto":
+            if self.loss_object.accuracy is None:  # a loss written in Python may have none
+                return None
             return Accuracy.resolve(self.loss_object.accuracy)
         return self.accuracy  # type: ignore[return-value]
 
@@ -204,7 +224,8 @@ class Model:
     def training_buffers(self, batch: int, whole: bool = False) -> Buffers:
         """For the chunks of a batch, or where whole for all its rows at once."""
         head = self.merged
-        rows = batch if whole else self.plan.chunk_rows(batch)
+        cut = not whole and self.loss_object.kernel != "python"
+        rows = self.plan.chunk_rows(batch) if cut else batch
         return self._cached(("train", rows, head), lambda: Buffers(self.plan, rows, True, labels=True, head=head))
 
     def inference_buffers(self, rows: int | None, most: int) -> Buffers:
@@ -243,47 +264,54 @@ class Model:
         epochs: int = 1,
         batch_size: int | None = None,
         print_every: int = 0,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
+        validation_split: float = 0.0,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Any = None,
         shuffle: bool = False,
+        accumulate: int = 1,
+        callbacks: Callbacks = (),
+        time_limit: float | None = None,
+        resume: str | os.PathLike[str] | None = None,
         check_finite: bool = True,
         verbose: int = 0,
         progress: Progress | None = None,
     ) -> History:
         """Train for so many more epochs; returns ``model.history``.
 
-        X: (rows, features) of any number type and strides; uint8 rows are converted batch by batch. y: integer labels
-        (rows,), or (rows, outputs), or (rows,) where there is one output. batch_size: rows a step, None for all (the
-        book's default). shuffle: a new order each epoch. validation_data: (X, y), evaluated after each epoch.
-        print_every: print every so many steps, and each epoch, in the book's words; 0 prints nothing. verbose=1: a
-        progress bar (needs the cli extra). progress: an object told of progress instead.
-        check_finite: refuse NaN and infinity in the data, and stop where the loss is not finite.
+        X: (rows, features) of any number type and strides, memory-mapped for instance; converted batch by batch. y:
+        integer labels (rows,), or (rows, outputs), or (rows,) where there is one output. batch_size: rows a batch, None
+        for all (the book's default). accumulate: batches whose mean gradient makes one step, that of one batch with all
+        their rows. shuffle: a new order each epoch. validation_data: (X, y) or (X, y, sample_weight), evaluated after
+        each epoch; validation_split: the share of the rows, from the end, that serves as such, with their
+        sample_weight.
+
+        sample_weight: (rows,), what each row's loss is multiplied by; the loss is sum(weight * loss) / rows.
+        class_weight: the same by the row's class, in training only: a dict {class: weight}, 1 where it says nothing, an
+        array, or "balanced", which is rows / (classes * rows of the class). Given both, they multiply; neither touches
+        the accuracy.
+
+        callbacks: of ``fastnn.callbacks``. time_limit: seconds after which to stop, at a full step. resume: a file of
+        ``save`` or ``ModelCheckpoint`` to go on from exactly, finishing a broken epoch first; ``epochs`` is then the
+        total, and where there is no file yet the training begins. print_every: print every so many steps, and each
+        epoch, in the book's words; 0 prints nothing. verbose=1: a progress bar (of rich, the cli extra, else lines).
+        progress: an object told of progress instead. check_finite: refuse NaN and infinity in the data, and stop where
+        the loss is not finite.
 
         Everything is checked before a weight moves. Raises ValueError or TypeError for data that does not fit,
-        FloatingPointError where the loss is not finite, MemoryError for a batch too large. Ctrl-C raises
-        KeyboardInterrupt and leaves the model as after its last full step.
+        FloatingPointError where the loss is not finite, MemoryError for a batch too large, FormatError for a damaged
+        file. Ctrl-C raises KeyboardInterrupt and leaves the model as after its last full step.
         """
         with self._lock:
-            self.loss_object, self.optimizer_object  # noqa: B018 (their errors come before the data's)
-            fresh = self._plan is None
-            X = self._ready(X)
-            try:
+            with self._ready_to_train(X) as X:
                 run = _runs.TrainingRun(
-                    self, X, y, epochs=epochs, batch_size=batch_size, validation_data=validation_data, shuffle=shuffle,
-                    check_finite=check_finite, print_every=print_every, progress=progress,
+                    self, X, y, control(callbacks, print_every, progress, time_limit, check_finite),
+                    epochs=epochs, batch_size=batch_size, validation_data=validation_data,
+                    validation_split=validation_split, sample_weight=sample_weight, class_weight=class_weight,
+                    shuffle=shuffle, accumulate=accumulate, total_epochs=resume is not None,
+                    resumed=_resume.saved(self, resume),
                 )  # fmt: skip
-            except BaseException:
-                if fresh:  # data that do not fit must not fix the width of the input
-                    self._unfinalize()
-                raise
-            if verbose and progress is None:
-                from fastnn._progress import training_bar
-
-                with training_bar() as bar:
-                    run.progress = bar
-                    run.run()
-            else:
-                run.run()
-            return self.history
+            return self._run(run, verbose)
 
     def fit(
         self, X: ArrayLike, y: ArrayLike, *, batch_size: int | None = 32, shuffle: bool = True, **more: Any
@@ -291,11 +319,19 @@ class Model:
         """Keras's name for ``train``, with Keras's defaults: batches of 32, shuffled."""
         return self.train(X, y, batch_size=batch_size, shuffle=shuffle, **more)
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike, *, batch_size: int | None = None) -> Evaluation:
-        """(loss, accuracy) over the rows: the mean loss without penalties. batch_size bounds memory, never changes
-        bits."""
+    def evaluate(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        batch_size: int | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Any = None,
+    ) -> Evaluation:
+        """(loss, accuracy) over the rows: the mean loss without penalties, with weights as in ``train``. batch_size
+        bounds memory, never changes bits."""
         with self._lock:
-            return _runs.evaluate(self, self._ready(X), y, batch_size)
+            return _runs.evaluate(self, self._ready(X), y, batch_size, sample_weight, class_weight)
 
     def predict(self, X: ArrayLike, *, batch_size: int | None = None) -> NDArray[Any]:
         """Outputs (rows, outputs) for X (rows, features). A row's bits do not depend on the other rows.
@@ -308,8 +344,10 @@ class Model:
     __call__ = predict
 
     def summary(self) -> str:
-        """A table of layers, shapes and parameters, printed and returned."""
-        text = summary_text(self.layers, self.dtype, self._plan is not None)
+        """A table of layers with shapes, parameters, memory and operations a row, printed and returned."""
+        n_in = None if self._plan is None else self._plan.n_in
+        states = None if self.optimizer is None else self.optimizer.state_count
+        text = summary_text(self.layers, self.dtype, n_in, states)
         print(text)
         return text
 
@@ -318,26 +356,28 @@ class Model:
         """Number of trainable parameters (0 before finalize)."""
         return sum(layer.parameter_count for layer in self.layers)
 
-    def get_parameters(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        """Copies of (weights, biases) of each trainable layer, in order."""
+    def get_parameters(self) -> list[tuple[NDArray[Any], ...]]:
+        """Copies of (weights, biases) of each trainable layer, in order; of one written in Python, what it has."""
         with self._lock:
-            plan = self.plan
-            indices = dict.fromkeys(layer for layer, _ in plan.tensors)
-            return [
-                (plan.view(plan.params, i, "weights").copy(), plan.view(plan.params, i, "biases").copy())
-                for i in indices
-            ]
+            return [tuple(view.copy() for view in views.values()) for views in self._parameter_views().values()]
 
-    def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ArrayLike]]) -> None:
+    def _parameter_views(self) -> dict[int, dict[str, NDArray[Any]]]:
+        """Live views of the parameters by layer and name."""
+        plan = self.plan
+        views: dict[int, dict[str, NDArray[Any]]] = {}
+        for index, name in plan.tensors:
+            views.setdefault(index, {})[name] = plan.view(plan.params, index, name)
+        return views
+
+    def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ...]]) -> None:
         """Copy (weights, biases) into each trainable layer, in order; all shapes are checked first."""
-        plan, given = self.plan, list(parameters)
-        indices = list(dict.fromkeys(layer for layer, _ in plan.tensors))
-        if len(given) != len(indices):
-            raise ValueError(f"parameters: expected {len(indices)} pairs (weights, biases), got {len(given)}")
+        views, given = self._parameter_views(), list(parameters)
+        if len(given) != len(views):
+            raise ValueError(f"parameters: expected {len(views)} pairs (weights, biases), got {len(given)}")
         pairs = []
-        for index, pair in zip(indices, given, strict=True):
-            for name, value in zip(("weights", "biases"), pair, strict=True):
-                view, new = plan.view(plan.params, index, name), np.asarray(value)
+        for (index, mine), values in zip(views.items(), given, strict=True):
+            for (name, view), value in zip(mine.items(), values, strict=True):
+                new = np.asarray(value)
                 if new.shape != view.shape:
                     raise ValueError(
                         f"{self.layers[index].label()}: expected {name} of shape {view.shape}, got {new.shape}"
@@ -355,11 +395,16 @@ class Model:
             checkpoint.save(path, *_model_file.describe(self))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Model:
-        """A model from a file of ``save``; training goes on where it stopped. Raises FormatError for a damaged file."""
+    def load(cls, path: str | os.PathLike[str], *, custom_objects: Any = ()) -> Model:
+        """A model from a file of ``save``; training goes on where it stopped.
+
+        custom_objects: the classes of parts written in Python that the model has (``fastnn.custom``), for none is
+        loaded that was not given here. Raises FormatError for a damaged file, or one that names other parts.
+        """
+        parts = _model_file.by_name(custom_objects)
         description, tensors = checkpoint.load(path)
         try:
-            return _model_file.rebuild(cls, description, tensors)
+            return _model_file.rebuild(cls, description, tensors, parts)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise checkpoint.FormatError(f"{path}: the description does not make a model ({error})") from error
 

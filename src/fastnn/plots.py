@@ -1,4 +1,5 @@
-"""Pictures: what a classifier of two features does with the plane, and how a training went. Needs matplotlib."""
+"""Pictures: what a classifier of two features does with the plane, which classes it takes for which, and how a training
+went. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
+MOST_CELLS = 25  # classes up to which a confusion matrix has its numbers written in
 GRID = 400  # points a side at which the classifier is asked
 
 
@@ -61,13 +63,76 @@ def decision_regions(
     for k in range(classes):
         name = class_names[k] if k < len(class_names) else f"class {k}"
         here = points[labels == k]
-        axes[0].scatter(here[:, 0], here[:, 1], s=7, color=colours[k], edgecolors="white", linewidths=0.3, label=name)
+        axes[0].scatter(
+            here[:, 0], here[:, 1], s=11, color=colours[k], edgecolors="#222222", linewidths=0.4, label=name
+        )
     if classes <= len(COLOURS):
-        axes[0].legend(loc="upper right", fontsize=8, framealpha=0.9)
+        axes[0].legend(loc="upper right", fontsize=8, framealpha=0.9, markerscale=1.6)
     axes[0].set_xlabel(feature_names[0] if len(feature_names) == 2 else "feature 0")
     axes[0].set_ylabel(feature_names[1] if len(feature_names) == 2 else "feature 1")
     axes[0].set_title(title)
     return _done(figure, path)
+
+
+def confusion_matrix(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    path: str | Path | None = None,
+    *,
+    class_names: Sequence[str] = (),
+    normalize: bool = False,
+    title: str = "",
+) -> Figure:
+    """How often each true class (a row) was taken for each predicted one (a column); the diagonal is right.
+
+    y_true: integer labels (n,), or (n, classes) one-hot. y_pred: the same, or the scores (n, classes) of
+    ``model.predict``; (n, 1) is one probability, of class 1. normalize: shares of each row instead of counts; the
+    colour is that share in any case. Saved to ``path`` where that is given; returns the matplotlib Figure. Raises
+    ValueError for labels that are no classes or of two lengths, ImportError without matplotlib.
+    """
+    true, predicted = _labels("y_true", y_true), _labels("y_pred", y_pred)
+    if true.shape != predicted.shape:
+        raise ValueError(f"y_pred: expected {len(true)} rows, as many as y_true, got {len(predicted)}")
+    scores = np.asarray(y_pred)
+    outputs = scores.shape[1] if scores.ndim == 2 else 0
+    classes = max(int(true.max()) + 1, int(predicted.max()) + 1, len(class_names), outputs)
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (true, predicted), 1)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = [class_names[k] if k < len(class_names) else str(k) for k in range(classes)]
+    side = min(max(0.62 * classes, 3.2), 14.0)
+    figure, (axes,) = _figure(1, (side + 2.2, side + 1.2))
+    image = axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
+    if classes <= MOST_CELLS:
+        for row, column in np.ndindex(classes, classes):
+            shown = f"{share[row, column]:.2f}" if normalize else f"{counts[row, column]:,}"
+            dark = share[row, column] > 0.5
+            size = 9 if classes <= 12 else 7
+            axes.text(column, row, shown, ha="center", va="center", fontsize=size, color="white" if dark else "black")
+    turned = max(len(name) for name in names) > 3 and classes > 3
+    axes.set_xticks(range(classes), names, rotation=45 if turned else 0, ha="right" if turned else "center")
+    axes.set_yticks(range(classes), names)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(title or f"{np.trace(counts) / counts.sum():.1%} of {counts.sum():,} right")
+    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
+    return _done(figure, path)
+
+
+def _labels(name: str, values: ArrayLike) -> NDArray[np.int64]:
+    """Class numbers (n,) of labels, one-hot rows or scores."""
+    a = np.asarray(values)
+    if a.ndim == 2 and a.shape[1] > 1:
+        a = a.argmax(axis=1)
+    elif a.ndim == 2 and a.shape[1] == 1:
+        a = (a[:, 0] > 0.5).astype(np.int64)
+    if a.ndim != 1 or a.dtype.kind not in "iub" or not len(a):
+        raise ValueError(
+            f"{name}: expected integer labels (n,) or scores (n, classes), got {a.dtype} of shape {a.shape}"
+        )
+    if a.min() < 0:
+        raise ValueError(f"{name}: expected class labels of at least 0, got {a.min()}")
+    return a.astype(np.int64)
 
 
 def plot_history(history: Mapping[str, Sequence[float | None]] | Any, path: str | Path | None = None) -> Figure:
@@ -93,13 +158,13 @@ def plot_history(history: Mapping[str, Sequence[float | None]] | Any, path: str 
     return _done(figure, path)
 
 
-def _figure(rows: int) -> tuple[Figure, list[Axes]]:
+def _figure(rows: int, size: tuple[float, float] = (7.0, 6.0)) -> tuple[Figure, list[Axes]]:
     """A figure of its own, away from pyplot's global state: no window, no display needed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("pictures need matplotlib: pip install 'fastnn-cpu[plot]'") from None
-    figure = Figure(figsize=(7.0, 6.0), layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     return figure, list(figure.subplots(rows, 1, squeeze=False, sharex=True)[:, 0])
 
 

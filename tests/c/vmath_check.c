@@ -20,6 +20,7 @@
 
 #include "simd/simd.h"
 #include VMATH_HEADER /* kernels/vmath.h, or a copy with a fault in it */
+#include "kernels/gates.h"
 #include "math64.h"
 
 #if FNN_BITS == 32
@@ -40,7 +41,8 @@ enum { BLOCK = 1024 };
 
 /* --- the functions under test, over a block --- */
 
-#define EACH(F) F(exp) F(log) F(tanh) F(sigmoid) F(erf) F(expm1) F(log1p)
+#define EACH(F)                                                                                                        \
+    F(exp) F(log) F(tanh) F(sigmoid) F(erf) F(expm1) F(log1p) F(softplus) F(silu) F(mish) F(gelu) F(gelu_tanh)
 #define DEFINE(name)                                                                                                   \
     static void run_##name(const real *x, real *y, size_t n)                                                           \
     {                                                                                                                  \
@@ -50,6 +52,17 @@ enum { BLOCK = 1024 };
 EACH(DEFINE)
 
 static wide exact_sigmoid(wide x) { return x < 0 ? W(exp)(x) / (1 + W(exp)(x)) : 1 / (1 + W(exp)(-x)); }
+static wide exact_softplus(wide x) { return (x > 0 ? x : 0) + W(log1p)(W(exp)(-W(fabs)(x))); }
+/* x times a gate; the limit at -inf is 0, like x negative */
+static wide gated(wide x, wide gate) { return isinf(x) && x < 0 ? (wide)-0.0 : x * gate; }
+static wide exact_silu(wide x) { return gated(x, exact_sigmoid(x)); }
+static wide exact_mish(wide x) { return gated(x, W(tanh)(exact_softplus(x))); }
+static wide exact_gelu(wide x) { return gated(x, W(erfc)(-x / W(sqrt)((wide)2)) / 2); }
+static wide exact_gelu_tanh(wide x)
+{
+    wide two_over_pi = 1 / W(acos)((wide)0);
+    return gated(x, exact_sigmoid(2 * W(sqrt)(two_over_pi) * (x + (wide)44715 / 1000000 * x * x * x)));
+}
 
 #if FNN_BITS == 64
 #define EACH_M64(F) F(exp) F(log) F(sin) F(cos)
@@ -78,6 +91,11 @@ static const function functions[] = {
     {"erf", run_erf, W(erf), -6, 6, 0},
     {"expm1", run_expm1, W(expm1), -40, 40, 0},
     {"log1p", run_log1p, W(log1p), -1, 3, 0},
+    {"softplus", run_softplus, exact_softplus, -746, 40, 0},
+    {"silu", run_silu, exact_silu, -754, 40, 0},
+    {"mish", run_mish, exact_mish, -754, 40, 0},
+    {"gelu", run_gelu, exact_gelu, -40, 10, 0},
+    {"gelu_tanh", run_gelu_tanh, exact_gelu_tanh, -22, 10, 0},
 #if FNN_BITS == 64
     {"m64_exp", run_m64_exp, W(exp), -746, 709.78, 1},
     {"m64_log", run_m64_log, W(log), 0.3, 3, 1},

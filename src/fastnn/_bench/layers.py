@@ -107,7 +107,7 @@ def numpy_activation(name: str, x: Array, y: Array) -> Call:
         "tanh": partial(np.tanh, x, y),
         "softmax": softmax,
     }
-    return known.get(name) or partial(Activation.registry[name].formula, x)
+    return known.get(name) or partial(Activation.resolve(name).formula, x)
 
 
 def activation_forward(name: str, rows: int, cols: int) -> Case:

@@ -28,6 +28,14 @@ _LOSSES: dict[str, tuple[Any, Any]] = {
 }
 
 
+def all_losses() -> list[Loss]:
+    """One object for each kernel."""
+    classes = dict.fromkeys(Loss.registry.values())
+    return [cls() for cls in classes] + [
+        cls(from_logits=True) for cls in classes if f"{cls.kernel}_logits" in _core.LOSSES
+    ]
+
+
 def _loss_inputs(name: str, rows: int, cols: int) -> tuple[Array, Array]:
     """Predictions, and labels where the loss takes them, else dense targets of zeros and ones."""
     p = uniform(rows, cols)
@@ -39,8 +47,12 @@ def _loss_inputs(name: str, rows: int, cols: int) -> tuple[Array, Array]:
 def loss_forward(name: str, rows: int, cols: int) -> Case:
     def make() -> Work:
         p, t = _loss_inputs(name, rows, cols)
-        formula = next(c.formula for c in Loss.registry.values() if c.kernel == name)
-        numpy = partial(_LOSSES[name][0] if name in _LOSSES else formula, p, t)
+        formula = next(loss.formula for loss in all_losses() if loss.kernel == name)
+        if name in _LOSSES:
+            numpy = partial(_LOSSES[name][0], p, t)
+        else:  # a formula has dense targets
+            dense: Any = np.eye(cols, dtype=np.float32)[t] if t.ndim == 1 else t
+            numpy = partial(formula, p, dense)
         read = 2 * rows if t.ndim == 1 else p.size + t.size
         return pair(
             partial(functional.loss, name, p, t, np.empty(rows, np.float32)), numpy, nbytes=FLOAT * (read + rows)

@@ -20,17 +20,26 @@ cdef struct Sums:
     double loss
     uint64_t right, rows, elements
 
+# what a batch is compared with: rows t or labels, the other NULL, and the rows' weights or NULL for 1
+cdef struct Targets:
+    const char *t
+    const int32_t *labels
+    const char *weights
+
 cdef class Data:
     cdef object arrays
-    cdef Source x, t
+    cdef Source x, t, w
+    cdef bint weighted
     cdef const int32_t *labels
     cdef readonly Py_ssize_t n
 
 cdef class Head:
     cdef readonly bint merged
+    cdef bint python     # the loss is a part written in Python
+    cdef object part
     cdef int loss, metric
-    cdef double precision
-    cdef bint mean_over_outputs
+    cdef double limit, parameter, keep, floor
+    cdef bint mean_over_outputs, smoothed
 
 cdef class Evaluator:
     cdef Plan plan
@@ -43,9 +52,9 @@ cdef class Evaluator:
     cdef bint go_on(self, void *ws, double until) noexcept nogil
 
 cdef void load_x(Data d, Buffers b, const Step *step, const uint32_t *index, size_t first) noexcept nogil
-cdef void load_targets(Data d, Buffers b, const Step *step, const uint32_t *index, size_t first, const char **t,
-                       const int32_t **labels) noexcept nogil
-cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, const void *t, const int32_t *labels) noexcept nogil
+cdef Targets load_targets(Data d, Buffers b, const Step *step, const uint32_t *index, size_t first) noexcept nogil
+cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, Targets *of) noexcept nogil
 cdef double mean(const Sums *s) noexcept nogil
 cdef double share(const Sums *s, Head head) noexcept nogil
+cdef object python_arrays(Buffers b, const Step *step, const Targets *of)
 cdef void *scratch(Buffers b) except? NULL

@@ -8,14 +8,31 @@ from fastnn.engine.plan import Buffers, Plan
 _Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 class Data:
-    def __init__(self, plan: Plan, X: _Array, targets: _Array | None = None, labels: _Array | None = None) -> None: ...
+    def __init__(
+        self,
+        plan: Plan,
+        X: _Array,
+        targets: _Array | None = None,
+        labels: _Array | None = None,
+        weights: _Array | None = None,
+    ) -> None: ...
     @property
     def n(self) -> int: ...
     @staticmethod
     def can_gather(dtype: Any) -> bool: ...
 
 class Head:
-    def __init__(self, loss: str, merged: bool, metric: str | None = None, precision: float = 0.0) -> None: ...
+    def __init__(
+        self,
+        loss: str,
+        merged: bool,
+        metric: str | None = None,
+        limit: float = 0.0,
+        parameter: float = 0.0,
+        keep: float = 1.0,
+        floor: float = 0.0,
+        part: Any = None,
+    ) -> None: ...
     @property
     def merged(self) -> bool: ...
 

@@ -12,6 +12,8 @@ from libc.string cimport memcpy
 from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, gather_shared, workspace
 from fastnn.engine.plan cimport Buffers, Plan, Step
 from fastnn._core import LOSSES, METRICS, SOURCES
+from fastnn.engine import link
+from fastnn.kernels.losses import HEADS
 
 cnp.import_array()
 
@@ -30,10 +32,13 @@ cdef Source _source(array, dtype):
 
 cdef class Data:
     """Rows to work on: X (n, n_in) of any gatherable type and strides, with targets (n, n_out) or int32 labels (n), or
-    neither. Keeps the arrays alive; checks nothing (the model does)."""
+    neither; weights (n, 1) of the rows, or None for 1. Keeps the arrays alive; checks nothing (the model does)."""
 
-    def __init__(self, Plan plan, X, targets=None, labels=None):
-        self.arrays = (X, targets, labels)
+    def __init__(self, Plan plan, X, targets=None, labels=None, weights=None):
+        self.arrays = (X, targets, labels, weights)
+        self.weighted = weights is not None
+        if self.weighted:
+            self.w = _source(weights, plan.dtype)
         self.n = X.shape[0]
         self.x = _source(X, plan.dtype)
         if targets is not None:
@@ -51,25 +56,77 @@ cdef class Data:
 cdef class Head:
     """The loss and what is counted. head: the loss's gradient is merged with the last activation's.
 
-    loss, metric: names of the registry (metric may be None); precision: of the regression accuracy.
+    loss, metric: names of the registry (metric may be None); limit: of the metric, as fnn.h says; parameter: the
+    loss's; keep, floor: the loss sees targets * keep + floor (label smoothing), the metric never does. part: a loss
+    written in Python, in place of the name's kernel.
     """
 
-    def __init__(self, str loss, bint merged, metric=None, double precision=0.0):
-        self.loss, self.merged, self.precision = LOSSES[loss], merged, precision
+    def __init__(self, str loss, bint merged, metric=None, double limit=0.0, double parameter=0.0, double keep=1.0,
+                 double floor=0.0, part=None):
+        self.python, self.part = part is not None, part
+        self.loss = -1 if self.python else LOSSES[loss]
+        self.merged, self.limit, self.parameter = merged, limit, parameter
+        self.keep, self.floor, self.smoothed = keep, floor, keep != 1.0 or floor != 0.0
         self.metric = -1 if metric is None else METRICS[metric]
-        self.mean_over_outputs = merged and loss == "binary_crossentropy"
+        self.mean_over_outputs = merged and HEADS[loss] == "mean"
 
 
-cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, const void *t, const int32_t *labels) noexcept nogil:
-    """Losses and accuracy of the batch whose predictions lie in b."""
+cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, Targets *of) noexcept nogil:
+    """Losses and accuracy of the batch whose predictions lie in b. Leaves in `of` the targets that the gradient is of:
+    they are smoothed only once the accuracy has seen them."""
     cdef const void *p = b.output()
     cdef size_t cols = b.plan.n_out
-    step.k.loss_fwd[head.loss](b.losses, p, t, labels, step.rows, cols)
-    s.loss = step.k.sum(s.loss, b.losses, step.rows)
+    if b.failed:
+        return
     if head.metric >= 0:
-        s.right += step.k.metric_count[head.metric](p, t, labels, step.rows, cols, head.precision)
+        s.right += step.k.metric_count[head.metric](p, of.t, of.labels, step.rows, cols, head.limit)
+    if head.smoothed:
+        if of.t != NULL:
+            step.k.affine(b.t, of.t, step.rows * cols, head.keep, head.floor)
+        else:
+            step.k.one_hot(b.t, of.labels, step.rows, cols, head.floor, head.keep + head.floor)
+        of.t, of.labels = b.t, NULL
+    if head.python:
+        s.loss += python_losses(head, b, step, of)
+    else:
+        step.k.loss_fwd[head.loss](b.losses, p, of.t, of.labels, step.rows, cols, head.parameter)
+        if of.weights != NULL:
+            step.k.multiply(b.losses, b.losses, of.weights, step.rows)
+        s.loss = step.k.sum(s.loss, b.losses, step.rows)
     s.rows += step.rows
     s.elements += step.rows * (1 if head.metric == 0 else cols)
+
+
+cdef double python_losses(Head head, Buffers b, const Step *step, const Targets *of) noexcept with gil:
+    """The weighted sum of a loss written in Python; what it raises waits in the buffers."""
+    cdef cnp.ndarray weights
+    try:
+        p, targets = python_arrays(b, step, of)
+        if of.weights == NULL:
+            return link.losses(head.part, p, targets, None)
+        weights = np.empty(step.rows, b.plan.dtype)
+        memcpy(cnp.PyArray_DATA(weights), of.weights, cnp.PyArray_NBYTES(weights))
+        return link.losses(head.part, p, targets, weights)
+    except BaseException as error:
+        error.add_note(f"in formula of the loss {type(head.part).__name__}")
+        b.fail(error)
+        return NAN
+    finally:
+        (<Step *>step).ws = workspace(b.ws_bytes)
+
+
+cdef object python_arrays(Buffers b, const Step *step, const Targets *of):
+    """(predictions, targets) of the batch in b, as arrays of their own; targets are labels where those are given."""
+    cdef cnp.ndarray p = np.empty((step.rows, b.plan.n_out), b.plan.dtype)
+    cdef cnp.ndarray targets
+    memcpy(cnp.PyArray_DATA(p), b.output(), cnp.PyArray_NBYTES(p))
+    if of.labels != NULL:
+        targets = np.empty(step.rows, np.int32)
+        memcpy(cnp.PyArray_DATA(targets), of.labels, cnp.PyArray_NBYTES(targets))
+        return p.astype(np.float64), targets
+    targets = np.empty((step.rows, b.plan.n_out), b.plan.dtype)
+    memcpy(cnp.PyArray_DATA(targets), of.t, cnp.PyArray_NBYTES(targets))
+    return p.astype(np.float64), targets.astype(np.float64)
 
 
 cdef void load_rows(Source *source, char *to, const Step *step, const uint32_t *index, size_t first,
@@ -100,19 +157,21 @@ cdef void load_x(Data d, Buffers b, const Step *step, const uint32_t *index, siz
         memcpy(b.x, x, step.rows * <size_t>b.plan.n_in * step.k.itemsize)
 
 
-cdef void load_targets(Data d, Buffers b, const Step *step, const uint32_t *index, size_t first, const char **t,
-                       const int32_t **labels) noexcept nogil:
+cdef Targets load_targets(Data d, Buffers b, const Step *step, const uint32_t *index, size_t first) noexcept nogil:
+    cdef Targets of
     cdef size_t i
-    t[0] = NULL
-    labels[0] = NULL
+    of.t, of.labels, of.weights = NULL, NULL, NULL
     if d.labels == NULL:
-        load_rows(&d.t, b.t, step, index, first, t)
+        load_rows(&d.t, b.t, step, index, first, &of.t)
     elif index == NULL:
-        labels[0] = d.labels + first
+        of.labels = d.labels + first
     else:
         for i in range(step.rows):
             b.labels[i] = d.labels[index[first + i]]
-        labels[0] = b.labels
+        of.labels = b.labels
+    if d.weighted:
+        load_rows(&d.w, b.weights, step, index, first, &of.weights)
+    return of
 
 
 cdef class Evaluator:
@@ -128,19 +187,18 @@ cdef class Evaluator:
     cdef bint go_on(self, void *ws, double until) noexcept nogil:
         """Work until all rows are done (True) or the clock says so."""
         cdef Step step
-        cdef const char *t
-        cdef const int32_t *labels
+        cdef Targets of
         step.k, step.ws = self.plan.k, ws
-        while self.done < <size_t>self.data.n:
+        while self.done < <size_t>self.data.n and not self.buffers.failed:
             step.rows = min(<size_t>self.buffers.rows, <size_t>self.data.n - self.done)
             load_x(self.data, self.buffers, &step, NULL, self.done)
             self.buffers.forward(&step)
-            load_targets(self.data, self.buffers, &step, NULL, self.done, &t, &labels)
-            add_up(&self.sums, self.head, self.buffers, &step, t, labels)
+            of = load_targets(self.data, self.buffers, &step, NULL, self.done)
+            add_up(&self.sums, self.head, self.buffers, &step, &of)
             self.done += step.rows
             if fnn_seconds() > until:
                 return self.done == <size_t>self.data.n
-        return True
+        return True  # also where an operation in Python has raised: the caller sees that
 
     def run(self, air):
         """(mean loss, accuracy): accuracy is NaN where nothing is counted. ``air()`` is called about ten times a
@@ -155,6 +213,7 @@ cdef class Evaluator:
                 found = fnn_fp_enter()
                 done = self.go_on(ws, fnn_seconds() + 1.0 / BREATHS)
                 fnn_fp_leave(found)
+            self.buffers.raise_error()
             air()
         return mean(&self.sums), share(&self.sums, self.head)
 
@@ -193,7 +252,7 @@ def predict(Plan plan, Buffers buffers, Data data, out, air):
         with nogil:
             found = fnn_fp_enter()
             until = fnn_seconds() + 1.0 / BREATHS
-            while done < n:
+            while done < n and not buffers.failed:
                 step.rows = min(<size_t>buffers.rows, n - done)
                 if last >= 0:  # the last operation writes where the caller wants it
                     buffers.ops[last].y = buffers.ops[last].z = to + done * row_bytes
@@ -207,6 +266,7 @@ def predict(Plan plan, Buffers buffers, Data data, out, air):
             fnn_fp_leave(found)
         if last >= 0:
             buffers.ops[last].y, buffers.ops[last].z = kept_y, kept_z
+        buffers.raise_error()
         air()
     return out
 

@@ -13,6 +13,8 @@ PAUSED: int
 FULL: int
 STEP: int
 NONFINITE: int
+HUNGRY: int
+MOST_RECORDS: int
 
 class Trainer:
     def __init__(
@@ -21,7 +23,7 @@ class Trainer:
         b: Buffers,
         data: Data,
         head: Head,
-        optimizer: tuple[str, tuple[float, ...], float, float],
+        optimizer: tuple[Any, ...],
         steps_done: int,
         epochs_done: int,
         epochs: int,
@@ -33,7 +35,14 @@ class Trainer:
         step_every: int = 0,
         epoch_every: int = 1,
         twister: _Array | None = None,
+        accumulate: int = 1,
+        most_records: int = ...,
+        streaming: bool = False,
     ) -> None: ...
+    learning_rate: float
+    decay: float
+    @property
+    def validating(self) -> bool: ...
     @property
     def penalty_before(self) -> float: ...
     @property
@@ -58,4 +67,8 @@ class Trainer:
     def first_not_finite(self) -> int | None: ...
     def regularization_loss(self) -> float: ...
     def gradients(self) -> float: ...
-    def run(self) -> int: ...
+    def position(self) -> tuple[int, int, float, float, int, int, int]: ...
+    def seek(self, position: tuple[int, int, float, float, int, int, int]) -> None: ...
+    def feed(self, data: Data, b: Buffers) -> None: ...
+    def close_epoch(self) -> None: ...
+    def run(self, seconds: float = ...) -> int: ...

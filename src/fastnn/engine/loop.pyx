@@ -6,15 +6,20 @@ caller has asked to see a step or an epoch.
 import numpy as np
 
 cimport numpy as cnp
-from libc.math cimport NAN, isfinite
-from libc.stdint cimport int32_t, uint32_t, uint64_t, uintptr_t
+from libc.math cimport INFINITY, NAN, isfinite
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy, memset
 
-from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation
+from fastnn._core cimport (
+    fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation, workspace,
+)
 from fastnn.engine.feed cimport (
-    BREATHS, Data, Evaluator, Head, Sums, add_up, fnn_seconds, load_targets, load_x, mean, scratch, share,
+    BREATHS, Data, Evaluator, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, mean, python_arrays,
+    scratch, share,
 )
 from fastnn.engine.plan cimport Buffers, Plan, Step
 from fastnn._core import OPTIMIZERS
+from fastnn.engine import link
 from fastnn.engine.spec import STREAM_SHUFFLE as PYTHON_STREAM_SHUFFLE
 
 cnp.import_array()
@@ -29,7 +34,7 @@ cdef enum:
     VAL_LOSS = 4
     VAL_ACCURACY = 5
     FIELDS = 6
-cdef int MOST_RECORDS = 1024
+MOST_RECORDS = 1024
 
 # why run() came back
 cdef enum:
@@ -38,7 +43,8 @@ cdef enum:
     RECORDS_FULL = 2
     STEP_DONE = 3
     NOT_FINITE = 4
-DONE, PAUSED, FULL, STEP, NONFINITE = range(5)
+    DATA_USED = 5  # of a stream: feed() more or close_epoch()
+DONE, PAUSED, FULL, STEP, NONFINITE, HUNGRY = range(6)
 
 cdef double CLOCK_EVERY = 1e-3  # seconds between two looks at the clock
 cdef uint32_t STREAM_SHUFFLE = PYTHON_STREAM_SHUFFLE
@@ -47,9 +53,11 @@ cdef uint32_t STREAM_SHUFFLE = PYTHON_STREAM_SHUFFLE
 cdef class Trainer:
     """Epochs of training over data, with every piece of state that the next call needs.
 
-    optimizer: (name, parameters, learning_rate, decay); steps and epochs are counted from ``steps_done`` and
+    optimizer: (name, parameters, learning_rate, decay), and a fifth, the object, where it is a part written in Python
+    and the name says nothing; steps and epochs are counted from ``steps_done`` and
     ``epochs_done``, which key the shuffles and masks, so that train(5) twice is train(10). validation: an Evaluator or
-    None.
+    None. accumulate: batches whose mean gradient makes one step. most_records: epochs after which ``run`` surfaces.
+    streaming: the data are one batch, and an epoch lasts until ``close_epoch``.
     """
     cdef Plan plan
     cdef Buffers b
@@ -62,10 +70,13 @@ cdef class Trainer:
     cdef readonly int recorded
     cdef size_t batch, chunk
     cdef uint64_t seed
-    cdef bint check_finite, validating
-    cdef int optimizer
+    cdef bint check_finite, begun, streaming, closing
+    cdef readonly bint validating
+    cdef int optimizer  # -1: part, written in Python
+    cdef object part
     cdef double parameters[8]
-    cdef double learning_rate, decay, rate_now
+    cdef public double learning_rate, decay
+    cdef double rate_now
     cdef void *w
     cdef void *g
     cdef void *s0
@@ -74,16 +85,23 @@ cdef class Trainer:
     cdef readonly size_t row, step_in_epoch
     cdef Sums sums, last_batch
     cdef size_t step_every, epoch_every, epochs_run
+    cdef size_t accumulate, waiting, row_done  # waiting: batches collected towards the next step
+    cdef bint showing  # the step at hand
     cdef readonly double penalty_before
     cdef object twister_array
     cdef uint32_t *twister
+    cdef int most_records
+    cdef object collected_array
+    cdef void *collected
 
     def __init__(self, Plan plan, Buffers b, Data data, Head head, optimizer, uint64_t steps_done, uint64_t epochs_done,
                  uint64_t epochs, Py_ssize_t batch, bint shuffle, uint64_t seed, validation=None, check_finite=True,
-                 Py_ssize_t step_every=0, Py_ssize_t epoch_every=1, twister=None):
-        name, parameters, self.learning_rate, self.decay = optimizer
+                 Py_ssize_t step_every=0, Py_ssize_t epoch_every=1, twister=None, Py_ssize_t accumulate=1,
+                 int most_records=MOST_RECORDS, bint streaming=False):
+        name, parameters, self.learning_rate, self.decay = optimizer[:4]
         self.plan, self.b, self.data, self.head, self.validation = plan, b, data, head, validation
-        self.optimizer = OPTIMIZERS[name]
+        self.part = optimizer[4] if len(optimizer) > 4 else None
+        self.optimizer = OPTIMIZERS[name] if self.part is None else -1
         for i, value in enumerate(parameters):
             self.parameters[i] = value
         self.steps_done, self.epochs_done, self.epochs_left = steps_done, epochs_done, epochs
@@ -91,18 +109,22 @@ cdef class Trainer:
         self.step_every, self.epoch_every = step_every, epoch_every
         self.twister_array = twister  # of 625 uint32: fastnn.kernels.twister
         self.twister = NULL if twister is None else <uint32_t *>_address(twister)
+        self.accumulate, self.streaming = accumulate, streaming
+        self.most_records = most_records
+        self.collected_array = np.zeros_like(plan.grads) if accumulate > 1 else None
+        self.collected = _address(self.collected_array) if accumulate > 1 else NULL
         self.arenas = (plan.params, plan.grads, list(plan.states))  # a callback may make the plan forget its states
         self.w, self.g = _address(plan.params), _address(plan.grads)
         self.s0 = _address(plan.states[0]) if len(plan.states) > 0 else NULL
         self.s1 = _address(plan.states[1]) if len(plan.states) > 1 else NULL
         self.index_array = np.empty(data.n, np.uint32) if shuffle else None
         self.index = <uint32_t *>_address(self.index_array) if shuffle else NULL
-        self.record_array = np.empty((MOST_RECORDS, FIELDS))
+        self.record_array = np.empty((most_records, FIELDS))
         self.records = self.record_array
 
     @property
     def steps_per_epoch(self):
-        return -(-self.data.n // self.batch)
+        return -(-self.data.n // (self.batch * self.accumulate))
 
     def peek_records(self):
         """The records of the epochs up to ``epochs_done`` that are not dropped yet, as rows of RECORD."""
@@ -124,6 +146,25 @@ cdef class Trainer:
         """Index of the first layer whose output for the last rows is not finite, or None."""
         return self.b.first_not_finite(self.chunk)
 
+    def position(self):
+        """Where in its epoch the training is, after the last full step: (row, step, rate, and the epoch's sums)."""
+        return (self.row_done, self.step_in_epoch, self.rate_now, self.sums.loss, self.sums.right, self.sums.rows,
+                self.sums.elements)
+
+    def seek(self, position):
+        """Go on from a ``position`` of an earlier Trainer over the same data."""
+        (self.row_done, self.step_in_epoch, self.rate_now, self.sums.loss, self.sums.right, self.sums.rows,
+         self.sums.elements) = position
+        self.row = self.row_done
+
+    def feed(self, Data data, Buffers b):
+        """Give a stream its next batch."""
+        self.data, self.b, self.batch, self.row, self.row_done = data, b, data.n, 0, 0
+
+    def close_epoch(self):
+        """Let the epoch of a stream end with what it was fed."""
+        self.closing = True
+
     def regularization_loss(self):
         """The penalties at the present weights."""
         return self._penalty()
@@ -135,24 +176,31 @@ cdef class Trainer:
         cdef fnn_fp_state found
         if self.batch < <size_t>self.data.n:
             raise ValueError("gradients need the whole of the data in one batch")
-        self._begin(&step, scratch(self.b))
+        scratch(self.b)
+        self._begin(&step)
+        self.last_batch = Sums(0, 0, 0, 0)
         with nogil:
             found = fnn_fp_enter()
             self._gradients(&step, False)
             fnn_fp_leave(found)
+        self.b.raise_error()
         return mean(&self.last_batch) + self._penalty()
 
-    def run(self):
-        """Train until all epochs are done or there is a reason to come up; returns the reason (DONE, PAUSED, ...)."""
+    def run(self, double seconds=INFINITY):
+        """Train until all epochs are done or there is a reason to come up, such as that so many seconds have passed;
+        returns the reason (DONE, PAUSED, ...)."""
         cdef int why
         cdef fnn_fp_state found
-        cdef void *ws = scratch(self.b)
-        if self.validation is not None and self.validation.buffers.ws_bytes > self.b.ws_bytes:
-            ws = scratch(self.validation.buffers)
+        scratch(self.b)  # raises where there is no memory: from here on it is there for the asking
+        if self.validation is not None:
+            scratch(self.validation.buffers)
         with nogil:
             found = fnn_fp_enter()
-            why = self._run(ws)
+            why = self._run(seconds)
             fnn_fp_leave(found)
+        self.b.raise_error()
+        if self.validation is not None:
+            self.validation.buffers.raise_error()
         return why
 
     cdef double _penalty(self) noexcept nogil:
@@ -166,34 +214,38 @@ cdef class Trainer:
                                              self.b.ops[i].l2_b)
         return total
 
-    cdef void _begin(self, Step *step, void *ws) noexcept nogil:
-        step.k, step.ws, step.seed = self.plan.k, ws, self.seed
-        step.number, step.twister = self.steps_done + 1, self.twister
+    cdef void _begin(self, Step *step) noexcept nogil:
+        # Python may have had turns since ``ws`` was asked for, and have made the workspace move
+        step.k, step.ws, step.seed = self.plan.k, workspace(self.b.ws_bytes), self.seed
+        step.number = self.steps_done + 1 + (<uint64_t>self.waiting << 40)  # each batch of a step has its own masks
+        step.twister = self.twister
         step.batch = min(self.batch, <size_t>self.data.n - self.row)
         step.first = 0
 
     cdef bint _gradients(self, Step *step, bint check) noexcept nogil:
-        """The gradients of one batch, and its losses in last_batch. False, where check, at the first chunk of rows
-        whose loss is not finite."""
-        cdef const char *t
-        cdef const int32_t *labels
-        self.last_batch = Sums(0, 0, 0, 0)
+        """The gradients of one batch; its losses are added to last_batch. False at the first chunk of rows in which a
+        part written in Python raises or, where check, whose loss is not finite."""
+        cdef Targets of
         while step.first < step.batch:
             step.rows = self.chunk = min(<size_t>self.b.rows, step.batch - step.first)
-            self._forward(step, &t, &labels)
-            add_up(&self.last_batch, self.head, self.b, step, t, labels)
+            of = self._forward(step)
+            add_up(&self.last_batch, self.head, self.b, step, &of)
+            if self.b.failed:
+                return False
             if check and not isfinite(self.last_batch.loss):
                 return False
-            self._backward(step, t, labels)
+            self._backward(step, &of)
+            if self.b.failed:
+                return False
             step.first += step.rows
         return True
 
-    cdef void _forward(self, const Step *step, const char **t, const int32_t **labels) noexcept nogil:
+    cdef Targets _forward(self, const Step *step) noexcept nogil:
         load_x(self.data, self.b, step, self.index, self.row + step.first)
         self.b.forward(step)
-        load_targets(self.data, self.b, step, self.index, self.row + step.first, t, labels)
+        return load_targets(self.data, self.b, step, self.index, self.row + step.first)
 
-    cdef void _backward(self, const Step *step, const char *t, const int32_t *labels) noexcept nogil:
+    cdef void _backward(self, const Step *step, const Targets *of) noexcept nogil:
         cdef double scale = 1.0 / <double>step.batch
         cdef char *dp
         cdef size_t cols = self.plan.n_out
@@ -203,9 +255,14 @@ cdef class Trainer:
         if self.head.merged:
             if self.head.mean_over_outputs:
                 scale /= <double>cols
-            step.k.residual(dp, self.b.output(), t, labels, step.rows, cols, scale)
+            step.k.residual(dp, self.b.output(), of.t, of.labels, step.rows, cols, scale)
+        elif self.head.python:
+            self._python_loss(step, of, scale)
         else:
-            step.k.loss_bwd[self.head.loss](dp, self.b.output(), t, labels, step.rows, cols, scale)
+            step.k.loss_bwd[self.head.loss](dp, self.b.output(), of.t, of.labels, step.rows, cols, scale,
+                                            self.head.parameter)
+        if of.weights != NULL:
+            step.k.scale_rows(dp, dp, of.weights, step.rows, cols)
         self.b.backward(step)
 
     cdef bint _shown(self) noexcept nogil:
@@ -214,29 +271,80 @@ cdef class Trainer:
         return (self.step_every > 0 and (self.epochs_run + 1) % self.epoch_every == 0
                 and (self.step_in_epoch % self.step_every == 0 or self.row + self.batch >= <size_t>self.data.n))
 
-    cdef bint _step(self, void *ws) noexcept nogil:
-        """One batch. False, and nothing changed, where its loss is not finite and that is checked."""
+    cdef void _python_loss(self, const Step *step, const Targets *of, double scale) noexcept with gil:
+        """The gradient of a loss written in Python; what it raises waits in the buffers."""
+        cdef cnp.ndarray dp
+        try:
+            p, targets = python_arrays(self.b, step, of)
+            dp = link.loss_gradient(self.head.part, p, targets, scale).astype(self.plan.dtype)
+            memcpy(self.b.ops[self.b.count - 1].dy, cnp.PyArray_DATA(dp), cnp.PyArray_NBYTES(dp))
+        except BaseException as error:
+            error.add_note(f"in derivative of the loss {type(self.head.part).__name__}")
+            self.b.fail(error)
+        finally:
+            (<Step *>step).ws = workspace(self.b.ws_bytes)
+
+    cdef void _python_step(self) noexcept with gil:
+        """A step of an optimizer written in Python; what it raises waits in the buffers."""
+        try:
+            params, grads, states = self.arenas
+            link.optimizer_step(self.part, params, grads, states, self.steps_done + 1, self.rate_now)
+        except BaseException as error:
+            error.add_note(f"in formula of the optimizer {type(self.part).__name__}")
+            self.b.fail(error)
+
+    cdef bint _step(self) noexcept nogil:
+        """One batch, and the step that it completes. False, and nothing changed, where its loss is not finite and that
+        is checked."""
         cdef Step step
-        self._begin(&step, ws)
+        self._begin(&step)
+        if not self.waiting:
+            self.last_batch = Sums(0, 0, 0, 0)
         if not self._gradients(&step, self.check_finite):
             return False
-        if self._shown():
+        self.row += step.batch
+        if self.accumulate > 1 and not self._collect(step.batch):
+            return True
+        self._update()
+        return not self.b.failed
+
+    cdef bint _collect(self, size_t rows) noexcept nogil:
+        """Add the batch's gradient to those that wait, by its rows; whether the step is due. The penalties' gradient is
+        part of each and comes out of the mean as it went in."""
+        if not self.waiting:
+            memset(self.collected, 0, self.plan.size * self.plan.k.itemsize)
+        # the kernel adds 2 l2 w: here the gradient times the rows it is a mean over
+        self.plan.k.penalty_grad_acc(self.collected, self.g, self.plan.size, 0.0, 0.5 * <double>rows)
+        self.waiting += 1
+        return self.waiting == self.accumulate or (self.row >= <size_t>self.data.n and not self.streaming)
+
+    cdef void _update(self) noexcept nogil:
+        """Move the weights by the gradient at hand."""
+        if self.waiting:
+            self.plan.k.affine(self.g, self.collected, self.plan.size, 1.0 / <double>self.last_batch.rows, 0.0)
+        if self.showing:
             self.penalty_before = self._penalty()
         self.rate_now = self.learning_rate / (1.0 + self.decay * <double>self.steps_done)
-        opt_step_shared(step.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size, self.rate_now,
-                        self.parameters, step.number)
+        if self.optimizer < 0:
+            self._python_step()
+            if self.b.failed:
+                return
+        else:
+            opt_step_shared(self.plan.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size,
+                            self.rate_now, self.parameters, self.steps_done + 1)
+        self.waiting = 0
         self.steps_done += 1
-        self.row += step.batch
+        self.row_done = self.row
         self.step_in_epoch += 1
         self.sums.loss += self.last_batch.loss
         self.sums.right += self.last_batch.right
         self.sums.rows += self.last_batch.rows
         self.sums.elements += self.last_batch.elements
-        return True
 
     def finish_epoch(self):
         """After a break: record an epoch whose steps are all done, without its validation if that was not reached."""
-        if self.epochs_left and self.row >= <size_t>self.data.n:
+        if self.epochs_left and not self.waiting and (
+                self.closing if self.streaming else self.row_done >= <size_t>self.data.n):
             self._record(False)
 
     cdef void _record(self, bint validated) noexcept nogil:
@@ -253,23 +361,27 @@ cdef class Trainer:
         self.epochs_done += 1
         self.epochs_run += 1
         self.epochs_left -= 1
-        self.row = self.step_in_epoch = 0
-        self.validating = False
+        self.row = self.row_done = self.step_in_epoch = 0
+        self.validating = self.begun = self.closing = False
 
-    cdef int _run(self, void *ws) noexcept nogil:
-        cdef double now = fnn_seconds(), until = now + 1.0 / BREATHS, looked = now
+    cdef void _start_epoch(self) noexcept nogil:
+        self.begun = True
+        if self.row == 0:  # else seek() has set the sums
+            self.sums = Sums(0, 0, 0, 0)
+        if self.index != NULL:
+            permutation(self.index, self.data.n, self.seed, STREAM_SHUFFLE, self.epochs_done)
+
+    cdef int _run(self, double seconds) noexcept nogil:
+        cdef double now = fnn_seconds(), until = now + min(1.0 / BREATHS, seconds), looked = now
         cdef size_t stride = 1, since = 0, n = self.data.n
-        cdef bint shown
         while self.epochs_left:
-            if self.row == 0 and not self.validating:
-                self.sums = Sums(0, 0, 0, 0)
-                if self.index != NULL:
-                    permutation(self.index, n, self.seed, STREAM_SHUFFLE, self.epochs_done)
+            if not self.begun:
+                self._start_epoch()
             while self.row < n:
-                shown = self._shown()
-                if not self._step(ws):
+                self.showing = self._shown()
+                if not self._step():
                     return NOT_FINITE
-                if shown:
+                if self.showing and not self.waiting:
                     return STEP_DONE
                 since += 1
                 if since >= stride:  # the clock costs 20 ns: look at it about every millisecond
@@ -279,14 +391,24 @@ cdef class Trainer:
                         return AIR
                     stride = stride * 2 if now - looked < CLOCK_EVERY else (stride + 1) // 2
                     looked = now
+            if self.streaming and not self.closing:
+                return DATA_USED
+            if self.waiting:  # a stream that ended within a step
+                self._update()
+                if self.b.failed:
+                    return NOT_FINITE  # run() raises
+                if self.step_every:
+                    return STEP_DONE
             if self.validation is not None:
                 if not self.validating:
                     self.validation.start()
-                self.validating = not self.validation.go_on(ws, until)
+                self.validating = not self.validation.go_on(workspace(self.validation.buffers.ws_bytes), until)
+                if self.validation.buffers.failed:
+                    return NOT_FINITE  # run() raises
                 if self.validating:
                     return AIR
             self._record(self.validation is not None)
-            if self.recorded == MOST_RECORDS:
+            if self.recorded == self.most_records:
                 return RECORDS_FULL
         return ALL_DONE
 

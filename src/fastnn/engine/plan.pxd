@@ -19,6 +19,7 @@ cdef struct Op:
     void (*backward)(Op *o, const Step *s) noexcept nogil
     size_t n_in, n_out
     int act
+    double alpha         # the activation's parameter
     bint fuse            # the activation runs as an epilogue of the product
     bint dy_is_dz        # dy arrives multiplied by the activation's gradient already
     fnn_epilogue to_dx   # what finishes dx: the gradient of the activation before
@@ -40,6 +41,8 @@ cdef struct Op:
     uint64_t limit       # the same for the twister: (below, above) it in 2^-53
     double below, above
     uint32_t stream
+    void *buffers        # of an operation in Python: its Buffers, where its part and its failure are kept
+    int number           # and its place there
 
 cdef class Plan:
     cdef readonly object specs, dtype, tensors, params, grads, states
@@ -57,11 +60,15 @@ cdef class Buffers:
     cdef object memory, op_memory, layer_of
     cdef Op *ops
     cdef int count, first_trained
+    cdef bint failed     # an operation in Python has raised; what follows works on nothing
+    cdef object links, error
     cdef size_t ws_bytes
     cdef char *x
     cdef char *t
     cdef int32_t *labels
     cdef char *losses
+    cdef char *weights
+    cdef void fail(self, error) noexcept
     cdef char *output(self) noexcept nogil
     cdef void forward(self, const Step *s) noexcept nogil
     cdef void backward(self, const Step *s) noexcept nogil

@@ -10,15 +10,18 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.stdint cimport int32_t, uint64_t, uintptr_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from fastnn._core cimport (
-    FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table,
+    FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table, workspace,
 )
 from fastnn.kernels cimport dense
 from fastnn.kernels.twister import twister_limit
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS, threads
-from fastnn.engine.spec import STREAM_DROPOUT, ActivationSpec, AffineSpec, DenseSpec, DropoutSpec, fuse
+from fastnn.engine.link import LayerLink
+from fastnn.engine.spec import (
+    STREAM_DROPOUT, ActivationSpec, AffineSpec, DenseSpec, DropoutSpec, PythonSpec, fuse,
+)
 
 cnp.import_array()
 
@@ -58,12 +61,12 @@ def _need_memory(what, nbytes):
 
 # --- operations ---
 cdef void dense_forward(Op *o, const Step *s) noexcept nogil:
-    dense.forward(s.k, o.y, o.z, o.x, o.w, o.b, o.act, o.fuse, s.rows, o.n_in, o.n_out, s.ws)
+    dense.forward(s.k, o.y, o.z, o.x, o.w, o.b, o.act, o.alpha, o.fuse, s.rows, o.n_in, o.n_out, s.ws)
 
 
 cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
     if o.act != FNN_ACT_linear and not o.dy_is_dz:
-        s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out)
+        s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out, o.alpha)
     dense.backward(s.k, o.dx, o.dw, o.db, o.dy, o.x, o.w, &o.to_dx, s.first > 0, s.rows, o.n_in, o.n_out, s.ws)
     if s.first + s.rows < s.batch:
         return
@@ -74,12 +77,12 @@ cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
 
 
 cdef void activation_forward(Op *o, const Step *s) noexcept nogil:
-    s.k.act_fwd[o.act](o.y, o.x, s.rows, o.n_out)
+    s.k.act_fwd[o.act](o.y, o.x, s.rows, o.n_out, o.alpha)
 
 
 cdef void activation_backward(Op *o, const Step *s) noexcept nogil:
     if not o.dy_is_dz:
-        s.k.act_bwd[o.act](o.dx, o.dy, o.saved, s.rows, o.n_out)
+        s.k.act_bwd[o.act](o.dx, o.dy, o.saved, s.rows, o.n_out, o.alpha)
 
 
 cdef void dropout_forward(Op *o, const Step *s) noexcept nogil:
@@ -100,6 +103,44 @@ cdef void affine_forward(Op *o, const Step *s) noexcept nogil:
 
 cdef void affine_backward(Op *o, const Step *s) noexcept nogil:
     s.k.affine(o.dx, o.dy, s.rows * o.n_out, o.scale, 0.0)
+
+
+# --- operations in Python: a turn with the GIL. What they raise waits in the buffers for the next surfacing. ---
+cdef copied(const char *data, size_t rows, size_t cols, dtype):
+    """An array of its own: a part may keep it."""
+    cdef cnp.ndarray a = np.empty((rows, cols), dtype)
+    memcpy(cnp.PyArray_DATA(a), data, cnp.PyArray_NBYTES(a))
+    return a
+
+
+cdef void python_turn(Op *o, const Step *s, bint forward) noexcept with gil:
+    cdef Buffers b = <Buffers>o.buffers
+    cdef cnp.ndarray result
+    link = b.links[o.number]
+    try:
+        if forward:
+            result = link.forward(copied(o.x, s.rows, o.n_in, b.plan.dtype))
+            memcpy(o.y, cnp.PyArray_DATA(result), cnp.PyArray_NBYTES(result))
+        else:
+            dx = link.backward(copied(o.dy, s.rows, o.n_out, b.plan.dtype), o.dx != NULL)
+            if dx is not None:
+                result = dx
+                memcpy(o.dx, cnp.PyArray_DATA(result), cnp.PyArray_NBYTES(result))
+    except BaseException as error:
+        link.note(error, "forward" if forward else "backward")
+        b.fail(error)
+    # the part may have called kernels that made the workspace grow, and with it move
+    (<Step *>s).ws = workspace(b.ws_bytes)
+
+
+cdef void python_forward(Op *o, const Step *s) noexcept nogil:
+    if not (<Buffers>o.buffers).failed:
+        python_turn(o, s, True)
+
+
+cdef void python_backward(Op *o, const Step *s) noexcept nogil:
+    if not (<Buffers>o.buffers).failed:
+        python_turn(o, s, False)
 
 
 cdef class Plan:
@@ -127,6 +168,10 @@ cdef class Plan:
         for s in specs:
             if isinstance(s, DenseSpec):
                 for name, shape in (("weights", (s.n_in, s.n_out)), ("biases", (1, s.n_out))):
+                    self.tensors[s.layer, name] = (offset, shape)
+                    offset += _round_up(shape[0] * shape[1], step)
+            elif isinstance(s, PythonSpec):
+                for name, shape in s.tensors:
                     self.tensors[s.layer, name] = (offset, shape)
                     offset += _round_up(shape[0] * shape[1], step)
         _need_memory("the parameters need", offset * self.dtype.itemsize)
@@ -159,7 +204,9 @@ cdef class Plan:
     def chunk_rows(self, Py_ssize_t batch):
         """Rows that go through forward and backward together while training: a large batch goes in chunks whose
         activations stay in cache. What a chunk adds to the gradients goes on where the one before stopped, so the bits
-        are those of the whole batch."""
+        are those of the whole batch. A part written in Python sees the whole batch: its gradients do not go on."""
+        if any(isinstance(s, PythonSpec) for s in self.specs):
+            return batch
         row = sum(2 * s.n_out for s in self.specs) * self.dtype.itemsize  # an output and a gradient each
         cache = max(CHUNK_BYTES, self.size * self.dtype.itemsize) * threads()
         chunks = -(-batch * row // max(cache, CHUNK_ROWS * row, 1))
@@ -192,6 +239,7 @@ cdef class Buffers:
         specs = plan.specs if training else [s for s in plan.specs if not isinstance(s, DropoutSpec)]
         self.count = len(specs)
         self.layer_of = [s.layer for s in specs]
+        self.links = {i: LayerLink(plan, s, training) for i, s in enumerate(specs) if isinstance(s, PythonSpec)}
         self.op_memory = aligned_empty(max(self.count, 1) * sizeof(Op))
         self.ops = <Op *><uintptr_t>self.op_memory.ctypes.data
         memset(self.ops, 0, max(self.count, 1) * sizeof(Op))
@@ -204,14 +252,14 @@ cdef class Buffers:
         base = self.memory.ctypes.data
         at = {name: base + offset for name, (offset, _) in layout.items()}
         self.x, self.t, self.losses = _ptr(at["x"]), _ptr(at["t"]), _ptr(at["losses"])
-        self.labels = <int32_t *>_ptr(at["labels"])
+        self.labels, self.weights = <int32_t *>_ptr(at["labels"]), _ptr(at["weights"])
         self._bind(specs, at, training, head)
 
     def _layout(self, specs, rows, training, labels):
         """{name: (offset, bytes)} of every buffer; Python integers, so that no size can overflow unseen."""
         size = self.plan.dtype.itemsize
         wants = {"x": rows * self.plan.n_in * size, "t": rows * self.plan.n_out * size, "labels": rows * 4,
-                 "losses": rows * size}
+                 "losses": rows * size, "weights": rows * size}
         widest = max([1] + [s.n_out for s in specs])
         if training:
             for i, s in enumerate(specs):
@@ -229,13 +277,15 @@ cdef class Buffers:
     def _bind(self, specs, at, bint training, bint head):
         cdef Op *o
         cdef int i
-        trained = [i for i, s in enumerate(specs) if isinstance(s, DenseSpec)]
+        trained = [i for i, s in enumerate(specs)
+                   if isinstance(s, DenseSpec) or (isinstance(s, PythonSpec) and s.tensors)]
         self.first_trained = trained[0] if trained else len(specs)
         x = at["x"]
         for i, s in enumerate(specs):
             o = &self.ops[i]
             y = at["y", i if training else i % 2]
             _fill(o, self.plan, s)
+            o.buffers, o.number = <void *>self, i
             o.x, o.y, o.z = _ptr(x), _ptr(y), _ptr(y)
             if training and _wants_extra(s):
                 if isinstance(s, DropoutSpec):
@@ -263,6 +313,11 @@ cdef class Buffers:
             o.to_dx.kind = FNN_EPI_NONE
             if i == last and head:
                 o.dy_is_dz = True
+            if isinstance(specs[i], PythonSpec):  # it may change the width
+                if i > self.first_trained:
+                    side = 1 - side
+                    o.dx = _ptr(at["d", side])
+                continue
             if not isinstance(specs[i], DenseSpec):
                 o.dx = o.dy
                 continue
@@ -272,7 +327,7 @@ cdef class Buffers:
                 before = &self.ops[i - 1]
                 if self.plan.fused and isinstance(specs[i - 1], DenseSpec) and before.act != FNN_ACT_linear:
                     o.to_dx.kind = FNN_EPI_BACKWARD
-                    o.to_dx.act = before.act
+                    o.to_dx.act, o.to_dx.alpha = before.act, before.alpha
                     o.to_dx.saved = before.saved
                     before.dy_is_dz = True
 
@@ -283,6 +338,15 @@ cdef class Buffers:
             if not self.plan.k.all_finite(self.ops[i].y, rows * self.ops[i].n_out):
                 return self.layer_of[i]
         return None
+
+    cdef void fail(self, error) noexcept:
+        self.failed, self.error = True, error
+
+    def raise_error(self):
+        """Raise what an operation in Python has raised, if one has."""
+        if self.failed:
+            error, self.error, self.failed = self.error, None, False
+            raise error
 
     cdef char *output(self) noexcept nogil:
         return self.ops[self.count - 1].y if self.count else self.x
@@ -313,7 +377,7 @@ cdef _fill(Op *o, Plan plan, s):
     o.n_in, o.n_out = s.n_in, s.n_out
     if isinstance(s, DenseSpec):
         o.forward, o.backward = dense_forward, dense_backward
-        o.act, o.fuse = ACTIVATIONS[s.activation], plan.fused
+        o.act, o.alpha, o.fuse = ACTIVATIONS[s.activation], s.alpha, plan.fused
         o.w = plan._tensor(plan.params, s.layer, "weights")
         o.b = plan._tensor(plan.params, s.layer, "biases")
         o.dw = plan._tensor(plan.grads, s.layer, "weights")
@@ -322,7 +386,7 @@ cdef _fill(Op *o, Plan plan, s):
         o.l1_b, o.l2_b = s.bias_penalty
     elif isinstance(s, ActivationSpec):
         o.forward, o.backward = activation_forward, activation_backward
-        o.act = ACTIVATIONS[s.activation]
+        o.act, o.alpha = ACTIVATIONS[s.activation], s.alpha
     elif isinstance(s, DropoutSpec):
         o.forward, o.backward = dropout_forward, dropout_backward
         o.threshold = <uint64_t>round(s.rate * 2.0**32)
@@ -332,5 +396,7 @@ cdef _fill(Op *o, Plan plan, s):
     elif isinstance(s, AffineSpec):
         o.forward, o.backward = affine_forward, affine_backward
         o.scale, o.shift = s.scale, s.shift
+    elif isinstance(s, PythonSpec):
+        o.forward, o.backward = python_forward, python_backward
     else:
         raise TypeError(f"no operation for {type(s).__name__}")

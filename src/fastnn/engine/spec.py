@@ -5,7 +5,7 @@ Layers lower themselves to these; ``fuse`` is the one visible place where neighb
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 # Streams of the counter-based generator: one number for each purpose, so that no two uses share random bits.
 STREAM_SHUFFLE = 0
@@ -15,22 +15,24 @@ MOST_LAYERS = 4096
 
 
 class DenseSpec(NamedTuple):
-    """y = f(x.w + b); f is merged in by ``fuse``. Penalties are (l1, l2)."""
+    """y = f(x.w + b); f, with its parameter alpha, is merged in by ``fuse``. Penalties are (l1, l2)."""
 
     layer: int
     n_in: int
     n_out: int
     activation: str = "linear"
+    alpha: float = 0.0
     weight_penalty: tuple[float, float] = (0.0, 0.0)
     bias_penalty: tuple[float, float] = (0.0, 0.0)
 
 
 class ActivationSpec(NamedTuple):
-    """y = f(x)."""
+    """y = f(x); alpha is f's parameter, 0 where it has none."""
 
     layer: int
     n_in: int
     activation: str
+    alpha: float = 0.0
 
     @property
     def n_out(self) -> int:
@@ -62,7 +64,17 @@ class AffineSpec(NamedTuple):
         return self.n_in
 
 
-Spec: TypeAlias = DenseSpec | ActivationSpec | DropoutSpec | AffineSpec
+class PythonSpec(NamedTuple):
+    """y = part.forward(x), in Python; tensors: names and shapes of its parameters."""
+
+    layer: int
+    n_in: int
+    n_out: int
+    part: Any
+    tensors: tuple[tuple[str, tuple[int, int]], ...] = ()
+
+
+Spec: TypeAlias = DenseSpec | ActivationSpec | DropoutSpec | AffineSpec | PythonSpec
 
 
 def fuse(specs: list[Spec]) -> list[Spec]:
@@ -72,7 +84,7 @@ def fuse(specs: list[Spec]) -> list[Spec]:
     for spec in specs:
         last = fused[-1] if fused else None
         if isinstance(spec, ActivationSpec) and isinstance(last, DenseSpec) and last.activation == "linear":
-            fused[-1] = last._replace(activation=spec.activation)
+            fused[-1] = last._replace(activation=spec.activation, alpha=spec.alpha)
         else:
             fused.append(spec)
     return fused

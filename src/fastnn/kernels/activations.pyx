@@ -1,10 +1,11 @@
 """Activations on typed memoryviews. The mathematics of each is one lane function in csrc/kernels/activations.h."""
 cimport numpy as cnp
 from cython cimport floating
+from libc.math cimport INFINITY
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
 from fastnn.kernels.plain cimport fresh, in_place, like, plain, writeable
-from fastnn._core import ACTIVATIONS
+from fastnn._core import ACTIVATION_ALPHA, ACTIVATIONS
 
 cnp.import_array()
 
@@ -20,24 +21,40 @@ cdef map_function _map_of(const fnn_kernels *t, int which) noexcept:
     return t.map_exp if which == MAP_EXP else t.map_log if which == MAP_LOG else t.map_erf
 
 
+cdef bint alpha_of(str activation, alpha, double *found) except -1:
+    """The parameter to call an activation with: alpha, or what the registry says where that is None. False where the
+    name is unknown, or alpha is not one: the caller has the words for it."""
+    found[0] = ACTIVATION_ALPHA.get(activation, 0.0)
+    if activation not in ACTIVATIONS:
+        return False
+    if alpha is None:
+        return True
+    if activation not in ACTIVATION_ALPHA or not isinstance(alpha, (int, float)) or not 0 <= alpha < INFINITY:
+        return False
+    found[0] = alpha
+    return True
+
+
 cdef _same_shape(name, a_shape, b_shape):
     if a_shape != b_shape:
         raise ValueError(f"{name}: expected shape {b_shape}, got {a_shape}")
 
 
-def activation_forward(str activation, floating[:, ::1] y, const floating[:, ::1] x):
-    """y = f(x), rows apart for softmax. Shapes: (rows, cols) both; y may be x. ValueError where they differ."""
+def activation_forward(str activation, floating[:, ::1] y, const floating[:, ::1] x, double alpha=0.0):
+    """y = f(x), rows apart for softmax; alpha: the parameter of those that have one. Shapes: (rows, cols) both; y may
+    be x. ValueError where they differ."""
     cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
     cdef int act = ACTIVATIONS[activation]
     cdef fnn_fp_state found
     _same_shape("y", (y.shape[0], y.shape[1]), (x.shape[0], x.shape[1]))
     with nogil:
         found = fnn_fp_enter()
-        t.act_fwd[act](&y[0, 0], &x[0, 0], x.shape[0], x.shape[1])
+        t.act_fwd[act](&y[0, 0], &x[0, 0], x.shape[0], x.shape[1], alpha)
         fnn_fp_leave(found)
 
 
-def activation_backward(str activation, floating[:, ::1] dx, const floating[:, ::1] dy, const floating[:, ::1] saved):
+def activation_backward(str activation, floating[:, ::1] dx, const floating[:, ::1] dy, const floating[:, ::1] saved,
+                        double alpha=0.0):
     """dx = dy * f'(x), from saved = x or f(x), as ACTIVATION_SAVES says. Shapes: (rows, cols) each; dx may be dy."""
     cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
     cdef int act = ACTIVATIONS[activation]
@@ -46,7 +63,7 @@ def activation_backward(str activation, floating[:, ::1] dx, const floating[:, :
     _same_shape("saved", (saved.shape[0], saved.shape[1]), (dy.shape[0], dy.shape[1]))
     with nogil:
         found = fnn_fp_enter()
-        t.act_bwd[act](&dx[0, 0], &dy[0, 0], &saved[0, 0], dy.shape[0], dy.shape[1])
+        t.act_bwd[act](&dx[0, 0], &dy[0, 0], &saved[0, 0], dy.shape[0], dy.shape[1], alpha)
         fnn_fp_leave(found)
 
 
@@ -63,12 +80,13 @@ def map_forward(str function, floating[::1] y, const floating[::1] x):
 
 
 # --- the quick way of fastnn.functional ---
-def quick(str function, x, out=None):
+def quick(str function, x, out=None, alpha=None):
     """f(x) for an activation or one of MAPS where x and out are plain arrays of one shape; else NotImplemented."""
     cdef cnp.ndarray a, y
     cdef const fnn_kernels *t
     cdef size_t n, cols
     cdef int act = -1
+    cdef double number = 0
     cdef fnn_fp_state found
     cdef map_function f = NULL
     cdef void *yp
@@ -83,7 +101,7 @@ def quick(str function, x, out=None):
     else:
         return NotImplemented
     t = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
-    if function in ACTIVATIONS:
+    if alpha_of(function, alpha, &number):
         act = ACTIVATIONS[function]
     elif function in MAPS:
         f = _map_of(t, MAPS[function])
@@ -96,22 +114,23 @@ def quick(str function, x, out=None):
         if f != NULL:
             f(yp, xp, n)
         else:
-            t.act_fwd[act](yp, xp, n // cols, cols)
+            t.act_fwd[act](yp, xp, n // cols, cols, number)
         fnn_fp_leave(found)
     return y
 
 
-def quick_backward(str activation, dy, saved, out=None):
+def quick_backward(str activation, dy, saved, out=None, alpha=None):
     """dy * f'(x) where all are plain arrays of one shape; else NotImplemented."""
     cdef cnp.ndarray g, s, dx
     cdef const fnn_kernels *t
     cdef size_t n, cols
     cdef int act
+    cdef double number = 0
     cdef fnn_fp_state found
     cdef void *dxp
     cdef const void *gp
     cdef const void *sp
-    if not plain(dy) or (<cnp.ndarray>dy).ndim == 0 or not like(saved, dy) or activation not in ACTIVATIONS:
+    if not plain(dy) or (<cnp.ndarray>dy).ndim == 0 or not like(saved, dy) or not alpha_of(activation, alpha, &number):
         return NotImplemented
     g, s, act = dy, saved, ACTIVATIONS[activation]
     if out is None:
@@ -125,6 +144,6 @@ def quick_backward(str activation, dy, saved, out=None):
     dxp, gp, sp = cnp.PyArray_DATA(dx), cnp.PyArray_DATA(g), cnp.PyArray_DATA(s)
     with nogil:
         found = fnn_fp_enter()
-        t.act_bwd[act](dxp, gp, sp, n // cols, cols)
+        t.act_bwd[act](dxp, gp, sp, n // cols, cols, number)
         fnn_fp_leave(found)
     return dx

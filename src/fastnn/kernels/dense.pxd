@@ -1,7 +1,7 @@
 from fastnn._core cimport fnn_epilogue, fnn_kernels
 
 cdef void forward(const fnn_kernels *t, void *y, void *z, const void *x, const void *w, const void *b, int act,
-                  bint fuse, size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil
+                  double alpha, bint fuse, size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil
 cdef void backward(const fnn_kernels *t, void *dx, void *dw, void *db, const void *dz, const void *x, const void *w,
                    const fnn_epilogue *to_dx, bint go_on, size_t rows, size_t n_in, size_t n_out,
                    void *ws) noexcept nogil

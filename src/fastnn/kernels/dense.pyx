@@ -12,6 +12,7 @@ from fastnn._core cimport (
     FNN_ACT_linear, FNN_BY_WIDTH, FNN_CONTINUED, FNN_EPI_FORWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, FNN_SEQUENTIAL,
     fnn_epilogue, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, gemm, gemm_workspace, table, workspace,
 )
+from fastnn.kernels.activations cimport alpha_of as _alpha
 from fastnn.kernels.plain cimport apart, fresh, like, plain, writeable
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS
 
@@ -23,17 +24,17 @@ cdef size_t GIL_WORK = 400_000
 
 # --- on pointers: what the engine runs ---
 cdef void forward(const fnn_kernels *t, void *y, void *z, const void *x, const void *w, const void *b, int act,
-                  bint fuse, size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil:
+                  double alpha, bint fuse, size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil:
     """y = f(z) with z = x.w + b. z may be y, unless backward needs z. fuse: f runs on each strip while it is in
     cache."""
     cdef fnn_epilogue e
     cdef bint f_is_linear = act == FNN_ACT_linear
     e.kind = FNN_EPI_FORWARD if fuse and not f_is_linear else FNN_EPI_NONE
-    e.act = act
+    e.act, e.alpha = act, alpha
     e.y = y
     gemm(t, z, x, n_in, 1, w, n_out, 1, rows, n_out, n_in, b, FNN_BY_WIDTH, &e, ws)
     if not fuse and not f_is_linear:
-        t.act_fwd[act](y, z, rows, n_out)
+        t.act_fwd[act](y, z, rows, n_out, alpha)
 
 
 cdef void backward(const fnn_kernels *t, void *dx, void *dw, void *db, const void *dz, const void *x, const void *w,
@@ -69,7 +70,7 @@ cdef _check_dense(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, x_shape, b
 
 
 def dense_forward(floating[:, ::1] y, floating[:, ::1] z, const floating[:, ::1] x, const floating[:, ::1] w,
-                  const floating[::1] b, str activation="linear"):
+                  const floating[::1] b, str activation="linear", double alpha=0.0):
     """y = f(z), z = x.w + b. Pass the same array for y and z where backward needs only y (see ACTIVATION_SAVES).
 
     Shapes: y, z (rows, n_out); x (rows, n_in); w (n_in, n_out); b (n_out). Raises ValueError where they disagree.
@@ -87,7 +88,7 @@ def dense_forward(floating[:, ::1] y, floating[:, ::1] z, const floating[:, ::1]
     cdef void *ws = _need_workspace(scratch(t, rows, n_in, n_out))
     with nogil:
         found = fnn_fp_enter()
-        forward(t, &y[0, 0], &z[0, 0], &x[0, 0], &w[0, 0], &b[0], act, True, rows, n_in, n_out, ws)
+        forward(t, &y[0, 0], &z[0, 0], &x[0, 0], &w[0, 0], &b[0], act, alpha, True, rows, n_in, n_out, ws)
         fnn_fp_leave(found)
 
 
@@ -128,17 +129,20 @@ cdef bint _layer_shapes(cnp.ndarray x, w) noexcept:
     return v.descr.type_num == x.descr.type_num and x.shape[1] == v.shape[0]
 
 
-def quick_forward(x, w, b, str activation, out=None):
+def quick_forward(x, w, b, str activation, alpha, out=None):
     """f(x.w + b) where all are plain arrays whose shapes meet and f needs only its output for backward; else
     NotImplemented."""
     cdef cnp.ndarray xa, wa, ba, y
     cdef cnp.npy_intp shape[2]
     cdef const fnn_kernels *t
     cdef int act
+    cdef double number
     cdef void *ws
     cdef void *yp
     cdef fnn_fp_state found
     if not plain(x) or not _layer_shapes(x, w) or not plain(b) or ACTIVATION_SAVES.get(activation) != "Y":
+        return NotImplemented
+    if not _alpha(activation, alpha, &number):
         return NotImplemented
     xa, wa, ba, act = x, w, b, ACTIVATIONS[activation]
     shape[0], shape[1] = xa.shape[0], wa.shape[1]
@@ -158,22 +162,23 @@ def quick_forward(x, w, b, str activation, out=None):
     ws, yp = _need_workspace(scratch(t, xa.shape[0], xa.shape[1], shape[1])), cnp.PyArray_DATA(y)
     with nogil:
         found = fnn_fp_enter()
-        forward(t, yp, yp, cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), cnp.PyArray_DATA(ba), act, True, xa.shape[0],
-                xa.shape[1], shape[1], ws)
+        forward(t, yp, yp, cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), cnp.PyArray_DATA(ba), act, number, True,
+                xa.shape[0], xa.shape[1], shape[1], ws)
         fnn_fp_leave(found)
     return y
 
 
-def quick_backward(dy, x, w, saved, str activation):
+def quick_backward(dy, x, w, saved, str activation, alpha):
     """(dx, dw, db (1, n_out)) where all are plain arrays whose shapes meet; else NotImplemented."""
     cdef cnp.ndarray g, xa, wa, dz, dx, dw, db
     cdef cnp.npy_intp shape[2]
     cdef const fnn_kernels *t
     cdef int act
+    cdef double number
     cdef void *ws
     cdef const void *sp = NULL
     cdef fnn_fp_state found
-    if not plain(x) or not _layer_shapes(x, w) or not plain(dy) or activation not in ACTIVATIONS:
+    if not plain(x) or not _layer_shapes(x, w) or not plain(dy) or not _alpha(activation, alpha, &number):
         return NotImplemented
     g, xa, wa, act = dy, x, w, ACTIVATIONS[activation]
     if (g.descr.type_num != xa.descr.type_num or g.ndim != 2 or g.shape[0] != xa.shape[0]
@@ -191,7 +196,7 @@ def quick_backward(dy, x, w, saved, str activation):
     with nogil:
         found = fnn_fp_enter()
         if sp != NULL:
-            t.act_bwd[act](cnp.PyArray_DATA(dz), cnp.PyArray_DATA(g), sp, g.shape[0], g.shape[1])
+            t.act_bwd[act](cnp.PyArray_DATA(dz), cnp.PyArray_DATA(g), sp, g.shape[0], g.shape[1], number)
         backward(t, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(dw), cnp.PyArray_DATA(db), cnp.PyArray_DATA(dz),
                  cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), NULL, False, xa.shape[0], xa.shape[1], wa.shape[1], ws)
         fnn_fp_leave(found)

@@ -8,9 +8,12 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
 from fastnn.kernels.plain cimport fresh, plain
-from fastnn._core import LOSS_TARGETS, LOSSES, METRICS
+from fastnn._core import LOSS_PARAMETER, LOSS_TARGETS, LOSSES, METRICS
 
 cnp.import_array()
+
+# the losses whose gradient merges with the activation before into p - t, and whether they are a mean over the outputs
+HEADS = {"categorical_crossentropy": "sum", "kl_divergence": "sum", "binary_crossentropy": "mean"}
 
 
 cdef _check_targets(bint takes_labels, Py_ssize_t rows, Py_ssize_t cols, t_shape, const int32_t[::1] labels):
@@ -32,7 +35,7 @@ cdef _check_targets(bint takes_labels, Py_ssize_t rows, Py_ssize_t cols, t_shape
 
 
 def loss_forward(str loss, floating[::1] losses, const floating[:, ::1] p, const floating[:, ::1] t=None,
-                 const int32_t[::1] labels=None):
+                 const int32_t[::1] labels=None, double parameter=0.0):
     """losses[i] = the loss of row i. Shapes: losses (rows,), p and t (rows, cols), labels (rows,)."""
     cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
     cdef int which = LOSSES[loss]
@@ -49,16 +52,18 @@ def loss_forward(str loss, floating[::1] losses, const floating[:, ::1] p, const
         lp = &labels[0]
     with nogil:
         found = fnn_fp_enter()
-        k.loss_fwd[which](&losses[0], &p[0, 0], tp, lp, rows, cols)
+        k.loss_fwd[which](&losses[0], &p[0, 0], tp, lp, rows, cols, parameter)
         fnn_fp_leave(found)
 
 
 def loss_backward(str loss, floating[:, ::1] dp, const floating[:, ::1] p, const floating[:, ::1] t=None,
-                  const int32_t[::1] labels=None, double scale=1.0, bint head=False):
+                  const int32_t[::1] labels=None, double scale=1.0, bint head=False,
+                  double parameter=0.0):
     """dp = scale * gradient of each row's loss by p; scale = 1/rows for the mean over a batch.
 
-    head: p are the outputs of softmax (categorical) or sigmoid (binary cross-entropy) and dp is the gradient by that
-    activation's input, scale * (p - t) (for the binary loss also divided by the number of outputs).
+    head: p are the outputs of softmax (categorical cross-entropy, divergence) or sigmoid (binary cross-entropy) and dp
+    is the gradient by that activation's input, scale * (p - t) (for the binary loss also divided by the number of
+    outputs).
     """
     cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
     cdef int which = LOSSES[loss]
@@ -68,33 +73,35 @@ def loss_backward(str loss, floating[:, ::1] dp, const floating[:, ::1] p, const
     cdef fnn_fp_state found
     if (dp.shape[0], dp.shape[1]) != (p.shape[0], p.shape[1]):
         raise ValueError(f"dp: expected shape ({rows}, {cols}), got {(dp.shape[0], dp.shape[1])}")
-    if head and loss not in ("categorical_crossentropy", "binary_crossentropy"):
+    if head and loss not in HEADS:
         raise ValueError(f"head: there is no fused head for {loss}")
     _check_targets(LOSS_TARGETS[loss] == "C", rows, cols, None if t is None else (t.shape[0], t.shape[1]), labels)
     if t is not None:
         tp = &t[0, 0]
     else:
         lp = &labels[0]
-    if head and loss == "binary_crossentropy" and cols:
+    if head and HEADS[loss] == "mean" and cols:
         scale /= cols
     with nogil:
         found = fnn_fp_enter()
         if head:
             k.residual(&dp[0, 0], &p[0, 0], tp, lp, rows, cols, scale)
         else:
-            k.loss_bwd[which](&dp[0, 0], &p[0, 0], tp, lp, rows, cols, scale)
+            k.loss_bwd[which](&dp[0, 0], &p[0, 0], tp, lp, rows, cols, scale, parameter)
         fnn_fp_leave(found)
 
 
 def count_right(str metric, const floating[:, ::1] p, const floating[:, ::1] t=None, const int32_t[::1] labels=None,
-                double precision=0.0):
-    """How many rows (categorical) or elements (binary, regression within precision) of p are right."""
+                double precision=0.0, double threshold=0.5):
+    """How many rows (categorical) or elements of p are right: above the threshold where t is (binary), or within
+    precision of t (regression)."""
     cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
     cdef int which = METRICS[metric]
     cdef size_t rows = p.shape[0], cols = p.shape[1]
     cdef const void *tp = NULL
     cdef const int32_t *lp = NULL
     cdef uint64_t right
+    cdef double limit = threshold if metric == "binary" else precision
     cdef fnn_fp_state found
     _check_targets(metric == "categorical", rows, cols, None if t is None else (t.shape[0], t.shape[1]), labels)
     if t is not None:
@@ -103,7 +110,7 @@ def count_right(str metric, const floating[:, ::1] p, const floating[:, ::1] t=N
         lp = &labels[0]
     with nogil:
         found = fnn_fp_enter()
-        right = k.metric_count[which](&p[0, 0], tp, lp, rows, cols, precision)
+        right = k.metric_count[which](&p[0, 0], tp, lp, rows, cols, limit)
         fnn_fp_leave(found)
     return right
 
@@ -168,7 +175,7 @@ def quick_forward(str loss, p, targets):
     k = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
     found = fnn_fp_enter()
     k.loss_fwd[<int>LOSSES[loss]](cnp.PyArray_DATA(losses), cnp.PyArray_DATA(a), tp, lp, rows,
-                                  a.shape[1])
+                                  a.shape[1], LOSS_PARAMETER.get(loss, 0.0))
     fnn_fp_leave(found)
     return losses
 
@@ -194,15 +201,16 @@ def quick_backward(str loss, p, targets, bint merged):
         lp = <const int32_t *>tp
         tp = NULL
     k = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
-    if merged and not (loss == "categorical_crossentropy" or loss == "binary_crossentropy"):
+    if merged and loss not in HEADS:
         return NotImplemented
     found = fnn_fp_enter()
     if merged:
-        if loss == "binary_crossentropy":
+        if HEADS[loss] == "mean":
             scale /= <double>a.shape[1]
         k.residual(cnp.PyArray_DATA(dp), cnp.PyArray_DATA(a), tp, lp, a.shape[0], a.shape[1], scale)
     else:
-        k.loss_bwd[<int>LOSSES[loss]](cnp.PyArray_DATA(dp), cnp.PyArray_DATA(a), tp, lp, a.shape[0], a.shape[1], scale)
+        k.loss_bwd[<int>LOSSES[loss]](cnp.PyArray_DATA(dp), cnp.PyArray_DATA(a), tp, lp, a.shape[0], a.shape[1], scale,
+                                      LOSS_PARAMETER.get(loss, 0.0))
     fnn_fp_leave(found)
     return dp
 
@@ -214,3 +222,18 @@ def total(x):
         return NotImplemented
     k = table(FNN_F32 if (<cnp.ndarray>x).descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
     return k.sum(0, cnp.PyArray_DATA(<cnp.ndarray>x), cnp.PyArray_SIZE(<cnp.ndarray>x))
+
+
+def smooth_targets(floating[:, ::1] y, const floating[:, ::1] t=None, const int32_t[::1] labels=None,
+                   double keep=1.0, double floor=0.0):
+    """y = t * keep + floor, or the same of the one-hot rows of labels. Shapes: y, t (rows, cols), labels (rows,)."""
+    cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
+    cdef size_t rows = y.shape[0], cols = y.shape[1]
+    cdef fnn_fp_state found
+    _check_targets(True, rows, cols, None if t is None else (t.shape[0], t.shape[1]), labels)
+    found = fnn_fp_enter()
+    if t is not None:
+        k.affine(&y[0, 0], &t[0, 0], rows * cols, keep, floor)
+    else:
+        k.one_hot(&y[0, 0], &labels[0], rows, cols, floor, keep + floor)
+    fnn_fp_leave(found)

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnn.activations import Activation
 from fastnn.base import Layer
-from fastnn.engine.spec import STREAM_WEIGHTS, ActivationSpec, DenseSpec
+from fastnn.engine.spec import STREAM_WEIGHTS, DenseSpec
 from fastnn.initializers import Initializer
 from fastnn.layers._sizes import positive
 
@@ -56,7 +56,7 @@ class Dense(Layer):
         sizes = [self.n_neurons] if self.n_inputs is None else [self.n_inputs, self.n_neurons]
         return {
             **dict(zip(("n_inputs", "n_neurons"), sizes, strict=False)),
-            "activation": self.activation.names[0],
+            "activation": self.activation.describe() if self.activation.config() else self.activation.names[0],
             "weight_regularizer_l1": self.weight_regularizer_l1,
             "weight_regularizer_l2": self.weight_regularizer_l2,
             "bias_regularizer_l1": self.bias_regularizer_l1,
@@ -67,6 +67,8 @@ class Dense(Layer):
     @classmethod
     def rebuild(cls, **config: Any) -> Self:
         config["weight_initializer"] = Initializer.from_description(config["weight_initializer"])
+        if isinstance(config["activation"], dict):  # one with a parameter; the others are a name
+            config["activation"] = Activation.from_description(config["activation"])
         return cls(**config)
 
     def wanted_input(self) -> int | None:
@@ -86,7 +88,7 @@ class Dense(Layer):
             )
         ]
         if self.activation.kernel != "linear":
-            specs.append(ActivationSpec(index, self.n_neurons, self.activation.kernel))
+            specs += self.activation.lower(index, self.n_neurons)
         return specs
 
     def initialize(self, seed: int) -> None:
@@ -97,6 +99,12 @@ class Dense(Layer):
     @property
     def parameter_count(self) -> int:
         return 0 if self.n_in is None else (self.n_in + 1) * self.n_neurons
+
+    @property
+    def flops(self) -> int:
+        if self.n_in is None:
+            return 0
+        return (2 * self.n_in + 1 + (self.activation.names[0] != "linear")) * self.n_neurons
 
     @property
     def weights(self) -> NDArray[Any]:

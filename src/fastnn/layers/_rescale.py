@@ -27,5 +27,9 @@ class Rescale(Layer):
     def config(self) -> dict[str, Any]:
         return {"scale": self.scale, "offset": self.offset}
 
+    @property
+    def flops(self) -> int:
+        return 2 * (self.n_out or 0)
+
     def lower(self, index: int, n_in: int) -> list[Spec]:
         return [AffineSpec(index, n_in, self.scale, self.offset)]

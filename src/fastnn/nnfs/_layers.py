@@ -57,13 +57,13 @@ class Layer_Dense:
 
     def forward(self, inputs: Array, training: bool = True) -> None:
         self.inputs = inputs
-        self.output = quick_forward(inputs, self.weights, self.biases, "linear")
+        self.output = quick_forward(inputs, self.weights, self.biases, "linear", None)
         if self.output is NotImplemented:  # another type or layout: everything becomes the weights' type
             self.inputs = np.atleast_2d(np.asarray(inputs, np.asarray(self.weights).dtype))
             self.output = F.dense(self.inputs, self.weights, self.biases)
 
     def backward(self, dvalues: Array) -> None:
-        gradients = quick_backward(dvalues, self.inputs, self.weights, None, "linear")
+        gradients = quick_backward(dvalues, self.inputs, self.weights, None, "linear", None)
         if gradients is NotImplemented:
             gradients = F.dense_backward(dvalues, self.inputs, self.weights)
         self.dinputs, self.dweights, self.dbiases = gradients

@@ -137,7 +137,7 @@ class Engine:
         state = take_state() if self._draws() else None
         # NumPy draws one layer's mask after another's: with one such layer chunk follows chunk, with two none can
         buffers = fast.training_buffers(size, whole=state is not None and self._draws() > 1)
-        data, _, _ = _runs.make_data(fast, X, y, ("X", "y"), check_finite=False)
+        data, _, _ = _runs.make_data(fast, X, y, _runs.NAMES, check_finite=False)
         evaluator = None
         if validation_data is not None:
             evaluator = _runs.make_evaluator(fast, *validation_data)

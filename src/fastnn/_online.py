@@ -1,0 +1,133 @@
+"""What ``Model`` trains on besides whole arrays: streams of batches, one batch, and what they share with ``train``."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from fastnn import _runs
+from fastnn._runs import Evaluation
+from fastnn._training import Progress, Run, control
+from fastnn.callbacks._base import Callback, CallbackSet
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from fastnn.history import History
+
+Callbacks: TypeAlias = "Iterable[Callback] | Callback"
+Batches: TypeAlias = "Iterable[tuple[ArrayLike, ArrayLike]] | Callable[[], Iterable[tuple[ArrayLike, ArrayLike]]]"
+
+
+class Online:
+    """The part of ``Model`` that trains, but for the verbs on whole arrays."""
+
+    history: History
+    stop_training: bool  # a callback may set it
+    position: dict[str, Any] | None  # within an epoch that was broken off: see fastnn._resume
+    _lock: threading.RLock
+
+    def __init__(self) -> None:
+        self.stop_training = False
+        self.position = None
+        self._callbacks: CallbackSet | None = None  # of the last training
+        self._callback_states: list[dict[str, Any]] = []  # of the file that was loaded
+        self._busy = False
+
+    @contextlib.contextmanager
+    def _ready_to_train(self, X: Any) -> Iterator[Any]:
+        """Finalized for X. Data that turn out not to fit must not fix the width of the input."""
+        model: Any = self
+        if self._busy:
+            raise RuntimeError("the model is being trained: a callback or a stream cannot train it at the same time")
+        model.loss_object, model.optimizer_object  # noqa: B018 (their errors come before the data's)
+        fresh = model._plan is None
+        X = model._ready(X)
+        try:
+            yield X
+        except BaseException:
+            if fresh:
+                model._unfinalize()
+            raise
+
+    def _run(self, run: Run, verbose: int) -> History:
+        self._busy = True
+        try:
+            if verbose and run.progress is None:
+                from fastnn._progress import training_bar
+
+                with training_bar() as bar:
+                    run.progress = bar
+                    run.run()
+            else:
+                run.run()
+        finally:
+            self._busy = False
+        return self.history
+
+    def train_stream(
+        self,
+        batches: Batches,
+        *,
+        epochs: int = 1,
+        steps_per_epoch: int | None = None,
+        print_every: int = 0,
+        validation_data: tuple[ArrayLike, ...] | None = None,
+        accumulate: int = 1,
+        callbacks: Callbacks = (),
+        time_limit: float | None = None,
+        check_finite: bool = True,
+        verbose: int = 0,
+        progress: Progress | None = None,
+    ) -> History:
+        """Train on batches as they come, for data that do not fit into memory or have no end; returns the history.
+
+        batches: pairs (X, y), each one batch of any number of rows: a list or another iterable, gone through once an
+        epoch; an iterator or generator, which lasts for one epoch, or as many as steps_per_epoch takes from it; or a
+        function that makes a new iterator for each epoch. steps_per_epoch: batches an epoch, None for all. All else as
+        in ``train``. Batches of the rows that ``train`` would take, in their order, give its bits. Rows that lie in one
+        array, memory-mapped for instance, need no stream.
+
+        Raises as ``train`` does, naming the batch, and ValueError for a stream that has ended before its epochs.
+        """
+        from fastnn import _stream
+
+        model: Any = self
+        with self._lock:
+            source = _stream.Source(batches, steps_per_epoch)
+            with self._ready_to_train(source.first[0]):
+                run = _stream.StreamRun(
+                    model, source, control(callbacks, print_every, progress, time_limit, check_finite),
+                    epochs=epochs, validation_data=validation_data, accumulate=accumulate,
+                )  # fmt: skip
+            return self._run(run, verbose)
+
+    def train_on_batch(self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True) -> Evaluation:
+        """One step of the optimizer on these rows; returns (loss, accuracy) before it, without penalties.
+
+        The model's step count goes on, its epochs and history do not. Raises as ``train`` does.
+        """
+        model: Any = self
+        with self._lock, self._ready_to_train(X) as X:
+            return _runs.train_on_batch(model, X, y, check_finite)
+
+    def test_on_batch(self, X: ArrayLike, y: ArrayLike) -> Evaluation:
+        """Keras's name for ``evaluate`` of one batch: (loss, accuracy), without penalties."""
+        model: Any = self
+        evaluation: Evaluation = model.evaluate(X, y)
+        return evaluation
+
+    def keep_callbacks(self, callbacks: CallbackSet) -> None:
+        """From now on a file keeps the state of these."""
+        self._callbacks = callbacks
+
+    @property
+    def callback_states(self) -> list[dict[str, Any]]:
+        """The states of the last training's callbacks, or those of the file."""
+        return self._callback_states if self._callbacks is None else self._callbacks.states()
+
+    @callback_states.setter
+    def callback_states(self, states: list[dict[str, Any]]) -> None:
+        self._callback_states, self._callbacks = states, None

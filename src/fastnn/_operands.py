@@ -1,0 +1,58 @@
+"""What ``fastnn.functional`` asks of arrays that come in and go out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+
+
+def real(name: str, x: ArrayLike, dtype: Any = None) -> Array:
+    """``x`` as a C-contiguous float32 or float64 array."""
+    a: Array = np.asarray(x)
+    if a.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}")
+    if dtype is None:
+        dtype = a.dtype if a.dtype in (np.float32, np.float64) else np.float64
+    a = np.ascontiguousarray(a, dtype) if a.ndim else a.astype(dtype)
+    return a if a.flags.aligned else a.copy()
+
+
+def matrix(name: str, x: ArrayLike, dtype: Any = None) -> Array:
+    a = real(name, x, dtype)
+    if a.ndim != 2:
+        raise ValueError(f"{name}: expected 2 dimensions, got {a.ndim} (shape {a.shape})")
+    return a
+
+
+def output(out: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out: expected an array, got {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"out: expected shape {shape} and dtype {np.dtype(dtype)}, got {out.shape} and {out.dtype}")
+    if not out.flags.carray:
+        raise ValueError("out: expected a C-contiguous, aligned, writeable array")
+    return out
+
+
+def apart(a: Array, y: Array) -> Array:
+    """``a``, copied where the output ``y`` lies over it at another place (the same place is fine)."""
+    shifted = np.may_share_memory(a, y) and a.ctypes.data != y.ctypes.data
+    return a.copy() if shifted else a
+
+
+def known(kind: str, name: str, known: dict[str, int]) -> None:
+    if name not in known:
+        raise ValueError(f"{kind}: unknown name {name!r}; known: {', '.join(known)}")
+
+
+def rows_of(a: Array) -> Array:
+    """Any shape as a matrix whose rows are the last axis."""
+    return a.reshape(-1, a.shape[-1]) if a.ndim and a.size else a.reshape(a.size, 1)

@@ -1,0 +1,76 @@
+"""Going on exactly where a training was broken: its place in the epoch, and a model brought to the state of a file."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from fastnn import _model_file
+
+if TYPE_CHECKING:
+    from fastnn.engine.loop import Trainer
+    from fastnn.model import Model
+
+
+def position(trainer: Trainer, order: dict[str, Any]) -> dict[str, Any] | None:
+    """Where in its epoch a training is, as values that JSON can hold; None between epochs. order: what has to be the
+    same for the rest of the epoch to be the rest of that epoch."""
+    at = trainer.position()
+    return {**order, "at": list(at)} if at[1] else None
+
+
+class Saved:
+    """The training that a file holds.
+
+    Raises FormatError for a damaged file, ValueError for one of another network than ``model``'s.
+    """
+
+    def __init__(self, model: Model, path: str | os.PathLike[str]) -> None:
+        parts = [type(part) for part in (*model.layers, model.loss, model.optimizer) if part is not None]
+        self.model = saved = type(model).load(path, custom_objects=parts)
+        mine, theirs = ([layer.describe() for layer in m.layers] for m in (model, saved))
+        for what, here, there in (
+            ("the number of layers", len(mine), len(theirs)),
+            *((f"layer {i}", a, b) for i, (a, b) in enumerate(zip(mine, theirs, strict=False))),
+            ("dtype", model.dtype.name, saved.dtype.name),
+            ("the width of the input", model.plan.n_in, saved.plan.n_in),
+            ("loss", _name(model.loss), _name(saved.loss)),
+            ("optimizer", _name(model.optimizer), _name(saved.optimizer)),
+        ):
+            if here != there:
+                raise ValueError(f"resume: {os.fspath(path)} holds another model: {what}: expected {here}, got {there}")
+
+    def take_up(self, model: Model, order: dict[str, Any]) -> dict[str, Any] | None:
+        """Bring the model to the saved state; returns the place in an epoch that was broken off. ValueError, and
+        nothing changed, where ``order`` is not that of the epoch."""
+        saved, at = self.model, self.model.position
+        if at is not None:
+            for key in order:
+                if at.get(key) != order[key]:
+                    raise ValueError(
+                        f"resume: the file was saved within an epoch of {key}={at.get(key)}, here it is "
+                        f"{key}={order[key]}"
+                    )
+            _check_place(at.get("at"), order["rows"])
+        model.plan.params[...] = saved.plan.params
+        model.plan.need_training_arenas(len(saved.plan.states))
+        for mine, theirs in zip(model.plan.states, saved.plan.states, strict=False):
+            mine[...] = theirs
+        _model_file.take_counters(model, saved)
+        return at
+
+
+def _check_place(at: Any, rows: int) -> None:
+    """A file may say anything, and the native loop believes what it is told."""
+    whole = isinstance(at, list) and len(at) == 7 and all(type(at[i]) is int and at[i] >= 0 for i in (0, 1, 4, 5, 6))
+    if not whole or at[0] > rows or not all(isinstance(at[i], (int, float)) for i in (2, 3)):
+        raise ValueError(f"resume: the file's place within an epoch makes no sense: {at!r:.100}")
+
+
+def saved(model: Model, path: str | os.PathLike[str] | None) -> Saved | None:
+    """The training to go on from, None where there is no such file yet."""
+    return None if path is None or not os.path.exists(path) else Saved(model, path)
+
+
+def _name(part: Any) -> str | None:
+    return None if part is None else str(part.names[0])

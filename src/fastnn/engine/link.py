@@ -1,0 +1,67 @@
+"""From the native loop to parts written in Python: arrays in, arrays out, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def _result(what: str, value: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    """What a part returned, as it goes into the engine's buffer."""
+    a = np.asarray(value)
+    if a.dtype.kind not in "fiub":
+        raise TypeError(f"{what}: expected an array of real numbers, got dtype {a.dtype}")
+    if a.shape != shape:
+        raise ValueError(f"{what}: expected shape {shape}, got {a.shape}")
+    return np.ascontiguousarray(a, dtype)
+
+
+class LayerLink:
+    """A layer's turn in the plan. training: whether these are the buffers of training, inference's have no backward."""
+
+    def __init__(self, plan: Any, spec: Any, training: bool) -> None:
+        self.spec, self.training = spec, training
+        grads = plan.grads if training else None
+        self.grads = {} if grads is None else {n: plan.view(grads, spec.layer, n) for n, _ in spec.tensors}
+
+    def forward(self, x: Array) -> Array:
+        part = self.spec.part
+        part.training = self.training
+        return _result("forward", part.forward(x), (len(x), self.spec.n_out), x.dtype)
+
+    def backward(self, dy: Array, need_dx: bool) -> Array | None:
+        """dx, None where nothing before needs it; the gradients of the layer's own tensors go into their arena."""
+        given = self.spec.part.backward(dy)
+        dx, grads = given if self.spec.tensors else (given, {})
+        if set(grads) != set(self.grads):
+            raise ValueError(f"backward: expected gradients of {sorted(self.grads)}, got {sorted(grads)}")
+        for name, view in self.grads.items():
+            view[...] = _result(f"backward: gradient of {name}", grads[name], view.shape, view.dtype)
+        return _result("backward", dx, (len(dy), self.spec.n_in), dy.dtype) if need_dx else None
+
+    def note(self, error: BaseException, when: str) -> None:
+        error.add_note(f"in {when} of {self.spec.part.label()}")
+
+
+def losses(part: Any, p: Array, t: Array, weights: Array | None) -> float:
+    """The sum over rows of a loss written in Python, each times its weight where there are weights."""
+    each = _result("formula", part.formula(p, t), (len(p),), np.float64)
+    return float((each if weights is None else each * weights).sum())
+
+
+def loss_gradient(part: Any, p: Array, t: Array, scale: float) -> Array:
+    """The gradient of the mean loss by the predictions."""
+    dp = _result("derivative", part.derivative(p, t), p.shape, np.float64)
+    return np.ascontiguousarray(dp * scale, p.dtype)
+
+
+def optimizer_step(part: Any, w: Array, g: Array, states: list[Array], t: int, rate: float) -> None:
+    """One step of an optimizer written in Python; all of it or, where that raises, nothing."""
+    new_states = [s.copy() for s in states]
+    new = _result("formula", part.formula(w.copy(), g, new_states, t, rate), w.shape, w.dtype)
+    w[...] = new
+    for state, new_state in zip(states, new_states, strict=True):
+        state[...] = new_state

@@ -1,0 +1,1 @@
+cdef bint alpha_of(str activation, alpha, double *found) except -1

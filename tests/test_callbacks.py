@@ -1,0 +1,368 @@
+"""Callbacks: which hooks are called when, what each built-in one does, and the errors that name their arguments."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from compare import assert_same_bits
+from small import X, Y, bits, classifier
+
+from fastnn import Model
+from fastnn import callbacks as cb
+from fastnn.callbacks import Callback
+from fastnn.callbacks._base import CallbackSet
+
+HELD = (X[60:], Y[60:])
+
+
+class Recorder(Callback):
+    """Writes down every hook of epoch and training."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def on_train_begin(self, logs: Any) -> None:
+        self.calls.append("train begin")
+
+    def on_train_end(self, logs: Any) -> None:
+        self.calls.append("train end")
+
+    def on_epoch_begin(self, epoch: int, logs: Any) -> None:
+        self.calls.append(f"epoch {epoch} begin")
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.calls.append(f"epoch {epoch} end")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+class BatchRecorder(Recorder):
+    def on_batch_begin(self, batch: int, logs: Any) -> None:
+        self.calls.append(f"batch {batch} begin")
+
+    def on_batch_end(self, batch: int, logs: Any) -> None:
+        self.calls.append(f"batch {batch} end")
+
+
+def replay(values: list[float], *callbacks: Callback, monitor: str = "val_loss", model: Model | None = None) -> Model:
+    """Epochs whose ``monitor`` has these values, without training."""
+    model = model or classifier()
+    model.finalize(4)
+    hooks = CallbackSet(callbacks)
+    hooks.begin(model, {"metrics": ["loss", monitor], "epochs": len(values), "steps": 1}, None)
+    for epoch, value in enumerate(values):
+        hooks.epoch_begin(epoch)
+        hooks.epoch_end(epoch + 1, {"loss": 0.0, monitor: value})
+        if model.stop_training:
+            break
+    hooks.end({})
+    return model
+
+
+# --- hooks ---
+
+
+def test_the_hooks_come_in_their_order_and_change_nothing() -> None:
+    seen, plain, recorder = classifier(), classifier(), BatchRecorder()
+    seen.train(X, Y, epochs=2, batch_size=50, shuffle=True, validation_data=HELD, callbacks=[recorder])
+    plain.train(X, Y, epochs=2, batch_size=50, shuffle=True, validation_data=HELD)
+    batches = ["batch 0 begin", "batch 0 end", "batch 1 begin", "batch 1 end"]
+    epochs = [["epoch 0 begin", *batches, "epoch 0 end"], ["epoch 1 begin", *batches, "epoch 1 end"]]
+    assert recorder.calls == ["train begin", *epochs[0], *epochs[1], "train end", "close"]
+    assert bits(seen) == bits(plain)
+    assert seen.history.state() == plain.history.state()
+    seen.train(X, Y, callbacks=recorder)
+    assert recorder.calls[-4:] == ["batch 0 end", "epoch 2 end", "train end", "close"]
+
+
+def test_python_runs_only_where_a_hook_is_overridden() -> None:
+    assert not CallbackSet([Callback()]).of_epochs
+    assert not CallbackSet([Recorder()]).of_batches
+    assert not CallbackSet([cb.EarlyStopping(), cb.CSVLogger("x.csv"), cb.ModelCheckpoint("x")]).of_batches
+    assert CallbackSet([cb.ModelCheckpoint("x", save_freq=3)]).of_batches
+    assert CallbackSet([cb.LambdaCallback(on_batch_end=print)]).of_batches
+
+    class KerasName(Callback):
+        def on_train_batch_end(self, batch: int, logs: Any) -> None:
+            self.last = (batch, logs)
+
+    keras = KerasName()
+    classifier().train(X, Y, batch_size=30, callbacks=[keras])
+    assert keras.last[0] == 2
+
+
+def test_logs_are_those_of_the_history_and_the_batch() -> None:
+    model, epochs, batches = classifier(), [], []
+    model.train(
+        X, Y, epochs=2, batch_size=45, validation_data=HELD,
+        callbacks=[cb.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append((epoch, logs)),
+                                     on_batch_end=lambda batch, logs: batches.append(logs))],
+    )  # fmt: skip
+    assert epochs[1] == (1, model.history.last())
+    assert [set(logs) for logs in batches] == [{"loss", "accuracy", "learning_rate"}] * 4
+    assert np.mean([logs["loss"] for logs in batches[:2]]) == pytest.approx(model.history["data_loss"][0], rel=1e-12)
+    quiet = Model(classifier().layers, seed=1)
+    quiet.set(loss="cce", optimizer="adam", accuracy=None)
+    quiet.train(X, Y, callbacks=[cb.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append((epoch, logs)))])
+    assert set(epochs[-1][1]) == {"loss", "data_loss", "regularization_loss", "learning_rate"}
+
+
+def test_a_callback_may_predict_write_weights_and_stop() -> None:
+    def act(epoch: int, logs: Any) -> None:
+        assert model.predict(X).shape == (90, 3)
+        assert model.evaluate(*HELD).loss == logs["val_loss"]
+        model.layers[0].weights[:] = 0.5
+
+    model = classifier()
+    model.train(X, Y, validation_data=HELD, callbacks=[cb.LambdaCallback(on_epoch_end=act)])
+    assert (model.layers[0].weights == 0.5).all()
+
+    def stop(batch: int, logs: Any) -> None:
+        model.stop_training = model.steps_done == 5
+
+    model = classifier()
+    model.train(X, Y, epochs=10, batch_size=30, callbacks=[cb.LambdaCallback(on_batch_end=stop)])
+    assert (model.steps_done, model.epochs_done, len(model.history)) == (5, 1, 1)
+    model.train(X, Y, epochs=1, batch_size=30)  # another call begins anew
+    assert (model.steps_done, model.epochs_done) == (8, 2)
+
+
+def test_stopping_after_an_epochs_last_step_lets_its_validation_finish() -> None:
+    model = classifier()
+    stop = cb.LambdaCallback(on_batch_end=lambda batch, logs: setattr(model, "stop_training", batch == 2))
+    model.train(X, Y, epochs=10, batch_size=30, validation_data=HELD, callbacks=[stop])
+    assert (model.epochs_done, model.steps_done) == (1, 3)
+    assert model.history["val_loss"][-1] == model.evaluate(*HELD).loss
+
+
+def test_an_exception_in_a_callback_leaves_a_full_step_and_closes_all() -> None:
+    def fail(batch: int, logs: Any) -> None:
+        if model.steps_done == 4:
+            raise RuntimeError("enough")
+
+    model, replayed, recorder = classifier(), classifier(), Recorder()
+    with pytest.raises(RuntimeError, match="enough"):
+        model.train(X, Y, epochs=9, batch_size=30, callbacks=[recorder, cb.LambdaCallback(on_batch_end=fail)])
+    assert (model.steps_done, model.epochs_done, len(model.history)) == (4, 1, 1)
+    assert recorder.calls[-1] == "close"
+    assert "train end" not in recorder.calls
+    replayed.train(X, Y, batch_size=30)
+    replayed.train(X[:30], Y[:30])
+    assert bits(model) == bits(replayed)
+
+
+def test_a_callback_cannot_train_the_model_it_watches() -> None:
+    model = classifier()
+    nested = cb.LambdaCallback(on_epoch_end=lambda epoch, logs: model.train(X, Y))
+    with pytest.raises(RuntimeError, match="the model is being trained"):
+        model.train(X, Y, callbacks=[nested])
+    model.train(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: 3, TypeError, "callbacks: expected a list of Callback objects, got 3"),
+        (lambda: [print], TypeError, r"callbacks\[0\]: expected a Callback, got <built-in"),
+        (lambda: [cb.EarlyStopping], TypeError, r"did you mean EarlyStopping\(...\)\?"),
+        (lambda: [c := Callback(), c], ValueError, "callbacks: the same object is given twice"),
+        (lambda: cb.EarlyStopping(), ValueError, "monitor: .* got 'val_loss' .it needs validation_data="),
+        (lambda: cb.EarlyStopping("los"), ValueError, "EarlyStopping: monitor: expected one of loss, .*, got 'los'"),
+        (lambda: cb.EarlyStopping(3), TypeError, "EarlyStopping: monitor: expected a name"),
+        (lambda: cb.EarlyStopping(patience=-1), ValueError, "EarlyStopping: patience: expected at least 0, got -1"),
+        (lambda: cb.EarlyStopping(patience=1.5), TypeError, "patience: expected a whole number, got 1.5"),
+        (lambda: cb.EarlyStopping(mode="up"), ValueError, "mode: expected one of auto, min, max, got 'up'"),
+        (lambda: cb.EarlyStopping(min_delta=-1), ValueError, "min_delta: expected at least 0, got -1"),
+        (lambda: cb.ModelCheckpoint("x", save_best_only=True), ValueError, "ModelCheckpoint: monitor: expected one of"),
+        (lambda: cb.ModelCheckpoint("x", save_freq=0), ValueError, "save_freq: expected at least 1, got 0"),
+        (lambda: cb.ModelCheckpoint("x", save_freq=2, save_best_only=True), ValueError, "save_freq: expected 'epoch'"),
+        (lambda: cb.ModelCheckpoint("{val}.fnn"), ValueError, "path: '{val}.fnn' has a field .* known: epoch, loss"),
+        (lambda: cb.ReduceLROnPlateau(factor=1), ValueError, "factor: expected at least 0 and below 1, got 1"),
+        (lambda: cb.ReduceLROnPlateau(factor=0), ValueError, "factor: expected more than 0, got 0"),
+        (lambda: cb.ReduceLROnPlateau("accuracy", min_lr="a"), TypeError, "min_lr: expected a number, got 'a'"),
+        (lambda: cb.LearningRateScheduler(0.1), TypeError, "schedule: expected a function, got 0.1"),
+        (lambda: cb.LearningRateScheduler(lambda e, r: -r), ValueError, r"schedule\(0, ...\): expected at least 0"),
+        (lambda: cb.LearningRateScheduler(lambda e, r: None), TypeError, r"schedule\(0, ...\): expected a number"),
+        (lambda: cb.LambdaCallback(on_epoch=print), TypeError, "unknown hook 'on_epoch'; known: on_train_begin"),
+        (lambda: cb.LambdaCallback(on_epoch_end=3), TypeError, "on_epoch_end: expected a function, got 3"),
+        (lambda: cb.CSVLogger("x.csv", separator=", "), ValueError, "separator: expected one character, got ', '"),
+        (lambda: cb.CSVLogger("/no/folder/x.csv"), FileNotFoundError, "CSVLogger: path: there is no folder"),
+    ],
+)
+def test_errors_name_the_argument(make: Any, error: type[Exception], text: str) -> None:
+    model = classifier()
+    model.finalize(4)
+    before = bits(model)
+    with pytest.raises(error, match=text):
+        model.train(X, Y, callbacks=make())
+    if "path: '" not in text:  # that shows at the end of an epoch only
+        assert bits(model) == before
+
+
+# --- EarlyStopping ---
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "stopped", "best"),
+    [
+        ({"patience": 2}, [5, 4, 4, 4, 3], 3, 1),
+        ({"patience": 3}, [5, 4, 4, 4, 3], None, 4),
+        ({"patience": 0}, [5, 4, 4, 3], 2, 1),
+        ({"patience": 1, "min_delta": 0.5}, [5, 4.6, 3], 1, 0),
+        ({"patience": 1, "mode": "max"}, [1, 2, 1.5], 2, 1),
+        ({"patience": 1, "monitor": "val_accuracy"}, [0.1, 0.2, 0.15], 2, 1),
+        ({"patience": 1, "baseline": 1.0}, [2.0, 0.5], 0, None),
+        ({"patience": 1, "start_from_epoch": 2}, [1, 2, 3, 2, 3], 4, 3),
+        ({"patience": 2}, [np.nan, np.nan, 1], 1, None),
+    ],
+)
+def test_early_stopping_stops_where_it_should(options: Any, values: Any, stopped: Any, best: Any) -> None:
+    early = cb.EarlyStopping(**options)
+    model = replay(values, early, monitor=options.get("monitor", "val_loss"))
+    assert (early.stopped_epoch, early.best_epoch) == (stopped, best)
+    assert model.stop_training == (stopped is not None)
+
+
+def test_early_stopping_restores_the_weights_of_the_best_epoch() -> None:
+    for name in ("restore_best", "restore_best_weights"):
+        model, kept = classifier(), {}
+        early = cb.EarlyStopping(patience=3, min_delta=0.0, **{name: True})
+        keep = cb.LambdaCallback(on_epoch_end=lambda epoch, logs, m=model, k=kept: k.update({epoch: bits(m)}))
+        model.train(X[:60], Y[:60], epochs=1000, batch_size=5, validation_data=HELD, callbacks=[keep, early])
+        assert early.stopped_epoch == early.best_epoch + 3 == model.epochs_done - 1
+        assert bits(model) == kept[early.best_epoch] != kept[early.stopped_epoch]
+        assert model.evaluate(*HELD).loss == early.best == min(model.history["val_loss"])
+
+
+def test_early_stopping_without_restoring_keeps_the_last_weights() -> None:
+    model, kept = classifier(), {}
+    keep = cb.LambdaCallback(on_epoch_end=lambda epoch, logs: kept.update({epoch: bits(model)}))
+    early = cb.EarlyStopping(patience=3)
+    model.train(X[:60], Y[:60], epochs=1000, batch_size=5, validation_data=HELD, callbacks=[keep, early])
+    assert bits(model) == kept[early.stopped_epoch]
+
+
+def test_restoring_is_done_too_where_the_epochs_run_out() -> None:
+    model, early = classifier(), cb.EarlyStopping(patience=1000, restore_best=True)
+    model.train(X[:60], Y[:60], epochs=60, batch_size=5, validation_data=HELD, callbacks=[early])
+    assert early.stopped_epoch is None
+    assert model.evaluate(*HELD).loss == min(model.history["val_loss"]) < model.history["val_loss"][-1]
+
+
+# --- the learning rate ---
+
+
+def test_reduce_on_plateau_multiplies_waits_and_has_a_floor() -> None:
+    model = classifier()
+    rates: list[float] = []
+    note = cb.LambdaCallback(on_epoch_end=lambda epoch, logs: rates.append(model.optimizer_object.learning_rate))
+    plateau = cb.ReduceLROnPlateau(factor=0.5, patience=2, cooldown=1, min_lr=0.003)
+    replay([1, 1, 1, 1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5], plateau, note, model=model)
+    assert rates == [0.01, 0.01, 0.005, 0.005, 0.005, 0.003, 0.003, 0.003, 0.003, 0.003, 0.003, 0.003]
+
+
+def test_the_scheduler_sets_the_rate_of_the_epoch_and_training_follows() -> None:
+    model = classifier()
+    schedule = cb.LearningRateScheduler(lambda epoch, rate: 0.1 / (epoch + 1))
+    model.train(X, Y, epochs=3, batch_size=45, callbacks=[schedule])
+    want = [0.1 / (e + 1) / (1 + 1e-3 * (2 * e + 1)) for e in range(3)]
+    assert model.history["learning_rate"] == want
+    by_hand = classifier()
+    for epoch in range(3):
+        by_hand.optimizer.learning_rate = 0.1 / (epoch + 1)
+        by_hand.train(X, Y, batch_size=45)
+    assert bits(by_hand) == bits(model)
+
+
+def test_a_rate_set_within_an_epoch_holds_from_the_next_step() -> None:
+    model, rates = classifier(), []
+
+    def change(batch: int, logs: Any) -> None:
+        rates.append(logs["learning_rate"])
+        model.optimizer_object.learning_rate = 0.5 ** (batch + 1)
+
+    model.optimizer_object.decay = 0.0
+    model.train(X, Y, batch_size=30, callbacks=[cb.LambdaCallback(on_batch_end=change)])
+    assert rates == [0.01, 0.5, 0.25]
+
+
+# --- files ---
+
+
+def test_checkpoints_are_written_each_epoch_or_where_better(tmp_path: Path) -> None:
+    model = classifier()
+    each = cb.ModelCheckpoint(tmp_path / "e{epoch:02d}-{val_loss:.4f}.fnn")
+    best = cb.ModelCheckpoint(str(tmp_path / "best.fnn"), save_best_only=True)
+    steps = cb.ModelCheckpoint(tmp_path / "steps{epoch}.fnn", save_freq=5)
+    model.train(X[:60], Y[:60], epochs=6, batch_size=20, validation_data=HELD, callbacks=[each, best, steps])
+    values = model.history["val_loss"]
+    assert sorted(p.name for p in tmp_path.glob("e*.fnn")) == [f"e{i:02d}-{v:.4f}.fnn" for i, v in enumerate(values, 1)]
+    assert Model.load(tmp_path / "best.fnn").epochs_done == int(np.argmin(values)) + 1
+    assert best.best == min(values)
+    assert [Model.load(p).steps_done for p in sorted(tmp_path.glob("steps*.fnn"))] == [5, 10, 15]
+
+
+def test_the_table_has_a_line_for_each_epoch(tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    model = classifier()
+    model.train(X[:60], Y[:60], epochs=3, validation_data=HELD, callbacks=[cb.CSVLogger(path)])
+    with path.open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert [int(row["epoch"]) for row in rows] == [0, 1, 2]
+    for key, column in model.history.history.items():
+        assert [float(row[key]) for row in rows] == column  # as exact as they were measured
+    model.train(X[:60], Y[:60], callbacks=[cb.CSVLogger(path, append=True, separator=",")], validation_data=HELD)
+    assert len(path.read_text().splitlines()) == 5
+    model.train(X[:60], Y[:60], callbacks=[cb.CSVLogger(path, separator=";")])
+    assert path.read_text().splitlines()[0] == "epoch;loss;data_loss;regularization_loss;accuracy;learning_rate"
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_without_tensorboard_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard.compat.proto", None)
+    with pytest.raises(ImportError, match=re.escape("pip install 'fastnn-cpu[tensorboard]'")):
+        cb.TensorBoard("logs")
+
+
+def test_tensorboard_reads_what_was_written(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard.compat.proto")
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    model = classifier()
+    board = cb.TensorBoard(tmp_path, update_freq=2, histograms=2)
+    model.train(X[:60], Y[:60], epochs=4, batch_size=20, validation_data=HELD, callbacks=[board])
+
+    def scalars(run: str, tag: str) -> dict[int, float]:
+        (path,) = (tmp_path / run).iterdir()
+        found = {}
+        for event in EventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                if value.tag == tag:
+                    found[event.step] = value.tensor.float_val[0] if value.tensor.float_val else value.tensor
+        return found
+
+    for run, tag, key in (("train", "loss", "loss"), ("validation", "loss", "val_loss")):
+        want = {i: pytest.approx(v, rel=1e-6) for i, v in enumerate(model.history[key])}
+        assert scalars(run, tag) == want
+    assert list(scalars("train", "batch_loss")) == [2, 4, 6, 8, 10, 12]
+    assert list(scalars("train", "layer0_Dense/weights")) == [0, 2]
+
+
+def test_bits_are_the_same_with_every_callback_there_is(tmp_path: Path) -> None:
+    watched, plain = classifier(), classifier()
+    all_of_them = [
+        cb.EarlyStopping(patience=500), cb.ModelCheckpoint(tmp_path / "m.fnn", save_freq=7),
+        cb.CSVLogger(tmp_path / "m.csv"), cb.LearningRateScheduler(lambda epoch, rate: rate),
+        cb.ReduceLROnPlateau(patience=500), cb.LambdaCallback(on_batch_end=lambda batch, logs: None),
+    ]  # fmt: skip
+    watched.train(X, Y, epochs=5, batch_size=16, shuffle=True, validation_data=HELD, callbacks=all_of_them)
+    plain.train(X, Y, epochs=5, batch_size=16, shuffle=True, validation_data=HELD)
+    assert_same_bits(watched.plan.params, plain.plan.params)
+    assert watched.history.state() == plain.history.state()
