@@ -105,11 +105,11 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, affine, (void *y, const void *x, size_t n, double scale, double shift))                                    \
     /* y = a * b; in place allowed */                                                                                  \
     K(void, multiply, (void *y, const void *a, const void *b, size_t n))                                               \
-    /* y = x * mask, in place allowed; mask[i] = 0 with probability threshold / 2^32, else keep: */                    \
-    /* elements first .. first + n - 1 of the stream (key, stream, step), first a multiple of 4 */                     \
+    /* y = x * mask, in place allowed; mask[i] = 0 with probability threshold / 2^16, else keep: */                    \
+    /* elements first .. first + n - 1 of the stream (key, stream, step) */                                            \
     K(void, dropout,                                                                                                   \
       (void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,     \
-       uint64_t threshold, double keep))                                                                               \
+       uint32_t threshold, double keep))                                                                               \
     /* mask[i] = above where a uniform number exceeds limit / 2^53, else below; y = x * mask, in place allowed; */     \
     /* y NULL: the mask alone. state: MT19937 as NumPy keeps it, 624 words and the place among them; it moves */       \
     /* on by two words an element */                                                                                   \

@@ -76,50 +76,6 @@ static void affine(void *vy, const void *vx, size_t n, double scale, double shif
 FNN_INLINE vf product_of(vf a, vf b) { return vf_mul(a, b); }
 static void multiply(void *y, const void *a, const void *b, size_t n) { map2(product_of, y, a, b, n); }
 
-/* Philox4x32-10 on PHILOX_BLOCKS counters at once: plain integer C that the compiler turns into vectors. Element i of
- * the stream is word i % 4 of block i / 4; the counter is (block, stream and the block's high bits, step). */
-#define PHILOX_BLOCKS 64
-static void philox_words(uint32_t out[4 * PHILOX_BLOCKS], uint64_t block, uint64_t key, uint32_t stream, uint64_t step)
-{
-    uint32_t c0[PHILOX_BLOCKS], c1[PHILOX_BLOCKS], c2[PHILOX_BLOCKS], c3[PHILOX_BLOCKS];
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    for (int i = 0; i < PHILOX_BLOCKS; i++) {
-        c0[i] = (uint32_t)(block + (uint64_t)i);
-        c1[i] = fnn_philox_stream_word(stream, block + (uint64_t)i);
-        c2[i] = (uint32_t)step;
-        c3[i] = (uint32_t)(step >> 32);
-    }
-    for (int round = 0; round < 10; round++) {
-        for (int i = 0; i < PHILOX_BLOCKS; i++)
-            fnn_philox_round(&c0[i], &c1[i], &c2[i], &c3[i], k0, k1);
-        k0 += FNN_PHILOX_KEY0;
-        k1 += FNN_PHILOX_KEY1;
-    }
-    for (int i = 0; i < PHILOX_BLOCKS; i++) {
-        out[4 * i] = c0[i];
-        out[4 * i + 1] = c1[i];
-        out[4 * i + 2] = c2[i];
-        out[4 * i + 3] = c3[i];
-    }
-}
-
-static void dropout(void *vy, void *vmask, const void *vx, size_t n, uint64_t first, uint64_t key, uint32_t stream,
-                    uint64_t step, uint64_t threshold, double keep)
-{
-    real *y = vy, *mask = vmask, kept = (real)keep;
-    const real *x = vx;
-    uint32_t word[4 * PHILOX_BLOCKS] = {0}, limit = (uint32_t)(threshold ? threshold - 1 : 0);
-    for (size_t i = 0; i < n; i += 4 * PHILOX_BLOCKS) {
-        size_t count = n - i < 4 * PHILOX_BLOCKS ? n - i : 4 * PHILOX_BLOCKS;
-        if (threshold)
-            philox_words(word, (first + i) / 4, key, stream, step);
-        for (size_t j = 0; j < count; j++) {
-            mask[i + j] = threshold && word[j] <= limit ? (real)0 : kept;
-            y[i + j] = x[i + j] * mask[i + j];
-        }
-    }
-}
-
 /* --- gather: one loop for each source type, dense rows apart so that they become vectors --- */
 #define DEFINE_GATHER(name, type)                                                                                      \
     FNN_INLINE void gather_row_##name(real *y, const char *x, size_t cols, ptrdiff_t col_bytes)                        \

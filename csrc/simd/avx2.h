@@ -172,3 +172,13 @@ FNN_INLINE void vf_transpose(vf *v)
 FNN_INLINE vi vi_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 FNN_INLINE vi vi_or(vi a, vi b) { return _mm256_or_si256(a, b); }
 FNN_INLINE vi vi_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
+
+/* 64-bit lanes: the product of their low halves, their high halves moved down (kernels/dropout.h) */
+#define VW_LANES 4
+typedef __m256i vw;
+FNN_INLINE vw vw_set1(uint64_t a) { return _mm256_set1_epi64x((long long)a); }
+FNN_INLINE vw vw_load(const uint64_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+FNN_INLINE void vw_store(uint64_t *p, vw v) { _mm256_storeu_si256((__m256i *)p, v); }
+FNN_INLINE vw vw_mul_low(vw a, vw b) { return _mm256_mul_epu32(a, b); }
+FNN_INLINE vw vw_xor(vw a, vw b) { return _mm256_xor_si256(a, b); }
+FNN_INLINE vw vw_high(vw a) { return _mm256_srli_epi64(a, 32); }

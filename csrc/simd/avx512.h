@@ -166,4 +166,14 @@ FNN_INLINE vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 FNN_INLINE vi vi_or(vi a, vi b) { return _mm512_or_si512(a, b); }
 FNN_INLINE vi vi_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
 
+/* 64-bit lanes: the product of their low halves, their high halves moved down (kernels/dropout.h) */
+#define VW_LANES 8
+typedef __m512i vw;
+FNN_INLINE vw vw_set1(uint64_t a) { return _mm512_set1_epi64((long long)a); }
+FNN_INLINE vw vw_load(const uint64_t *p) { return _mm512_loadu_si512(p); }
+FNN_INLINE void vw_store(uint64_t *p, vw v) { _mm512_storeu_si512(p, v); }
+FNN_INLINE vw vw_mul_low(vw a, vw b) { return _mm512_mul_epu32(a, b); }
+FNN_INLINE vw vw_xor(vw a, vw b) { return _mm512_xor_si512(a, b); }
+FNN_INLINE vw vw_high(vw a) { return _mm512_srli_epi64(a, 32); }
+
 #include "avx512_zip.h"

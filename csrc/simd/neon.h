@@ -114,3 +114,13 @@ FNN_INLINE void vf_store_part(real *p, vf v, size_t n)
     for (size_t i = 0; i < n; i++)
         p[i] = t[i];
 }
+
+/* 64-bit lanes: the product of their low halves, their high halves moved down (kernels/dropout.h) */
+#define VW_LANES 2
+typedef uint64x2_t vw;
+FNN_INLINE vw vw_set1(uint64_t a) { return vdupq_n_u64(a); }
+FNN_INLINE vw vw_load(const uint64_t *p) { return vld1q_u64(p); }
+FNN_INLINE void vw_store(uint64_t *p, vw v) { vst1q_u64(p, v); }
+FNN_INLINE vw vw_mul_low(vw a, vw b) { return vmull_u32(vmovn_u64(a), vmovn_u64(b)); }
+FNN_INLINE vw vw_xor(vw a, vw b) { return veorq_u64(a, b); }
+FNN_INLINE vw vw_high(vw a) { return vshrq_n_u64(a, 32); }

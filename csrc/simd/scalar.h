@@ -63,3 +63,13 @@ FNN_INLINE vi vi_srl(vi a, int n) { return a >> n; }
 FNN_INLINE real vf_sum_tree(vf a) { return a; }
 FNN_INLINE real vf_max_tree(vf a) { return a; }
 FNN_INLINE void vf_transpose(vf *v) { (void)v; }
+
+/* 64-bit lanes: the product of their low halves, their high halves moved down (kernels/dropout.h) */
+#define VW_LANES 1
+typedef uint64_t vw;
+FNN_INLINE vw vw_set1(uint64_t a) { return a; }
+FNN_INLINE vw vw_load(const uint64_t *p) { return *p; }
+FNN_INLINE void vw_store(uint64_t *p, vw v) { *p = v; }
+FNN_INLINE vw vw_mul_low(vw a, vw b) { return (a & 0xffffffffU) * (b & 0xffffffffU); }
+FNN_INLINE vw vw_xor(vw a, vw b) { return a ^ b; }
+FNN_INLINE vw vw_high(vw a) { return a >> 32; }

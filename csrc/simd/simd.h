@@ -24,6 +24,9 @@
  * Truth      vf_gt vf_ge vf_eq                    false where either is NaN
  *            vm_and vm_or vf_select(m, a, b) = m ? a : b
  * Bits       vf_bits vf_from_bits vi_set1 vi_add vi_sub vi_and vi_or vi_xor vi_sll vi_srl (shift count a constant)
+ * Wide       vw: VW_LANES unsigned 64-bit integers: vw_set1 vw_load vw_store vw_xor
+ *            vw_mul_low(a, b)                     the 64-bit products of the low halves
+ *            vw_high(a)                           the high halves moved down, zeros above
  * Lanes      vf_sum_tree(v)                       fixed tree: lane i + lane i + LANES/2, then LANES/4, ... (reduce.h)
  *            vf_max_tree(v)                       the largest lane (NaN lanes: unspecified)
  *            vf_transpose(v)                      VF_LANES vectors in place: v[i][j] <-> v[j][i]

@@ -107,3 +107,13 @@ FNN_INLINE void vf_store_part(real *p, vf v, size_t n)
     for (size_t i = 0; i < n; i++)
         p[i] = t[i];
 }
+
+/* 64-bit lanes: the product of their low halves, their high halves moved down (kernels/dropout.h) */
+#define VW_LANES 2
+typedef __m128i vw;
+FNN_INLINE vw vw_set1(uint64_t a) { return _mm_set1_epi64x((long long)a); }
+FNN_INLINE vw vw_load(const uint64_t *p) { return _mm_loadu_si128((const __m128i *)p); }
+FNN_INLINE void vw_store(uint64_t *p, vw v) { _mm_storeu_si128((__m128i *)p, v); }
+FNN_INLINE vw vw_mul_low(vw a, vw b) { return _mm_mul_epu32(a, b); }
+FNN_INLINE vw vw_xor(vw a, vw b) { return _mm_xor_si128(a, b); }
+FNN_INLINE vw vw_high(vw a) { return _mm_srli_epi64(a, 32); }

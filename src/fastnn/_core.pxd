@@ -56,7 +56,7 @@ cdef extern from "fnn.h" nogil:
         void (*affine)(void *y, const void *x, size_t n, double scale, double shift) noexcept nogil
         void (*multiply)(void *y, const void *a, const void *b, size_t n) noexcept nogil
         void (*dropout)(void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream,
-                        uint64_t step, uint64_t threshold, double keep) noexcept nogil
+                        uint64_t step, uint32_t threshold, double keep) noexcept nogil
         void (*twister_dropout)(void *y, void *mask, const void *x, size_t n, uint32_t *state, uint64_t limit,
                                 double below, double above) noexcept nogil
         void (*gather)(void *y, const void *x, fnn_source_id source, const uint32_t *index, size_t rows, size_t cols,

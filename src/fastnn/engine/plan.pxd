@@ -37,7 +37,7 @@ cdef struct Op:
     double l1_w, l2_w, l1_b, l2_b
     double scale, shift
     double keep
-    uint64_t threshold   # of dropping, in 2^-32
+    uint32_t threshold   # of dropping, in 2^-16
     uint64_t limit       # the same for the twister: (below, above) it in 2^-53
     double below, above
     uint32_t stream

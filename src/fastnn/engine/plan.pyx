@@ -16,6 +16,7 @@ from fastnn._core cimport (
     FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table, workspace,
 )
 from fastnn.kernels cimport dense
+from fastnn.kernels.arrays import dropout_threshold
 from fastnn.kernels.twister import twister_limit
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS, threads
 from fastnn.engine.link import LayerLink
@@ -29,7 +30,7 @@ ALIGNMENT = 64
 # predictions run in blocks of rows whose widest activation fills about this much, so that they stay in cache
 BLOCK_BYTES = 1 << 18
 # a training batch goes in chunks of about this many bytes of activations, or as many as the weights have if that is
-# more, since each chunk reads them again; in multiples of CHUNK_ROWS rows, which dropout masks need (a multiple of 4)
+# more, since each chunk reads them again; in multiples of CHUNK_ROWS rows
 CHUNK_ROWS = 64
 CHUNK_BYTES = 1 << 18
 
@@ -389,7 +390,7 @@ cdef _fill(Op *o, Plan plan, s):
         o.act, o.alpha = ACTIVATIONS[s.activation], s.alpha
     elif isinstance(s, DropoutSpec):
         o.forward, o.backward = dropout_forward, dropout_backward
-        o.threshold = <uint64_t>round(s.rate * 2.0**32)
+        o.threshold = dropout_threshold(s.rate)
         o.keep = 1.0 / (1.0 - s.rate)
         o.stream = STREAM_DROPOUT + s.layer
         o.limit, o.below, o.above = twister_limit(1.0 - s.rate)

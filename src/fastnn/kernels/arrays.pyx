@@ -5,6 +5,11 @@ from libc.stdint cimport uint32_t, uint64_t
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
 
 
+def dropout_threshold(double rate):
+    """The rate as the dropout kernel takes it, in 2^-16: at least one element in 65,536 is kept."""
+    return min(round(rate * 65536), 65535)
+
+
 def dropout_forward(floating[::1] y, floating[::1] mask, const floating[::1] x, double rate, uint64_t seed,
                     uint32_t stream, uint64_t step):
     """mask = 0 with probability rate, else 1 / (1 - rate), from the stream (seed, stream, step); y = x * mask.
@@ -18,7 +23,7 @@ def dropout_forward(floating[::1] y, floating[::1] mask, const floating[::1] x, 
         raise ValueError(f"y, mask: expected shape ({n},), got ({y.shape[0]},) and ({mask.shape[0]},)")
     if not 0 <= rate < 1:
         raise ValueError(f"rate: expected at least 0 and below 1, got {rate}")
-    cdef uint64_t threshold = <uint64_t>round(rate * 2.0**32)
+    cdef uint32_t threshold = dropout_threshold(rate)
     with nogil:
         found = fnn_fp_enter()
         t.dropout(&y[0], &mask[0], &x[0], n, 0, seed, stream, step, threshold, 1.0 / (1.0 - rate))
