@@ -158,6 +158,13 @@ static void fill_rows(const product *p)
             memset(p->c + i * bytes, 0, bytes);
 }
 
+/* where b lies by rows, short ones are read directly, and so are those too few rows of a to pay for a copy */
+static int reads_direct(const product *p, size_t rows)
+{
+    const size_t row = p->b_rs * p->t->itemsize;
+    return p->b_cs == 1 && (row <= DIRECT_ROW_BYTES || p->k * row <= DIRECT_BYTES || rows <= 2 * p->t->mr);
+}
+
 /* Rows [first, first + count) of a product, with their epilogue. Pieces of this kind run side by side: each packs for
  * itself, which costs less than waiting for another. */
 static void wide_rows(const product *p, size_t first, size_t count, char *ws)
@@ -165,9 +172,7 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
     const fnn_kernels *t = p->t;
     const size_t size = t->itemsize, n = p->n, kb = k_block(t, p->k), strip = strip_rows(t), end = first + count;
     const int whole_rows = n <= COLUMN_BLOCK;
-    /* where b lies by rows, short ones are read directly, and so are those too few rows of a to pay for a copy */
-    const int direct = p->b_cs == 1 && (p->b_rs * size <= DIRECT_ROW_BYTES || p->k * p->b_rs * size <= DIRECT_BYTES ||
-                                        count <= 2 * t->mr);
+    const int direct = reads_direct(p, count);
     const int by_row = p->a_cs == 1;
     const int far = by_row ? p->a_rs * size >= SPREAD_ROW_BYTES : p->a_cs * size > SPREAD_COLUMN_BYTES;
     const int spread = far && n >= SPREAD_COLUMNS && count > t->mr;
@@ -227,14 +232,15 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
         run_epilogue(p, first, count);
 }
 
-/* how many rows make a piece of a shared product: by shape alone */
+/* how many rows make a piece of a shared product: a few pieces a thread even out what else the threads have to do, but
+ * each copies b for itself, and then one a thread is enough */
 static size_t piece_rows(const product *p)
 {
-    double work = (double)p->m * (double)p->n * (double)p->k;
+    const double work = (double)p->m * (double)p->n * (double)p->k;
+    const size_t most = reads_direct(p, p->m) ? MOST_PIECES : min(MOST_PIECES, (size_t)fnn_threads());
     if (work < SHARED_WORK)
         return p->m;
-    size_t pieces =
-        min(work < SHARED_WORK * MOST_PIECES ? (size_t)(work / (SHARED_WORK / 4)) : MOST_PIECES, MOST_PIECES);
+    size_t pieces = min(work < SHARED_WORK * MOST_PIECES ? (size_t)(work / (SHARED_WORK / 4)) : MOST_PIECES, most);
     pieces = min(pieces, p->m / (2 * p->t->mr));
     return pieces < 2 ? p->m : round_up((p->m + pieces - 1) / pieces, p->t->mr);
 }

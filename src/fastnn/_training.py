@@ -12,6 +12,7 @@ from fastnn import _checks, _resume
 from fastnn.callbacks._base import CallbackSet, Logs
 from fastnn.engine import loop
 from fastnn.history import KEYS
+from fastnn.kernels.arrays import all_finite
 from fastnn.metrics import measure
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Run:
                     self.callbacks.epoch_end(model.epochs_done, self._logs())
                 self._report()
             # a step is refused where its loss is not finite; whether the last one was good shows only in the weights
-            if self.check_finite and not np.isfinite(model.plan.params).all():
+            if self.check_finite and not all_finite(model.plan.params):
                 raise FloatingPointError(not_finite(model, trainer))
             if why != loop.DONE:
                 trainer.finish_epoch()

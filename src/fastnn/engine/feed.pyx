@@ -6,7 +6,7 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.math cimport NAN
-from libc.stdint cimport int32_t, uint32_t, uintptr_t
+from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memcpy
 
 from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, gather_shared, workspace
@@ -18,15 +18,18 @@ from fastnn.kernels.losses import HEADS
 cnp.import_array()
 
 
-cdef Source _source(array, dtype):
+_KNOWN = {np.dtype(name): number for name, number in SOURCES.items()}  # of this machine's byte order
+
+
+cdef Source _source(cnp.ndarray array, dtype):
     cdef Source s
-    if array.dtype.name not in SOURCES or not array.dtype.isnative:
-        raise TypeError(f"cannot gather from {array.dtype}")
-    s.data = <const char *><uintptr_t>array.ctypes.data
-    s.type = SOURCES[array.dtype.name]
+    cdef object found = array.dtype
+    if found not in _KNOWN:
+        raise TypeError(f"cannot gather from {found}")
+    s.data = <const char *>cnp.PyArray_DATA(array)
+    s.type = _KNOWN[found]
     s.row_bytes, s.col_bytes, s.cols = array.strides[0], array.strides[1], array.shape[1]
-    s.dense = (array.dtype == dtype and array.flags.c_contiguous
-               and array.ctypes.data % array.dtype.itemsize == 0)
+    s.dense = found == dtype and cnp.PyArray_ISCARRAY_RO(array)
     return s
 
 
@@ -44,13 +47,12 @@ cdef class Data:
         if targets is not None:
             self.t = _source(targets, plan.dtype)
         if labels is not None:
-            self.labels = <const int32_t *><uintptr_t>labels.ctypes.data
+            self.labels = <const int32_t *>cnp.PyArray_DATA(labels)
 
     @staticmethod
     def can_gather(dtype):
         """Whether arrays of this type are read as they are (others are converted first)."""
-        dtype = np.dtype(dtype)
-        return dtype.isnative and dtype.name in SOURCES
+        return np.dtype(dtype) in _KNOWN
 
 
 cdef class Head:
@@ -238,7 +240,7 @@ def predict(Plan plan, Buffers buffers, Data data, out, air):
     second."""
     cdef Step step
     cdef size_t done = 0, n = data.n
-    cdef char *to = <char *><uintptr_t>out.ctypes.data
+    cdef char *to = <char *>cnp.PyArray_DATA(out)
     cdef size_t row_bytes = <size_t>plan.n_out * plan.k.itemsize
     cdef char *kept_y = NULL
     cdef char *kept_z = NULL

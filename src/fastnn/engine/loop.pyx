@@ -7,7 +7,7 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.math cimport INFINITY, NAN, isfinite
-from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastnn._core cimport (
@@ -413,5 +413,5 @@ cdef class Trainer:
         return ALL_DONE
 
 
-cdef void *_address(array):
-    return <void *><uintptr_t>array.ctypes.data
+cdef void *_address(cnp.ndarray array):
+    return cnp.PyArray_DATA(array)

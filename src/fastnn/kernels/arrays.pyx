@@ -28,3 +28,14 @@ def dropout_forward(floating[::1] y, floating[::1] mask, const floating[::1] x, 
         found = fnn_fp_enter()
         t.dropout(&y[0], &mask[0], &x[0], n, 0, seed, stream, step, threshold, 1.0 / (1.0 - rate))
         fnn_fp_leave(found)
+
+
+def all_finite(const floating[::1] x):
+    """Whether there is no NaN and no infinity among the n values, in one pass that makes no array."""
+    cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
+    cdef size_t n = x.shape[0]
+    cdef int finite = 1
+    if n:
+        with nogil:
+            finite = t.all_finite(&x[0], n)
+    return finite != 0

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 class Dropout(Layer):
     """While training, each input is 0 with probability ``rate``, else divided by 1 - rate; otherwise nothing happens.
 
-    ``rate`` is the share dropped, in [0, 1), rounded to the nearest 2^-16 when masks are drawn. The mask of a step depends on seed, layer, step and element alone.
+    ``rate`` is the share dropped, in [0, 1), rounded to the nearest 2^-16 when masks are drawn. The mask of a step
+    depends on seed, layer, step and element alone.
     Source: Srivastava et al. 2014; the book, chapter 15.
     """
 
