@@ -116,10 +116,10 @@ def test_an_epoch_that_is_not_resumed_is_begun_anew() -> None:
 def test_a_training_that_had_stopped_early_stays_stopped(tmp_path: Path) -> None:
     whole = classifier()
     check = cb.ModelCheckpoint(tmp_path / "m.fnn")
-    early = cb.EarlyStopping(patience=2, min_delta=0.05, restore_best=True)
+    early = cb.EarlyStopping(patience=2, min_delta=0.2, restore_best=True)
     whole.train(X[:60], Y[:60], **OPTIONS, callbacks=[check, early])
     assert early.stopped_epoch is not None
-    again, resumed = cb.EarlyStopping(patience=2, min_delta=0.05, restore_best=True), classifier()
+    again, resumed = cb.EarlyStopping(patience=2, min_delta=0.2, restore_best=True), classifier()
     resumed.train(
         X[:60], Y[:60], **OPTIONS, resume=tmp_path / "m.fnn", callbacks=[cb.ModelCheckpoint(tmp_path / "m.fnn"), again]
     )

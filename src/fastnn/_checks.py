@@ -71,9 +71,9 @@ def need_finite(name: str, a: Array) -> None:
     """ValueError with the place of the first NaN or infinity."""
     if a.dtype.kind != "f":
         return
-    if a.dtype.char in "fd" and a.dtype.isnative and a.flags.c_contiguous and a.flags.aligned:
-        if all_finite(a.reshape(-1)):
-            return
+    plain = a.dtype.char in "fd" and a.dtype.isnative and a.flags.c_contiguous and a.flags.aligned
+    if plain and all_finite(a.reshape(-1)):
+        return
     step = max(CHUNK // max(a.shape[1], 1), 1)
     seen = a[:1] if a.strides[0] == 0 else a  # a broadcast row need be looked at once
     for start in range(0, len(seen), step):
