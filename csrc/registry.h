@@ -51,7 +51,11 @@
     O(momentum, 1, 1)                                                                                                  \
     O(adagrad, 1, 1)                                                                                                   \
     O(rmsprop, 1, 2)                                                                                                   \
-    O(adam, 2, 3)
+    O(adam, 2, 3)                                                                                                      \
+    O(nesterov, 1, 1)                                                                                                  \
+    O(adamw, 2, 4)                                                                                                     \
+    O(nadam, 2, 3)                                                                                                     \
+    O(lion, 1, 3)
 
 /* M(name): what a metric counts */
 #define FNN_METRICS(M)                                                                                                 \

@@ -194,6 +194,14 @@ CASES: dict[str, Case] = {
             "class_weight": "balanced",
         },
     ),
+    "nesterov": Case(
+        lambda: [Dense(20, activation="relu"), Dense(2)],
+        "mean_squared_error",
+        lambda: SGD(0.05, momentum=0.9, nesterov=True),
+        lambda: floats(45, 7, 2),
+        3,
+        {"batch_size": 16, "shuffle": True},
+    ),
     "step": Case(
         lambda: [Dense(20, activation="step"), Dense(3, activation="softmax")],
         "categorical_crossentropy",

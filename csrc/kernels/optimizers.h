@@ -22,7 +22,7 @@ typedef struct {
     vf w, a, b;
 } opt_lane;
 typedef struct {
-    vf h[6];
+    vf h[8];
 } opt_constants;
 
 FNN_INLINE void opt_loop(opt_lane (*f)(opt_lane, vf, const opt_constants *), void *vw, void *va, void *vb,
@@ -67,6 +67,20 @@ static void opt_momentum(void *w, void *s0, void *s1, const void *g, size_t n, d
     opt_loop(lane_momentum, w, s0, NULL, g, n, h, 2);
 }
 
+/* v = momentum v - lr g;  w += momentum v - lr g  (Nesterov 1983, as Sutskever et al. 2013 put it).   p = {momentum} */
+FNN_INLINE opt_lane lane_nesterov(opt_lane x, vf g, const opt_constants *c)
+{
+    x.a = vf_fnma(c->h[0], g, vf_mul(c->h[1], x.a));
+    x.w = vf_fnma(c->h[0], g, vf_fma(c->h[1], x.a, x.w));
+    return x;
+}
+static void opt_nesterov(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t)
+{
+    const double h[] = {lr, p[0]};
+    (void)s1, (void)t;
+    opt_loop(lane_nesterov, w, s0, NULL, g, n, h, 2);
+}
+
 /* c += g^2;  w -= lr g / (sqrt(c) + epsilon)  (Duchi et al. 2011).   p = {epsilon} */
 FNN_INLINE opt_lane lane_adagrad(opt_lane x, vf g, const opt_constants *c)
 {
@@ -100,10 +114,15 @@ static void opt_rmsprop(void *w, void *s0, void *s1, const void *g, size_t n, do
  * v' = v / (1 - b2^t)  (Kingma and Ba 2015). With r = sqrt(1 - b2^t) the corrections move out of the loop, as the paper
  * does before its section 2.1:   w -= (lr r / (1 - b1^t)) m / (sqrt(v) + epsilon r).
  * p = {b1, b2, epsilon} */
-FNN_INLINE opt_lane lane_adam(opt_lane x, vf g, const opt_constants *c)
+FNN_INLINE opt_lane adam_moments(opt_lane x, vf g, const opt_constants *c)
 {
     x.a = vf_fma(c->h[1], x.a, vf_mul(c->h[2], g));
     x.b = vf_fma(c->h[3], x.b, vf_mul(vf_mul(c->h[4], g), g));
+    return x;
+}
+FNN_INLINE opt_lane lane_adam(opt_lane x, vf g, const opt_constants *c)
+{
+    x = adam_moments(x, g, c);
     x.w = vf_sub(x.w, vf_div(vf_mul(c->h[0], x.a), vf_add(vf_sqrt(x.b), c->h[5])));
     return x;
 }
@@ -112,4 +131,52 @@ static void opt_adam(void *w, void *s0, void *s1, const void *g, size_t n, doubl
     const double r = fnn_sqrt(1 - fnn_powi(p[1], t));
     const double h[] = {lr * r / (1 - fnn_powi(p[0], t)), p[0], 1 - p[0], p[1], 1 - p[1], p[2] * r};
     opt_loop(lane_adam, w, s0, s1, g, n, h, 6);
+}
+
+/* Adam's step, and w shrinks by lr decay w beside it (Loshchilov and Hutter 2019).   p = {b1, b2, epsilon, decay} */
+FNN_INLINE opt_lane lane_adamw(opt_lane x, vf g, const opt_constants *c)
+{
+    x = adam_moments(x, g, c);
+    x.w = vf_sub(vf_fnma(c->h[6], x.w, x.w), vf_div(vf_mul(c->h[0], x.a), vf_add(vf_sqrt(x.b), c->h[5])));
+    return x;
+}
+static void opt_adamw(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t)
+{
+    const double r = fnn_sqrt(1 - fnn_powi(p[1], t));
+    const double h[] = {lr * r / (1 - fnn_powi(p[0], t)), p[0], 1 - p[0], p[1], 1 - p[1], p[2] * r, lr * p[3]};
+    opt_loop(lane_adamw, w, s0, s1, g, n, h, 7);
+}
+
+/* m and v as Adam's;  w -= lr m' / (sqrt(v') + epsilon) with m' = b1 m / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t)
+ * (Dozat 2016, algorithm 2, with one b1 for all steps).   p = {b1, b2, epsilon} */
+FNN_INLINE opt_lane lane_nadam(opt_lane x, vf g, const opt_constants *c)
+{
+    x = adam_moments(x, g, c);
+    x.w = vf_sub(x.w, vf_div(vf_fma(c->h[0], x.a, vf_mul(c->h[6], g)), vf_add(vf_sqrt(x.b), c->h[5])));
+    return x;
+}
+static void opt_nadam(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t)
+{
+    const double r = fnn_sqrt(1 - fnn_powi(p[1], t));
+    const double ahead = lr * r * p[0] / (1 - fnn_powi(p[0], t + 1)),
+                 now = lr * r * (1 - p[0]) / (1 - fnn_powi(p[0], t));
+    const double h[] = {ahead, p[0], 1 - p[0], p[1], 1 - p[1], p[2] * r, now};
+    opt_loop(lane_nadam, w, s0, s1, g, n, h, 7);
+}
+
+/* w -= lr (sign(b1 m + (1 - b1) g) + decay w);  m = b2 m + (1 - b2) g  (Chen et al. 2023). The sign of 0 is 0, that of
+ * NaN is NaN.   p = {b1, b2, decay} */
+FNN_INLINE opt_lane lane_lion(opt_lane x, vf g, const opt_constants *c)
+{
+    vf u = vf_fma(c->h[1], x.a, vf_mul(c->h[2], g)), one = vf_set1(1);
+    u = vf_select(vf_gt(u, vf_zero()), one, vf_select(vf_lt(u, vf_zero()), vf_neg(one), u));
+    x.a = vf_fma(c->h[3], x.a, vf_mul(c->h[4], g));
+    x.w = vf_fnma(c->h[0], u, vf_fnma(c->h[5], x.w, x.w));
+    return x;
+}
+static void opt_lion(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t)
+{
+    const double h[] = {lr, p[0], 1 - p[0], p[1], 1 - p[1], lr * p[2]};
+    (void)s1, (void)t;
+    opt_loop(lane_lion, w, s0, NULL, g, n, h, 6);
 }

@@ -1,4 +1,4 @@
-"""Optimizers, with the book's defaults (chapter 10). The learning rate of step t = 0, 1, ... is learning_rate / (1 +
+"""Optimizers, with the book's defaults (chapter 10), those it does not have with Keras's. The learning rate of step t = 0, 1, ... is learning_rate / (1 +
 decay t).
 
 Each class names its kernel (csrc/kernels/optimizers.h), gives that kernel's parameters in order, and carries one step
@@ -69,30 +69,44 @@ class Optimizer(Registered):
 
 
 class SGD(Optimizer):
-    """w -= lr g, or with momentum v = momentum v - lr g, w += v. Source: the book, chapter 10."""
+    """w -= lr g, or with momentum v = momentum v - lr g, w += v. Source: the book, chapter 10.
+
+    nesterov: w += momentum v - lr g instead, the gradient taken as one step ahead. Source: Sutskever, Martens, Dahl and
+    Hinton 2013, in the form of Keras and PyTorch.
+    """
 
     names = ("sgd",)
-    kernels = ("sgd", "momentum")
+    kernels = ("sgd", "momentum", "nesterov")
 
-    def __init__(self, learning_rate: float = 1.0, decay: float = 0.0, momentum: float = 0.0) -> None:
+    def __init__(
+        self, learning_rate: float = 1.0, decay: float = 0.0, momentum: float = 0.0, nesterov: bool = False
+    ) -> None:
         super().__init__(learning_rate, decay)
         self.momentum = _number("momentum", momentum, 0.0, 1.0)
+        if not isinstance(nesterov, bool):
+            raise TypeError(f"nesterov: expected True or False, got {nesterov!r}")
+        if nesterov and not momentum:
+            raise ValueError("nesterov: expected a momentum above 0 with it")
+        self.nesterov = nesterov
 
     @property
     def kernel(self) -> str:
-        return "momentum" if self.momentum else "sgd"
+        if not self.momentum:
+            return "sgd"
+        return "nesterov" if self.nesterov else "momentum"
 
     def parameters(self) -> tuple[float, ...]:
         return (self.momentum,) if self.momentum else ()
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "momentum": self.momentum}
+        more = {"nesterov": True} if self.nesterov else {}
+        return {**super().config(), "momentum": self.momentum, **more}
 
     def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
         if not self.momentum:
             return w - lr * g
         states[0][:] = self.momentum * states[0] - lr * g
-        return w + states[0]
+        return w + (self.momentum * states[0] - lr * g if self.nesterov else states[0])
 
 
 class AdaGrad(Optimizer):
@@ -174,3 +188,88 @@ class Adam(Optimizer):
         m = states[0] / (1 - self.beta_1**t)
         v = states[1] / (1 - self.beta_2**t)
         return w - lr * m / (np.sqrt(v) + self.epsilon)
+
+
+class AdamW(Adam):
+    """Adam, and beside it w -= lr weight_decay w: the decay is not in the gradient and not divided by sqrt(v').
+
+    All parameters decay, biases too, as in Keras and PyTorch. Source: Loshchilov and Hutter 2019, algorithm 2.
+    """
+
+    names = ("adamw",)
+    kernels = ("adamw",)
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        decay: float = 0.0,
+        epsilon: float = 1e-7,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        weight_decay: float = 0.004,
+    ) -> None:
+        super().__init__(learning_rate, decay, epsilon, beta_1, beta_2)
+        self.weight_decay = _number("weight_decay", weight_decay, 0.0)
+
+    def parameters(self) -> tuple[float, ...]:
+        return (*super().parameters(), self.weight_decay)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "weight_decay": self.weight_decay}
+
+    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+        return super().formula(w, g, states, t, lr) - lr * self.weight_decay * w
+
+
+class NAdam(Adam):
+    """Adam with Nesterov's momentum: m' = beta_1 m / (1 - beta_1^(t+1)) + (1 - beta_1) g / (1 - beta_1^t).
+
+    beta_1 is the same in all steps; the warm-up of it that Keras and PyTorch add is left out. Source: Dozat 2016,
+    algorithm 2.
+    """
+
+    names = ("nadam",)
+    kernels = ("nadam",)
+
+    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+        states[0][:] = self.beta_1 * states[0] + (1 - self.beta_1) * g
+        states[1][:] = self.beta_2 * states[1] + (1 - self.beta_2) * g**2
+        m = self.beta_1 * states[0] / (1 - self.beta_1 ** (t + 1)) + (1 - self.beta_1) * g / (1 - self.beta_1**t)
+        v = states[1] / (1 - self.beta_2**t)
+        return w - lr * m / (np.sqrt(v) + self.epsilon)
+
+
+class Lion(Optimizer):
+    """w -= lr (sign(beta_1 m + (1 - beta_1) g) + weight_decay w), then m = beta_2 m + (1 - beta_2) g.
+
+    One array of state, and steps of the same size for every parameter: it wants a learning rate some 3 to 10 times
+    smaller than Adam's. All parameters decay, biases too. Source: Chen et al. 2023, algorithm 2.
+    """
+
+    names = ("lion",)
+    kernels = ("lion",)
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        decay: float = 0.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(learning_rate, decay)
+        self.beta_1 = _number("beta_1", beta_1, 0.0, 1.0)
+        self.beta_2 = _number("beta_2", beta_2, 0.0, 1.0)
+        self.weight_decay = _number("weight_decay", weight_decay, 0.0)
+
+    def parameters(self) -> tuple[float, ...]:
+        return (self.beta_1, self.beta_2, self.weight_decay)
+
+    def config(self) -> dict[str, Any]:
+        more = {"beta_1": self.beta_1, "beta_2": self.beta_2, "weight_decay": self.weight_decay}
+        return {**super().config(), **more}
+
+    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+        step = np.sign(self.beta_1 * states[0] + (1 - self.beta_1) * g) + self.weight_decay * w
+        states[0][:] = self.beta_2 * states[0] + (1 - self.beta_2) * g
+        return w - lr * step

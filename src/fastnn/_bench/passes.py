@@ -99,7 +99,9 @@ def _optimizer(kernel: str) -> Optimizer:
     """An optimizer that runs on ``kernel``, with its defaults otherwise."""
     cls = next(c for c in Optimizer.registry.values() if kernel in c.kernels)
     plain: Optimizer = cls()
-    return plain if plain.kernel == kernel else cls(momentum=0.9)
+    if plain.kernel == kernel:
+        return plain
+    return cls(momentum=0.9, nesterov=True) if kernel == "nesterov" else cls(momentum=0.9)
 
 
 def optimizer_step(kernel: str, n: int) -> Case:
