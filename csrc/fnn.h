@@ -27,12 +27,14 @@ typedef enum { FNN_F32, FNN_F64, FNN_DTYPE_COUNT } fnn_dtype;
 #define FNN_ENUM_A(name, shape, saves, alpha) FNN_ACT_##name,
 #define FNN_ENUM_L(name, targets, parameter) FNN_LOSS_##name,
 #define FNN_ENUM_O(name, states, parameters) FNN_OPT_##name,
+#define FNN_ENUM_R(name, parameters) FNN_RATE_##name,
 #define FNN_ENUM_M(name) FNN_METRIC_##name,
 #define FNN_ENUM_S(name, type) FNN_SRC_##name,
 #define FNN_ENUM_I(name) FNN_ISA_##name,
 typedef enum { FNN_ACTIVATIONS(FNN_ENUM_A) FNN_ACT_COUNT } fnn_act_id;
 typedef enum { FNN_LOSSES(FNN_ENUM_L) FNN_LOSS_COUNT } fnn_loss_id;
 typedef enum { FNN_OPTIMIZERS(FNN_ENUM_O) FNN_OPT_COUNT } fnn_opt_id;
+typedef enum { FNN_SCHEDULES(FNN_ENUM_R) FNN_RATE_COUNT } fnn_schedule_id;
 typedef enum { FNN_METRICS(FNN_ENUM_M) FNN_METRIC_COUNT } fnn_metric_id;
 typedef enum { FNN_SOURCES(FNN_ENUM_S) FNN_SRC_COUNT } fnn_source_id;
 typedef enum { FNN_ISAS(FNN_ENUM_I) FNN_ISA_COUNT } fnn_isa_id;
@@ -159,6 +161,8 @@ extern const double fnn_loss_parameter[FNN_LOSS_COUNT];
 extern const char *const fnn_opt_names[FNN_OPT_COUNT];
 extern const int fnn_opt_states[FNN_OPT_COUNT];
 extern const int fnn_opt_parameters[FNN_OPT_COUNT];
+extern const char *const fnn_schedule_names[FNN_RATE_COUNT];
+extern const int fnn_schedule_parameters[FNN_RATE_COUNT];
 extern const char *const fnn_metric_names[FNN_METRIC_COUNT];
 extern const char *const fnn_source_names[FNN_SRC_COUNT];
 extern const char *const fnn_isa_names[FNN_ISA_COUNT];
@@ -199,6 +203,10 @@ void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *s0
                          double lr, const double *p, uint64_t step);
 void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                        size_t rows, size_t cols, ptrdiff_t row_bytes, ptrdiff_t col_bytes);
+
+/* --- schedules.c --- */
+/* the learning rate of step t = 0, 1, ...; p: the schedule's parameters, in the order schedules.c gives */
+double fnn_schedule_rate(fnn_schedule_id schedule, const double *p, uint64_t t);
 
 /* --- gemm.c --- */
 /* how the chains of a product run (docs/numerics.md, rules 1 to 3) */

@@ -57,6 +57,14 @@
     O(nadam, 2, 3)                                                                                                     \
     O(lion, 1, 3)
 
+/* R(name, parameters): learning rates by the number of the step; numbers each is given */
+#define FNN_SCHEDULES(R)                                                                                               \
+    R(step_decay, 3)                                                                                                   \
+    R(exponential_decay, 3)                                                                                            \
+    R(inverse_time, 3)                                                                                                 \
+    R(cosine_decay, 5)                                                                                                 \
+    R(one_cycle, 5)
+
 /* M(name): what a metric counts */
 #define FNN_METRICS(M)                                                                                                 \
     M(categorical)                                                                                                     \

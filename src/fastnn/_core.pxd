@@ -77,6 +77,8 @@ cdef void gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t
                size_t b_cs, size_t m, size_t n, size_t k, const void *bias, fnn_rule rule, const fnn_epilogue *epilogue,
                void *ws) noexcept nogil
 cdef void permutation(uint32_t *index, size_t n, uint64_t seed, uint32_t stream, uint64_t step) noexcept nogil
+# the learning rate of step t = 0, 1, ... by a schedule of csrc/schedules.c
+cdef double schedule_rate(int schedule, const double *p, uint64_t t) noexcept nogil
 # passes shared out among threads where they are long
 cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *s0, void *s1, const void *g, size_t n,
                           double lr, const double *p, uint64_t step) noexcept nogil

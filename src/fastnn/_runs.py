@@ -133,7 +133,7 @@ def make_trainer(
 ) -> loop.Trainer:  # fmt: skip
     """A native training of the model from where it stands."""
     optimizer = model.optimizer_object
-    step: tuple[Any, ...] = (optimizer.kernel, optimizer.parameters(), optimizer.learning_rate, optimizer.decay)
+    step: tuple[Any, ...] = (optimizer.kernel, optimizer.parameters(), optimizer.rate, optimizer.decay)
     if optimizer.kernel == "python":
         step += (optimizer,)
     return loop.Trainer(

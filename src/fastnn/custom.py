@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fastnn.engine.plan import Plan
     from fastnn.engine.spec import Spec
+    from fastnn.schedules import Schedule
 
 
 def _name(cls: type[Any]) -> None:
@@ -170,7 +171,7 @@ class Optimizer(optimizers.Optimizer):
 
     w and g are all parameters and their gradients in one flat array of the model's type, padded with zeros; states are
     ``state_count`` arrays of the same length, zero at the start, changed in place; t counts steps from 1; lr is
-    learning_rate / (1 + decay (t - 1)). They are saved with the model.
+    learning_rate / (1 + decay (t - 1)), or a schedule's. They are saved with the model.
     """
 
     state_count: ClassVar[int] = 0
@@ -179,7 +180,7 @@ class Optimizer(optimizers.Optimizer):
         super().__init_subclass__(**kwargs)
         _name(cls)
 
-    def __init__(self, learning_rate: float = 0.01, decay: float = 0.0) -> None:
+    def __init__(self, learning_rate: float | Schedule = 0.01, decay: float = 0.0) -> None:
         super().__init__(learning_rate, decay)
 
     @property

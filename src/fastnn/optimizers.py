@@ -1,5 +1,5 @@
 """Optimizers, with the book's defaults (chapter 10), those it does not have with Keras's. The learning rate of step t = 0, 1, ... is learning_rate / (1 +
-decay t).
+decay t), or what a schedule (``fastnn.schedules``) gives.
 
 Each class names its kernel (csrc/kernels/optimizers.h), gives that kernel's parameters in order, and carries one step
 as float64 NumPy, which is the oracle of the tests.
@@ -7,13 +7,14 @@ as float64 NumPy, which is the oracle of the tests.
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
+from fastnn._checks import number
 from fastnn._core import OPTIMIZER_STATES, OPTIMIZERS
 from fastnn.base import Registered
+from fastnn.schedules import Schedule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,17 +22,12 @@ if TYPE_CHECKING:
     Array: TypeAlias = NDArray[np.float64]
 
 
-def _number(name: str, value: float, low: float, below: float = math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
-    if not (low <= value < below):
-        upper = "" if below == math.inf else f" and below {below:g}"
-        raise ValueError(f"{name}: expected at least {low:g}{upper}, got {value!r}")
-    return float(value)
-
-
 class Optimizer(Registered):
-    """Turns gradients into steps. ``learning_rate`` may be changed between calls of train."""
+    """Turns gradients into steps.
+
+    learning_rate: a number, or a schedule, with which decay is 0. It may be changed between calls of train, and by
+    callbacks.
+    """
 
     kind = "optimizer"
     kernels: ClassVar[tuple[str, ...]] = ()
@@ -42,9 +38,12 @@ class Optimizer(Registered):
             if kernel not in OPTIMIZERS:
                 raise ImportError(f"{cls.__name__}: add O({kernel}, ...) to csrc/registry.h and build again")
 
-    def __init__(self, learning_rate: float, decay: float) -> None:
-        self.learning_rate = _number("learning_rate", learning_rate, 0.0)
-        self.decay = _number("decay", decay, 0.0)
+    def __init__(self, learning_rate: float | Schedule, decay: float) -> None:
+        scheduled = isinstance(learning_rate, Schedule)
+        self.learning_rate = learning_rate if scheduled else number("learning_rate", learning_rate, 0.0)
+        self.decay = number("decay", decay, 0.0)
+        if scheduled and decay:
+            raise ValueError(f"decay: expected 0 where learning_rate is a schedule, got {decay!r}")
 
     @property
     def kernel(self) -> str:
@@ -56,12 +55,28 @@ class Optimizer(Registered):
         """Arrays of state beside the parameters."""
         return int(OPTIMIZER_STATES[self.kernel])
 
+    @property
+    def rate(self) -> float | tuple[str, tuple[float, ...]]:
+        """The learning rate as the engine takes it: a number, or the name and the parameters of a schedule."""
+        rate = self.learning_rate
+        return (rate.names[0], rate.parameters()) if isinstance(rate, Schedule) else rate
+
     def parameters(self) -> tuple[float, ...]:
         """The kernel's parameters, in its order."""
         return ()
 
     def config(self) -> dict[str, Any]:
         return {"learning_rate": self.learning_rate, "decay": self.decay}
+
+    def describe(self) -> dict[str, Any]:
+        return {key: v.describe() if isinstance(v, Schedule) else v for key, v in super().describe().items()}
+
+    @classmethod
+    def rebuild(cls, **config: Any) -> Self:
+        rate = config.get("learning_rate")
+        if isinstance(rate, dict):
+            config["learning_rate"] = Schedule.from_description(rate)
+        return super().rebuild(**config)
 
     def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
         """One step in float64 NumPy: the new w; ``states`` change in place. t counts from 1."""
@@ -79,10 +94,10 @@ class SGD(Optimizer):
     kernels = ("sgd", "momentum", "nesterov")
 
     def __init__(
-        self, learning_rate: float = 1.0, decay: float = 0.0, momentum: float = 0.0, nesterov: bool = False
+        self, learning_rate: float | Schedule = 1.0, decay: float = 0.0, momentum: float = 0.0, nesterov: bool = False
     ) -> None:
         super().__init__(learning_rate, decay)
-        self.momentum = _number("momentum", momentum, 0.0, 1.0)
+        self.momentum = number("momentum", momentum, 0.0, 1.0)
         if not isinstance(nesterov, bool):
             raise TypeError(f"nesterov: expected True or False, got {nesterov!r}")
         if nesterov and not momentum:
@@ -115,9 +130,9 @@ class AdaGrad(Optimizer):
     names = ("adagrad",)
     kernels = ("adagrad",)
 
-    def __init__(self, learning_rate: float = 1.0, decay: float = 0.0, epsilon: float = 1e-7) -> None:
+    def __init__(self, learning_rate: float | Schedule = 1.0, decay: float = 0.0, epsilon: float = 1e-7) -> None:
         super().__init__(learning_rate, decay)
-        self.epsilon = _number("epsilon", epsilon, 0.0)
+        self.epsilon = number("epsilon", epsilon, 0.0)
 
     def parameters(self) -> tuple[float, ...]:
         return (self.epsilon,)
@@ -137,11 +152,11 @@ class RMSprop(Optimizer):
     kernels = ("rmsprop",)
 
     def __init__(
-        self, learning_rate: float = 0.001, decay: float = 0.0, epsilon: float = 1e-7, rho: float = 0.9
+        self, learning_rate: float | Schedule = 0.001, decay: float = 0.0, epsilon: float = 1e-7, rho: float = 0.9
     ) -> None:
         super().__init__(learning_rate, decay)
-        self.epsilon = _number("epsilon", epsilon, 0.0)
-        self.rho = _number("rho", rho, 0.0, 1.0)
+        self.epsilon = number("epsilon", epsilon, 0.0)
+        self.rho = number("rho", rho, 0.0, 1.0)
 
     def parameters(self) -> tuple[float, ...]:
         return (self.rho, self.epsilon)
@@ -165,16 +180,16 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | Schedule = 0.001,
         decay: float = 0.0,
         epsilon: float = 1e-7,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
     ) -> None:
         super().__init__(learning_rate, decay)
-        self.epsilon = _number("epsilon", epsilon, 0.0)
-        self.beta_1 = _number("beta_1", beta_1, 0.0, 1.0)
-        self.beta_2 = _number("beta_2", beta_2, 0.0, 1.0)
+        self.epsilon = number("epsilon", epsilon, 0.0)
+        self.beta_1 = number("beta_1", beta_1, 0.0, 1.0)
+        self.beta_2 = number("beta_2", beta_2, 0.0, 1.0)
 
     def parameters(self) -> tuple[float, ...]:
         return (self.beta_1, self.beta_2, self.epsilon)
@@ -201,7 +216,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | Schedule = 0.001,
         decay: float = 0.0,
         epsilon: float = 1e-7,
         beta_1: float = 0.9,
@@ -209,7 +224,7 @@ class AdamW(Adam):
         weight_decay: float = 0.004,
     ) -> None:
         super().__init__(learning_rate, decay, epsilon, beta_1, beta_2)
-        self.weight_decay = _number("weight_decay", weight_decay, 0.0)
+        self.weight_decay = number("weight_decay", weight_decay, 0.0)
 
     def parameters(self) -> tuple[float, ...]:
         return (*super().parameters(), self.weight_decay)
@@ -251,16 +266,16 @@ class Lion(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | Schedule = 0.001,
         decay: float = 0.0,
         beta_1: float = 0.9,
         beta_2: float = 0.99,
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(learning_rate, decay)
-        self.beta_1 = _number("beta_1", beta_1, 0.0, 1.0)
-        self.beta_2 = _number("beta_2", beta_2, 0.0, 1.0)
-        self.weight_decay = _number("weight_decay", weight_decay, 0.0)
+        self.beta_1 = number("beta_1", beta_1, 0.0, 1.0)
+        self.beta_2 = number("beta_2", beta_2, 0.0, 1.0)
+        self.weight_decay = number("weight_decay", weight_decay, 0.0)
 
     def parameters(self) -> tuple[float, ...]:
         return (self.beta_1, self.beta_2, self.weight_decay)

@@ -39,7 +39,7 @@ class Trainer:
         most_records: int = ...,
         streaming: bool = False,
     ) -> None: ...
-    learning_rate: float
+    learning_rate: float | tuple[str, tuple[float, ...]]
     decay: float
     @property
     def validating(self) -> bool: ...

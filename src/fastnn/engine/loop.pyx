@@ -11,14 +11,14 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastnn._core cimport (
-    fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation, workspace,
+    fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation, schedule_rate, workspace,
 )
 from fastnn.engine.feed cimport (
     BREATHS, Data, Evaluator, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, mean, python_arrays,
     scratch, share,
 )
 from fastnn.engine.plan cimport Buffers, Plan, Step
-from fastnn._core import OPTIMIZERS
+from fastnn._core import OPTIMIZERS, SCHEDULES
 from fastnn.engine import link
 from fastnn.engine.spec import STREAM_SHUFFLE as PYTHON_STREAM_SHUFFLE
 
@@ -53,7 +53,8 @@ cdef uint32_t STREAM_SHUFFLE = PYTHON_STREAM_SHUFFLE
 cdef class Trainer:
     """Epochs of training over data, with every piece of state that the next call needs.
 
-    optimizer: (name, parameters, learning_rate, decay), and a fifth, the object, where it is a part written in Python
+    optimizer: (name, parameters, learning_rate, decay), where learning_rate is a number or, for a schedule of
+    csrc/schedules.c, (name, parameters), which leaves decay out; and a fifth, the object, where it is a part written in Python
     and the name says nothing; steps and epochs are counted from ``steps_done`` and
     ``epochs_done``, which key the shuffles and masks, so that train(5) twice is train(10). validation: an Evaluator or
     None. accumulate: batches whose mean gradient makes one step. most_records: epochs after which ``run`` surfaces.
@@ -75,8 +76,11 @@ cdef class Trainer:
     cdef int optimizer  # -1: part, written in Python
     cdef object part
     cdef double parameters[8]
-    cdef public double learning_rate, decay
-    cdef double rate_now
+    cdef public double decay
+    cdef object given_rate
+    cdef double constant_rate, rate_now
+    cdef int schedule  # -1: none, learning_rate is a number
+    cdef double schedule_parameters[8]
     cdef void *w
     cdef void *g
     cdef void *s0
@@ -121,6 +125,22 @@ cdef class Trainer:
         self.index = <uint32_t *>_address(self.index_array) if shuffle else NULL
         self.record_array = np.empty((most_records, FIELDS))
         self.records = self.record_array
+
+    @property
+    def learning_rate(self):
+        """A number, or the name and the parameters of a schedule."""
+        return self.given_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate):
+        if isinstance(rate, tuple):
+            name, parameters = rate
+            for i, value in enumerate(parameters):
+                self.schedule_parameters[i] = value
+            self.schedule = SCHEDULES[name]
+        else:
+            self.constant_rate, self.schedule = rate, -1
+        self.given_rate = rate
 
     @property
     def steps_per_epoch(self):
@@ -324,7 +344,10 @@ cdef class Trainer:
             self.plan.k.affine(self.g, self.collected, self.plan.size, 1.0 / <double>self.last_batch.rows, 0.0)
         if self.showing:
             self.penalty_before = self._penalty()
-        self.rate_now = self.learning_rate / (1.0 + self.decay * <double>self.steps_done)
+        if self.schedule < 0:
+            self.rate_now = self.constant_rate / (1.0 + self.decay * <double>self.steps_done)
+        else:
+            self.rate_now = schedule_rate(self.schedule, self.schedule_parameters, self.steps_done)
         if self.optimizer < 0:
             self._python_step()
             if self.b.failed:
