@@ -210,6 +210,14 @@ CASES: dict[str, Case] = {
         3,
         {"batch_size": 16, "shuffle": True},
     ),
+    "clipped": Case(
+        lambda: [Dense(20, activation="relu"), Dense(2)],
+        "mean_squared_error",
+        lambda: SGD(0.05, momentum=0.9, clip_value=0.1, clip_norm=0.5),
+        lambda: floats(45, 7, 2),
+        3,
+        {"batch_size": 16, "shuffle": True, "accumulate": 2},
+    ),
     "step": Case(
         lambda: [Dense(20, activation="step"), Dense(3, activation="softmax")],
         "categorical_crossentropy",

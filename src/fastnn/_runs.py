@@ -138,7 +138,7 @@ def make_trainer(
         step += (optimizer,)
     return loop.Trainer(
         model.plan, buffers, data, make_head(model), step, model.steps_done, model.epochs_done, epochs, batch,
-        shuffle, model.seed, validation, check_finite, **more,
+        shuffle, model.seed, validation, check_finite, clip=optimizer.clip, **more,
     )  # fmt: skip
 
 

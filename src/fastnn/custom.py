@@ -7,7 +7,7 @@ whether a derivative is right.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fastnn.engine.plan import Plan
     from fastnn.engine.spec import Spec
+    from fastnn.optimizers import Clipping
     from fastnn.schedules import Schedule
 
 
@@ -180,8 +181,10 @@ class Optimizer(optimizers.Optimizer):
         super().__init_subclass__(**kwargs)
         _name(cls)
 
-    def __init__(self, learning_rate: float | Schedule = 0.01, decay: float = 0.0) -> None:
-        super().__init__(learning_rate, decay)
+    def __init__(
+        self, learning_rate: float | Schedule = 0.01, decay: float = 0.0, **clipping: Unpack[Clipping]
+    ) -> None:
+        super().__init__(learning_rate, decay, **clipping)
 
     @property
     def kernel(self) -> str:

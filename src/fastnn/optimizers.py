@@ -1,5 +1,5 @@
-"""Optimizers, with the book's defaults (chapter 10), those it does not have with Keras's. The learning rate of step t = 0, 1, ... is learning_rate / (1 +
-decay t), or what a schedule (``fastnn.schedules``) gives.
+"""Optimizers, with the book's defaults (chapter 10), those it does not have with Keras's. The learning rate of step
+t = 0, 1, ... is learning_rate / (1 + decay t), or what a schedule (``fastnn.schedules``) gives.
 
 Each class names its kernel (csrc/kernels/optimizers.h), gives that kernel's parameters in order, and carries one step
 as float64 NumPy, which is the oracle of the tests.
@@ -7,14 +7,14 @@ as float64 NumPy, which is the oracle of the tests.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 
 from fastnn._checks import number
 from fastnn._core import OPTIMIZER_STATES, OPTIMIZERS
 from fastnn.base import Registered
-from fastnn.schedules import Schedule
+from fastnn.schedules import TINY, Schedule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,15 +22,25 @@ if TYPE_CHECKING:
     Array: TypeAlias = NDArray[np.float64]
 
 
+class Clipping(TypedDict, total=False):
+    """Bounds of the gradient that every optimizer takes."""
+
+    clip_value: float | None
+    clip_norm: float | None
+
+
 class Optimizer(Registered):
     """Turns gradients into steps.
 
     learning_rate: a number, or a schedule, with which decay is 0. It may be changed between calls of train, and by
-    callbacks.
+    callbacks. clip_value: each element of the gradient is brought into [-clip_value, clip_value]. clip_norm: where the
+    norm of the gradient over all parameters is larger, the gradient is scaled down to it. In this order; None: neither.
     """
 
     kind = "optimizer"
     kernels: ClassVar[tuple[str, ...]] = ()
+    clip_value: float | None = None
+    clip_norm: float | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -38,12 +48,21 @@ class Optimizer(Registered):
             if kernel not in OPTIMIZERS:
                 raise ImportError(f"{cls.__name__}: add O({kernel}, ...) to csrc/registry.h and build again")
 
-    def __init__(self, learning_rate: float | Schedule, decay: float) -> None:
+    def __init__(
+        self,
+        learning_rate: float | Schedule,
+        decay: float,
+        *,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+    ) -> None:
         scheduled = isinstance(learning_rate, Schedule)
         self.learning_rate = learning_rate if scheduled else number("learning_rate", learning_rate, 0.0)
         self.decay = number("decay", decay, 0.0)
         if scheduled and decay:
             raise ValueError(f"decay: expected 0 where learning_rate is a schedule, got {decay!r}")
+        self.clip_value = None if clip_value is None else number("clip_value", clip_value, TINY)
+        self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, TINY)
 
     @property
     def kernel(self) -> str:
@@ -65,8 +84,15 @@ class Optimizer(Registered):
         """The kernel's parameters, in its order."""
         return ()
 
+    @property
+    def clip(self) -> tuple[float, float]:
+        """The bounds as the engine takes them: of an element, of the norm; 0 where there is none."""
+        return (self.clip_value or 0.0, self.clip_norm or 0.0)
+
     def config(self) -> dict[str, Any]:
-        return {"learning_rate": self.learning_rate, "decay": self.decay}
+        bounds = {"clip_value": self.clip_value, "clip_norm": self.clip_norm}
+        set_bounds = {name: bound for name, bound in bounds.items() if bound is not None}
+        return {"learning_rate": self.learning_rate, "decay": self.decay, **set_bounds}
 
     def describe(self) -> dict[str, Any]:
         return {key: v.describe() if isinstance(v, Schedule) else v for key, v in super().describe().items()}
@@ -94,9 +120,14 @@ class SGD(Optimizer):
     kernels = ("sgd", "momentum", "nesterov")
 
     def __init__(
-        self, learning_rate: float | Schedule = 1.0, decay: float = 0.0, momentum: float = 0.0, nesterov: bool = False
+        self,
+        learning_rate: float | Schedule = 1.0,
+        decay: float = 0.0,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        **clipping: Unpack[Clipping],
     ) -> None:
-        super().__init__(learning_rate, decay)
+        super().__init__(learning_rate, decay, **clipping)
         self.momentum = number("momentum", momentum, 0.0, 1.0)
         if not isinstance(nesterov, bool):
             raise TypeError(f"nesterov: expected True or False, got {nesterov!r}")
@@ -130,8 +161,14 @@ class AdaGrad(Optimizer):
     names = ("adagrad",)
     kernels = ("adagrad",)
 
-    def __init__(self, learning_rate: float | Schedule = 1.0, decay: float = 0.0, epsilon: float = 1e-7) -> None:
-        super().__init__(learning_rate, decay)
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 1.0,
+        decay: float = 0.0,
+        epsilon: float = 1e-7,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        super().__init__(learning_rate, decay, **clipping)
         self.epsilon = number("epsilon", epsilon, 0.0)
 
     def parameters(self) -> tuple[float, ...]:
@@ -152,9 +189,14 @@ class RMSprop(Optimizer):
     kernels = ("rmsprop",)
 
     def __init__(
-        self, learning_rate: float | Schedule = 0.001, decay: float = 0.0, epsilon: float = 1e-7, rho: float = 0.9
+        self,
+        learning_rate: float | Schedule = 0.001,
+        decay: float = 0.0,
+        epsilon: float = 1e-7,
+        rho: float = 0.9,
+        **clipping: Unpack[Clipping],
     ) -> None:
-        super().__init__(learning_rate, decay)
+        super().__init__(learning_rate, decay, **clipping)
         self.epsilon = number("epsilon", epsilon, 0.0)
         self.rho = number("rho", rho, 0.0, 1.0)
 
@@ -185,8 +227,9 @@ class Adam(Optimizer):
         epsilon: float = 1e-7,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
+        **clipping: Unpack[Clipping],
     ) -> None:
-        super().__init__(learning_rate, decay)
+        super().__init__(learning_rate, decay, **clipping)
         self.epsilon = number("epsilon", epsilon, 0.0)
         self.beta_1 = number("beta_1", beta_1, 0.0, 1.0)
         self.beta_2 = number("beta_2", beta_2, 0.0, 1.0)
@@ -222,8 +265,9 @@ class AdamW(Adam):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         weight_decay: float = 0.004,
+        **clipping: Unpack[Clipping],
     ) -> None:
-        super().__init__(learning_rate, decay, epsilon, beta_1, beta_2)
+        super().__init__(learning_rate, decay, epsilon, beta_1, beta_2, **clipping)
         self.weight_decay = number("weight_decay", weight_decay, 0.0)
 
     def parameters(self) -> tuple[float, ...]:
@@ -271,8 +315,9 @@ class Lion(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.99,
         weight_decay: float = 0.0,
+        **clipping: Unpack[Clipping],
     ) -> None:
-        super().__init__(learning_rate, decay)
+        super().__init__(learning_rate, decay, **clipping)
         self.beta_1 = number("beta_1", beta_1, 0.0, 1.0)
         self.beta_2 = number("beta_2", beta_2, 0.0, 1.0)
         self.weight_decay = number("weight_decay", weight_decay, 0.0)

@@ -6,7 +6,7 @@ caller has asked to see a step or an epoch.
 import numpy as np
 
 cimport numpy as cnp
-from libc.math cimport INFINITY, NAN, isfinite
+from libc.math cimport INFINITY, NAN, isfinite, sqrt
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -54,11 +54,12 @@ cdef class Trainer:
     """Epochs of training over data, with every piece of state that the next call needs.
 
     optimizer: (name, parameters, learning_rate, decay), where learning_rate is a number or, for a schedule of
-    csrc/schedules.c, (name, parameters), which leaves decay out; and a fifth, the object, where it is a part written in Python
-    and the name says nothing; steps and epochs are counted from ``steps_done`` and
-    ``epochs_done``, which key the shuffles and masks, so that train(5) twice is train(10). validation: an Evaluator or
-    None. accumulate: batches whose mean gradient makes one step. most_records: epochs after which ``run`` surfaces.
-    streaming: the data are one batch, and an epoch lasts until ``close_epoch``.
+    csrc/schedules.c, (name, parameters), which leaves decay out; and a fifth, the object, where it is a part written in
+    Python and the name says nothing; steps and epochs are counted from ``steps_done`` and ``epochs_done``, which key
+    the shuffles and masks, so that train(5) twice is train(10). validation: an Evaluator or None. accumulate: batches
+    whose mean gradient makes one step. most_records: epochs after which ``run`` surfaces.
+    streaming: the data are one batch, and an epoch lasts until ``close_epoch``. clip: the bounds of each element of the
+    gradient and of its norm, 0 where there is none.
     """
     cdef Plan plan
     cdef Buffers b
@@ -79,6 +80,7 @@ cdef class Trainer:
     cdef public double decay
     cdef object given_rate
     cdef double constant_rate, rate_now
+    cdef double clip_value, clip_norm
     cdef int schedule  # -1: none, learning_rate is a number
     cdef double schedule_parameters[8]
     cdef void *w
@@ -101,7 +103,7 @@ cdef class Trainer:
     def __init__(self, Plan plan, Buffers b, Data data, Head head, optimizer, uint64_t steps_done, uint64_t epochs_done,
                  uint64_t epochs, Py_ssize_t batch, bint shuffle, uint64_t seed, validation=None, check_finite=True,
                  Py_ssize_t step_every=0, Py_ssize_t epoch_every=1, twister=None, Py_ssize_t accumulate=1,
-                 int most_records=MOST_RECORDS, bint streaming=False):
+                 int most_records=MOST_RECORDS, bint streaming=False, clip=(0.0, 0.0)):
         name, parameters, self.learning_rate, self.decay = optimizer[:4]
         self.plan, self.b, self.data, self.head, self.validation = plan, b, data, head, validation
         self.part = optimizer[4] if len(optimizer) > 4 else None
@@ -115,6 +117,7 @@ cdef class Trainer:
         self.twister = NULL if twister is None else <uint32_t *>_address(twister)
         self.accumulate, self.streaming = accumulate, streaming
         self.most_records = most_records
+        self.clip_value, self.clip_norm = clip
         self.collected_array = np.zeros_like(plan.grads) if accumulate > 1 else None
         self.collected = _address(self.collected_array) if accumulate > 1 else NULL
         self.arenas = (plan.params, plan.grads, list(plan.states))  # a callback may make the plan forget its states
@@ -338,12 +341,24 @@ cdef class Trainer:
         self.waiting += 1
         return self.waiting == self.accumulate or (self.row >= <size_t>self.data.n and not self.streaming)
 
+    cdef void _clip(self) noexcept nogil:
+        """Bound the gradient: each element, then the norm over all parameters, by the 16 chains of dot products."""
+        cdef double norm
+        if self.clip_value > 0:
+            self.plan.k.clip(self.g, self.plan.size, self.clip_value)
+        if self.clip_norm > 0:
+            norm = sqrt(self.plan.k.penalty(self.g, self.plan.size, 0.0, 1.0))
+            if norm > self.clip_norm:
+                self.plan.k.affine(self.g, self.g, self.plan.size, self.clip_norm / norm, 0.0)
+
     cdef void _update(self) noexcept nogil:
         """Move the weights by the gradient at hand."""
         if self.waiting:
             self.plan.k.affine(self.g, self.collected, self.plan.size, 1.0 / <double>self.last_batch.rows, 0.0)
         if self.showing:
             self.penalty_before = self._penalty()
+        if self.clip_value > 0 or self.clip_norm > 0:
+            self._clip()
         if self.schedule < 0:
             self.rate_now = self.constant_rate / (1.0 + self.decay * <double>self.steps_done)
         else:
