@@ -52,10 +52,11 @@ typedef void fnn_loss_fwd(void *losses, const void *p, const void *t, const int3
 typedef void fnn_loss_bwd(void *dp, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                           double scale, double parameter);
 
-/* one update of n parameters w by their gradients g. s0, s1: state (NULL where the registry has none); lr: the learning
+/* one update of n parameters w by their gradients g. s: the arrays of state, as many as the registry says; lr: the learning
  * rate of this step; p: the optimizer's parameters, in the order kernels/optimizers.h gives; t: the step's number,
  * from 1. State below the smallest normal number becomes +0. */
-typedef void fnn_opt_step(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t);
+#define FNN_MOST_STATES 3
+typedef void fnn_opt_step(void *w, void *const *s, const void *g, size_t n, double lr, const double *p, uint64_t t);
 
 /* what a tile does to its elements once their chains are whole, in this order */
 typedef struct {
@@ -201,7 +202,7 @@ void fnn_stay_serial(int on);
 int fnn_threads_started(void);
 
 /* --- passes.c: passes over arrays, shared out where they are long --- */
-void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *s0, void *s1, const void *g, size_t n,
+void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *const *s, const void *g, size_t n,
                          double lr, const double *p, uint64_t step);
 void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                        size_t rows, size_t cols, ptrdiff_t row_bytes, ptrdiff_t col_bytes);

@@ -45,7 +45,8 @@
     L(hinge, D, 0)                                                                                                     \
     L(squared_hinge, D, 0)
 
-/* O(name, states, parameters): arrays of state the step reads and writes beside the weights; numbers it is given */
+/* O(name, states, parameters): arrays of state the step reads and writes beside the weights, at most
+ * FNN_MOST_STATES; numbers it is given */
 #define FNN_OPTIMIZERS(O)                                                                                              \
     O(sgd, 0, 0)                                                                                                       \
     O(momentum, 1, 1)                                                                                                  \
@@ -53,6 +54,7 @@
     O(rmsprop, 1, 2)                                                                                                   \
     O(adam, 2, 3)                                                                                                      \
     O(nesterov, 1, 1)                                                                                                  \
+    O(amsgrad, 3, 3)                                                                                                   \
     O(adamw, 2, 4)                                                                                                     \
     O(nadam, 2, 3)                                                                                                     \
     O(lion, 1, 3)

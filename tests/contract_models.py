@@ -202,6 +202,14 @@ CASES: dict[str, Case] = {
             "class_weight": "balanced",
         },
     ),
+    "amsgrad": Case(
+        lambda: [Dense(20, activation="relu"), Dense(2)],
+        "mean_squared_error",
+        lambda: Adam(0.05, beta_2=0.9, amsgrad=True),
+        lambda: floats(45, 7, 2),
+        5,
+        {"batch_size": 16, "shuffle": True},
+    ),
     "nesterov": Case(
         lambda: [Dense(20, activation="relu"), Dense(2)],
         "mean_squared_error",

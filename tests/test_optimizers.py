@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,15 @@ import pytest
 from compare import Array, assert_near, assert_same_bits, assert_varies, assert_within, gradient, use
 
 import fastnn.functional as F
-from fastnn import _core
+from fastnn import Dense, Model, _core, num_threads
 from fastnn.kernels.optimizers import penalty, penalty_backward
-from fastnn.optimizers import SGD, Optimizer
+from fastnn.optimizers import SGD, Adam, Optimizer
 
 # one with defaults for every class, one more for every kernel that the defaults do not reach
 OBJECTS = {
     o.kernel: o
-    for o in [cls() for cls in Optimizer.registry.values()] + [SGD(momentum=0.9), SGD(momentum=0.9, nesterov=True)]
+    for o in [cls() for cls in Optimizer.registry.values()]
+    + [SGD(momentum=0.9), SGD(momentum=0.9, nesterov=True), Adam(amsgrad=True)]
 }
 KERNELS = sorted(OBJECTS)
 SIZES = [*range(36), 63, 100, 1000]
@@ -193,6 +195,50 @@ def test_nesterov_is_an_option_of_momentum() -> None:
         SGD(0.1, nesterov=True)
     with pytest.raises(TypeError, match="nesterov: expected True or False, got 1"):
         SGD(0.1, momentum=0.9, nesterov=1)  # type: ignore[arg-type]
+
+
+def test_amsgrad_is_an_option_of_adam(dtype: Any) -> None:
+    made = Adam(0.1, amsgrad=True)
+    assert made.kernel == "amsgrad"
+    assert repr(made) == "Adam(learning_rate=0.1, amsgrad=True)"
+    assert Optimizer.from_description(made.describe()).config() == made.config()
+    assert "amsgrad" not in Adam(0.1).describe()  # files as they were
+    with pytest.raises(TypeError, match="amsgrad: expected True or False, got 1"):
+        Adam(0.1, amsgrad=1)  # type: ignore[arg-type]
+    w, states = np.zeros(3, dtype), states_of("amsgrad", 3, dtype)
+    for t in range(1, 200):  # one large gradient, small ones after: the largest v stays, v itself does not
+        step("amsgrad", w, np.full(3, 10 if t == 1 else 0.01, dtype), states, t)
+    assert_near(states[2], np.full(3, 0.1), 1e-6)
+    assert (states[1] < 0.09).all()
+
+
+def test_amsgrad_goes_on_from_a_file(tmp_path: Path) -> None:
+    X = np.random.default_rng(3).standard_normal((60, 4)).astype(np.float32)
+    models = [Model([Dense(5, activation="tanh"), Dense(1)], seed=1) for _ in range(2)]
+    for model in models:
+        model.set(loss="mean_squared_error", optimizer=Adam(0.01, amsgrad=True))
+    models[0].train(X, X[:, :1], epochs=6, batch_size=16)
+    models[1].train(X, X[:, :1], epochs=3, batch_size=16)
+    models[1].save(tmp_path / "m.fnn")
+    again = Model.load(tmp_path / "m.fnn")
+    again.train(X, X[:, :1], epochs=3, batch_size=16)
+    for got, want in zip(
+        (again.plan.params, *again.plan.states), (models[0].plan.params, *models[0].plan.states), strict=True
+    ):
+        assert_same_bits(got, want)
+
+
+def test_a_step_shared_among_threads_keeps_its_bits() -> None:
+    X = np.random.default_rng(3).standard_normal((8, 300)).astype(np.float32)
+    results = []
+    for threads in (1, 2):
+        with num_threads(threads):
+            model = Model([Dense(200, activation="tanh"), Dense(1)], seed=1)
+            model.set(loss="mean_squared_error", optimizer=Adam(0.01, amsgrad=True))
+            model.train(X, X[:, :1], epochs=4)
+        results.append((model.plan.params, *model.plan.states))
+    for one, two in zip(*results, strict=True):
+        assert_same_bits(one, two)
 
 
 def test_adamw_without_decay_is_adam(dtype: Any, rng: np.random.Generator) -> None:

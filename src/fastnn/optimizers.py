@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     Array: TypeAlias = NDArray[np.float64]
 
 
+def _yes_or_no(name: str, value: bool) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return value
+
+
 class Clipping(TypedDict, total=False):
     """Bounds of the gradient that every optimizer takes."""
 
@@ -129,11 +135,9 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(learning_rate, decay, **clipping)
         self.momentum = number("momentum", momentum, 0.0, 1.0)
-        if not isinstance(nesterov, bool):
-            raise TypeError(f"nesterov: expected True or False, got {nesterov!r}")
+        self.nesterov = _yes_or_no("nesterov", nesterov)
         if nesterov and not momentum:
             raise ValueError("nesterov: expected a momentum above 0 with it")
-        self.nesterov = nesterov
 
     @property
     def kernel(self) -> str:
@@ -214,11 +218,13 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """Moments m and v of the gradient with bias correction: w -= lr m' / (sqrt(v') + epsilon).
 
-    Source: Kingma and Ba 2015, algorithm 1; the book, chapter 10.
+    Source: Kingma and Ba 2015, algorithm 1; the book, chapter 10. amsgrad: v' is the largest there was, before its
+    correction, so that no step becomes longer than the gradients ask for. Source: Reddi, Kale and Kumar 2018, as Keras
+    and PyTorch have it.
     """
 
     names = ("adam",)
-    kernels = ("adam",)
+    kernels: ClassVar[tuple[str, ...]] = ("adam", "amsgrad")
 
     def __init__(
         self,
@@ -227,24 +233,33 @@ class Adam(Optimizer):
         epsilon: float = 1e-7,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
+        amsgrad: bool = False,
         **clipping: Unpack[Clipping],
     ) -> None:
         super().__init__(learning_rate, decay, **clipping)
         self.epsilon = number("epsilon", epsilon, 0.0)
         self.beta_1 = number("beta_1", beta_1, 0.0, 1.0)
         self.beta_2 = number("beta_2", beta_2, 0.0, 1.0)
+        self.amsgrad = _yes_or_no("amsgrad", amsgrad)
+
+    @property
+    def kernel(self) -> str:
+        return "amsgrad" if self.amsgrad else self.kernels[0]
 
     def parameters(self) -> tuple[float, ...]:
         return (self.beta_1, self.beta_2, self.epsilon)
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "epsilon": self.epsilon, "beta_1": self.beta_1, "beta_2": self.beta_2}
+        more = {"amsgrad": True} if self.amsgrad else {}
+        return {**super().config(), "epsilon": self.epsilon, "beta_1": self.beta_1, "beta_2": self.beta_2, **more}
 
     def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
         states[0][:] = self.beta_1 * states[0] + (1 - self.beta_1) * g
         states[1][:] = self.beta_2 * states[1] + (1 - self.beta_2) * g**2
         m = states[0] / (1 - self.beta_1**t)
-        v = states[1] / (1 - self.beta_2**t)
+        if self.amsgrad:
+            states[2][:] = np.maximum(states[2], states[1])
+        v = states[2 if self.amsgrad else 1] / (1 - self.beta_2**t)
         return w - lr * m / (np.sqrt(v) + self.epsilon)
 
 
@@ -289,6 +304,17 @@ class NAdam(Adam):
 
     names = ("nadam",)
     kernels = ("nadam",)
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        decay: float = 0.0,
+        epsilon: float = 1e-7,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        super().__init__(learning_rate, decay, epsilon, beta_1, beta_2, **clipping)
 
     def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
         states[0][:] = self.beta_1 * states[0] + (1 - self.beta_1) * g

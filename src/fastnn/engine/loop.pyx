@@ -85,8 +85,7 @@ cdef class Trainer:
     cdef double schedule_parameters[8]
     cdef void *w
     cdef void *g
-    cdef void *s0
-    cdef void *s1
+    cdef void *states[3]
     cdef readonly uint64_t steps_done, epochs_done, epochs_left
     cdef readonly size_t row, step_in_epoch
     cdef Sums sums, last_batch
@@ -122,8 +121,8 @@ cdef class Trainer:
         self.collected = _address(self.collected_array) if accumulate > 1 else NULL
         self.arenas = (plan.params, plan.grads, list(plan.states))  # a callback may make the plan forget its states
         self.w, self.g = _address(plan.params), _address(plan.grads)
-        self.s0 = _address(plan.states[0]) if len(plan.states) > 0 else NULL
-        self.s1 = _address(plan.states[1]) if len(plan.states) > 1 else NULL
+        for i in range(3):
+            self.states[i] = _address(plan.states[i]) if i < len(plan.states) else NULL
         self.index_array = np.empty(data.n, np.uint32) if shuffle else None
         self.index = <uint32_t *>_address(self.index_array) if shuffle else NULL
         self.record_array = np.empty((most_records, FIELDS))
@@ -368,7 +367,7 @@ cdef class Trainer:
             if self.b.failed:
                 return
         else:
-            opt_step_shared(self.plan.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size,
+            opt_step_shared(self.plan.k, self.optimizer, self.w, self.states, self.g, self.plan.size,
                             self.rate_now, self.parameters, self.steps_done + 1)
         self.waiting = 0
         self.steps_done += 1
