@@ -13,6 +13,8 @@
 #define NAME_O(name, states, parameters) #name,
 #define STATES_O(name, states, parameters) states,
 #define PARAMETERS_O(name, states, parameters) parameters,
+#define NAME_R(name, parameters) #name,
+#define PARAMETERS_R(name, parameters) parameters,
 #define NAME_1(name) #name,
 #define NAME_S(name, type) #name,
 const char *const fnn_act_names[FNN_ACT_COUNT] = {FNN_ACTIVATIONS(NAME_A)};
@@ -25,6 +27,8 @@ const double fnn_loss_parameter[FNN_LOSS_COUNT] = {FNN_LOSSES(PARAMETER_L)};
 const char *const fnn_opt_names[FNN_OPT_COUNT] = {FNN_OPTIMIZERS(NAME_O)};
 const int fnn_opt_states[FNN_OPT_COUNT] = {FNN_OPTIMIZERS(STATES_O)};
 const int fnn_opt_parameters[FNN_OPT_COUNT] = {FNN_OPTIMIZERS(PARAMETERS_O)};
+const char *const fnn_schedule_names[FNN_RATE_COUNT] = {FNN_SCHEDULES(NAME_R)};
+const int fnn_schedule_parameters[FNN_RATE_COUNT] = {FNN_SCHEDULES(PARAMETERS_R)};
 const char *const fnn_metric_names[FNN_METRIC_COUNT] = {FNN_METRICS(NAME_1)};
 const char *const fnn_source_names[FNN_SRC_COUNT] = {FNN_SOURCES(NAME_S)};
 const char *const fnn_isa_names[FNN_ISA_COUNT] = {FNN_ISAS(NAME_1)};

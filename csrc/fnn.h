@@ -27,12 +27,14 @@ typedef enum { FNN_F32, FNN_F64, FNN_DTYPE_COUNT } fnn_dtype;
 #define FNN_ENUM_A(name, shape, saves, alpha) FNN_ACT_##name,
 #define FNN_ENUM_L(name, targets, parameter) FNN_LOSS_##name,
 #define FNN_ENUM_O(name, states, parameters) FNN_OPT_##name,
+#define FNN_ENUM_R(name, parameters) FNN_RATE_##name,
 #define FNN_ENUM_M(name) FNN_METRIC_##name,
 #define FNN_ENUM_S(name, type) FNN_SRC_##name,
 #define FNN_ENUM_I(name) FNN_ISA_##name,
 typedef enum { FNN_ACTIVATIONS(FNN_ENUM_A) FNN_ACT_COUNT } fnn_act_id;
 typedef enum { FNN_LOSSES(FNN_ENUM_L) FNN_LOSS_COUNT } fnn_loss_id;
 typedef enum { FNN_OPTIMIZERS(FNN_ENUM_O) FNN_OPT_COUNT } fnn_opt_id;
+typedef enum { FNN_SCHEDULES(FNN_ENUM_R) FNN_RATE_COUNT } fnn_schedule_id;
 typedef enum { FNN_METRICS(FNN_ENUM_M) FNN_METRIC_COUNT } fnn_metric_id;
 typedef enum { FNN_SOURCES(FNN_ENUM_S) FNN_SRC_COUNT } fnn_source_id;
 typedef enum { FNN_ISAS(FNN_ENUM_I) FNN_ISA_COUNT } fnn_isa_id;
@@ -50,10 +52,11 @@ typedef void fnn_loss_fwd(void *losses, const void *p, const void *t, const int3
 typedef void fnn_loss_bwd(void *dp, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                           double scale, double parameter);
 
-/* one update of n parameters w by their gradients g. s0, s1: state (NULL where the registry has none); lr: the learning
+/* one update of n parameters w by their gradients g. s: the arrays of state, as many as the registry says; lr: the learning
  * rate of this step; p: the optimizer's parameters, in the order kernels/optimizers.h gives; t: the step's number,
  * from 1. State below the smallest normal number becomes +0. */
-typedef void fnn_opt_step(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p, uint64_t t);
+#define FNN_MOST_STATES 3
+typedef void fnn_opt_step(void *w, void *const *s, const void *g, size_t n, double lr, const double *p, uint64_t t);
 
 /* what a tile does to its elements once their chains are whole, in this order */
 typedef struct {
@@ -103,6 +106,8 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, penalty_grad_acc, (void *dw, const void *w, size_t n, double l1, double l2))                               \
     /* y = x * scale + shift, one FMA; in place allowed */                                                             \
     K(void, affine, (void *y, const void *x, size_t n, double scale, double shift))                                    \
+    /* x = x where |x| <= limit, else limit with its sign; NaN stays; in place */                                      \
+    K(void, clip, (void *x, size_t n, double limit))                                                                   \
     /* y = a * b; in place allowed */                                                                                  \
     K(void, multiply, (void *y, const void *a, const void *b, size_t n))                                               \
     /* y = x * mask, in place allowed; mask[i] = 0 with probability threshold / 2^16, else keep: */                    \
@@ -159,6 +164,8 @@ extern const double fnn_loss_parameter[FNN_LOSS_COUNT];
 extern const char *const fnn_opt_names[FNN_OPT_COUNT];
 extern const int fnn_opt_states[FNN_OPT_COUNT];
 extern const int fnn_opt_parameters[FNN_OPT_COUNT];
+extern const char *const fnn_schedule_names[FNN_RATE_COUNT];
+extern const int fnn_schedule_parameters[FNN_RATE_COUNT];
 extern const char *const fnn_metric_names[FNN_METRIC_COUNT];
 extern const char *const fnn_source_names[FNN_SRC_COUNT];
 extern const char *const fnn_isa_names[FNN_ISA_COUNT];
@@ -195,10 +202,14 @@ void fnn_stay_serial(int on);
 int fnn_threads_started(void);
 
 /* --- passes.c: passes over arrays, shared out where they are long --- */
-void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *s0, void *s1, const void *g, size_t n,
+void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *const *s, const void *g, size_t n,
                          double lr, const double *p, uint64_t step);
 void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                        size_t rows, size_t cols, ptrdiff_t row_bytes, ptrdiff_t col_bytes);
+
+/* --- schedules.c --- */
+/* the learning rate of step t = 0, 1, ...; p: the schedule's parameters, in the order schedules.c gives */
+double fnn_schedule_rate(fnn_schedule_id schedule, const double *p, uint64_t t);
 
 /* --- gemm.c --- */
 /* how the chains of a product run (docs/numerics.md, rules 1 to 3) */

@@ -10,7 +10,7 @@ static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 typedef struct {
     const fnn_kernels *t;
     fnn_opt_id opt;
-    char *w, *s0, *s1;
+    char *w, *s[FNN_MOST_STATES];
     const char *g;
     size_t n;
     double lr;
@@ -22,18 +22,22 @@ static void opt_piece(void *context, size_t piece)
 {
     const opt_pass *o = context;
     size_t first = piece * OPT_PIECE, at = first * o->t->itemsize;
-    o->t->opt_step[o->opt](o->w + at, o->s0 ? o->s0 + at : NULL, o->s1 ? o->s1 + at : NULL, o->g + at,
-                           min(OPT_PIECE, o->n - first), o->lr, o->p, o->step);
+    void *s[FNN_MOST_STATES];
+    for (int i = 0; i < fnn_opt_states[o->opt]; i++)
+        s[i] = o->s[i] + at;
+    o->t->opt_step[o->opt](o->w + at, s, o->g + at, min(OPT_PIECE, o->n - first), o->lr, o->p, o->step);
 }
 
-void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *s0, void *s1, const void *g, size_t n,
+void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *const *s, const void *g, size_t n,
                          double lr, const double *p, uint64_t step)
 {
-    opt_pass o = {t, opt, w, s0, s1, g, n, lr, p, step};
+    opt_pass o = {t, opt, w, {NULL}, g, n, lr, p, step};
+    for (int i = 0; i < fnn_opt_states[opt]; i++)
+        o.s[i] = s[i];
     if (n >= 2 * OPT_PIECE && fnn_threads() > 1)
         fnn_parallel((n + OPT_PIECE - 1) / OPT_PIECE, opt_piece, &o);
     else
-        t->opt_step[opt](w, s0, s1, g, n, lr, p, step);
+        t->opt_step[opt](w, s, g, n, lr, p, step);
 }
 
 typedef struct {

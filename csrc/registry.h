@@ -45,13 +45,27 @@
     L(hinge, D, 0)                                                                                                     \
     L(squared_hinge, D, 0)
 
-/* O(name, states, parameters): arrays of state the step reads and writes beside the weights; numbers it is given */
+/* O(name, states, parameters): arrays of state the step reads and writes beside the weights, at most
+ * FNN_MOST_STATES; numbers it is given */
 #define FNN_OPTIMIZERS(O)                                                                                              \
     O(sgd, 0, 0)                                                                                                       \
     O(momentum, 1, 1)                                                                                                  \
     O(adagrad, 1, 1)                                                                                                   \
     O(rmsprop, 1, 2)                                                                                                   \
-    O(adam, 2, 3)
+    O(adam, 2, 3)                                                                                                      \
+    O(nesterov, 1, 1)                                                                                                  \
+    O(amsgrad, 3, 3)                                                                                                   \
+    O(adamw, 2, 4)                                                                                                     \
+    O(nadam, 2, 3)                                                                                                     \
+    O(lion, 1, 3)
+
+/* R(name, parameters): learning rates by the number of the step; numbers each is given */
+#define FNN_SCHEDULES(R)                                                                                               \
+    R(step_decay, 3)                                                                                                   \
+    R(exponential_decay, 3)                                                                                            \
+    R(inverse_time, 3)                                                                                                 \
+    R(cosine_decay, 5)                                                                                                 \
+    R(one_cycle, 5)
 
 /* M(name): what a metric counts */
 #define FNN_METRICS(M)                                                                                                 \

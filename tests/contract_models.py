@@ -15,11 +15,19 @@ from fastnn import ELU, Dense, Dropout, Input, LeakyReLU, Model, Rescale, _core
 from fastnn.activations import Activation
 from fastnn.losses import Loss
 from fastnn.optimizers import SGD, AdaGrad, Adam, Optimizer, RMSprop
+from fastnn.schedules import CosineDecay, ExponentialDecay, InverseTime, OneCycle, Schedule, StepDecay
 
 Data = tuple[Array, Array]
 GENERIC_ACTIVATIONS = sorted(
     {cls.names[0] for cls in Activation.registry.values()} - {"softmax", "log_softmax", "step", "exponential"}
 )
+SCHEDULES: dict[str, Schedule] = {  # of 20 steps, so that the last are past the end of some
+    "step_decay": StepDecay(0.05, 7, 0.3),
+    "exponential_decay": ExponentialDecay(0.05, 10, 0.25),
+    "inverse_time": InverseTime(0.05, 3, 0.7),
+    "cosine_decay": CosineDecay(0.001, 10, alpha=0.01, warmup_target=0.05, warmup_steps=5),
+    "one_cycle": OneCycle(0.05, 18, div_factor=10.0, final_div_factor=100.0),
+}
 OPTIMIZERS = {cls.names[0]: cls for cls in Optimizer.registry.values()}
 
 
@@ -194,6 +202,30 @@ CASES: dict[str, Case] = {
             "class_weight": "balanced",
         },
     ),
+    "amsgrad": Case(
+        lambda: [Dense(20, activation="relu"), Dense(2)],
+        "mean_squared_error",
+        lambda: Adam(0.05, beta_2=0.9, amsgrad=True),
+        lambda: floats(45, 7, 2),
+        5,
+        {"batch_size": 16, "shuffle": True},
+    ),
+    "nesterov": Case(
+        lambda: [Dense(20, activation="relu"), Dense(2)],
+        "mean_squared_error",
+        lambda: SGD(0.05, momentum=0.9, nesterov=True),
+        lambda: floats(45, 7, 2),
+        3,
+        {"batch_size": 16, "shuffle": True},
+    ),
+    "clipped": Case(
+        lambda: [Dense(20, activation="relu"), Dense(2)],
+        "mean_squared_error",
+        lambda: SGD(0.05, momentum=0.9, clip_value=0.1, clip_norm=0.5),
+        lambda: floats(45, 7, 2),
+        3,
+        {"batch_size": 16, "shuffle": True, "accumulate": 2},
+    ),
     "step": Case(
         lambda: [Dense(20, activation="step"), Dense(3, activation="softmax")],
         "categorical_crossentropy",
@@ -223,6 +255,17 @@ CASES |= {
         {"batch_size": 16, "shuffle": True},
     )
     for name, cls in sorted(OPTIMIZERS.items())
+}
+CASES |= {
+    f"schedule {name}": Case(
+        lambda: [Dense(21, activation="relu"), Dense(2)],
+        "mean_squared_error",
+        lambda schedule=schedule: Adam(schedule),
+        lambda: floats(60, 7, 2),
+        5,
+        {"batch_size": 16, "shuffle": True},
+    )
+    for name, schedule in SCHEDULES.items()
 }
 CASES |= {
     f"loss {name}": Case(

@@ -284,7 +284,7 @@ MISTAKES = [
     ("train --epochs 0", "--epochs: expected a whole number of at least 1, got '0'"),
     ("train --batch-size 0", "--batch-size: expected a whole number of at least 1"),
     ("train --seed x", "--seed: expected a whole number of at least 0, got 'x'"),
-    ("train --optimizer lion", "invalid choice: 'lion'"),
+    ("train --optimizer lamb", "invalid choice: 'lamb'"),
     ("train --epochs 3 --optimizer sgd --learning-rate 1e30", "the loss is not finite"),
     ("train -o nowhere/m.fnn", "--output: there is no folder nowhere"),
     ("train -o .", r"--output: \. is a folder"),

@@ -27,6 +27,7 @@ FLOORS = [
     ("fastnn.activations", 2),
     ("fastnn.losses", 2),
     ("fastnn.optimizers", 2),
+    ("fastnn.schedules", 2),
     ("fastnn.initializers", 2),
     ("fastnn.metrics", 2),
     ("fastnn.data", 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,16 @@ import pytest
 from compare import Array, assert_near, assert_same_bits, assert_varies, assert_within, gradient, use
 
 import fastnn.functional as F
-from fastnn import _core
+from fastnn import Dense, Model, _core, num_threads
 from fastnn.kernels.optimizers import penalty, penalty_backward
-from fastnn.optimizers import SGD, Optimizer
+from fastnn.optimizers import SGD, Adam, Optimizer
 
 # one with defaults for every class, one more for every kernel that the defaults do not reach
-OBJECTS = {o.kernel: o for o in [cls() for cls in Optimizer.registry.values()] + [SGD(momentum=0.9)]}
+OBJECTS = {
+    o.kernel: o
+    for o in [cls() for cls in Optimizer.registry.values()]
+    + [SGD(momentum=0.9), SGD(momentum=0.9, nesterov=True), Adam(amsgrad=True)]
+}
 KERNELS = sorted(OBJECTS)
 SIZES = [*range(36), 63, 100, 1000]
 
@@ -76,7 +81,7 @@ def test_subnormal_state_becomes_plus_zero(kernel: str, isa: str, dtype: Any) ->
         states = states_of(kernel, n, dtype)
         for s in states:
             s[:] = tiny / 4
-        states[0][::2] *= -1 if kernel in ("momentum", "adam") else 1
+        states[0][::2] *= 1 if kernel in ("adagrad", "rmsprop") else -1
         w = np.ones(n, dtype)
         step(kernel, w, np.zeros(n, dtype), states, 5)
         for s in states:
@@ -178,3 +183,83 @@ def test_construction_checks_its_numbers(cls: Any) -> None:
             cls(**{name: "0.1"})
     made = cls(learning_rate=0.25, decay=0.5)
     assert Optimizer.from_description(made.describe()).config() == made.config()
+
+
+def test_nesterov_is_an_option_of_momentum() -> None:
+    made = SGD(0.1, momentum=0.9, nesterov=True)
+    assert made.kernel == "nesterov"
+    assert repr(made) == "SGD(learning_rate=0.1, momentum=0.9, nesterov=True)"
+    assert Optimizer.from_description(made.describe()).config() == made.config()
+    assert "nesterov" not in SGD(0.1, momentum=0.9).describe()  # files as they were
+    with pytest.raises(ValueError, match="nesterov: expected a momentum above 0"):
+        SGD(0.1, nesterov=True)
+    with pytest.raises(TypeError, match="nesterov: expected True or False, got 1"):
+        SGD(0.1, momentum=0.9, nesterov=1)  # type: ignore[arg-type]
+
+
+def test_amsgrad_is_an_option_of_adam(dtype: Any) -> None:
+    made = Adam(0.1, amsgrad=True)
+    assert made.kernel == "amsgrad"
+    assert repr(made) == "Adam(learning_rate=0.1, amsgrad=True)"
+    assert Optimizer.from_description(made.describe()).config() == made.config()
+    assert "amsgrad" not in Adam(0.1).describe()  # files as they were
+    with pytest.raises(TypeError, match="amsgrad: expected True or False, got 1"):
+        Adam(0.1, amsgrad=1)  # type: ignore[arg-type]
+    w, states = np.zeros(3, dtype), states_of("amsgrad", 3, dtype)
+    for t in range(1, 200):  # one large gradient, small ones after: the largest v stays, v itself does not
+        step("amsgrad", w, np.full(3, 10 if t == 1 else 0.01, dtype), states, t)
+    assert_near(states[2], np.full(3, 0.1), 1e-6)
+    assert (states[1] < 0.09).all()
+
+
+def test_amsgrad_goes_on_from_a_file(tmp_path: Path) -> None:
+    X = np.random.default_rng(3).standard_normal((60, 4)).astype(np.float32)
+    models = [Model([Dense(5, activation="tanh"), Dense(1)], seed=1) for _ in range(2)]
+    for model in models:
+        model.set(loss="mean_squared_error", optimizer=Adam(0.01, amsgrad=True))
+    models[0].train(X, X[:, :1], epochs=6, batch_size=16)
+    models[1].train(X, X[:, :1], epochs=3, batch_size=16)
+    models[1].save(tmp_path / "m.fnn")
+    again = Model.load(tmp_path / "m.fnn")
+    again.train(X, X[:, :1], epochs=3, batch_size=16)
+    for got, want in zip(
+        (again.plan.params, *again.plan.states), (models[0].plan.params, *models[0].plan.states), strict=True
+    ):
+        assert_same_bits(got, want)
+
+
+def test_a_step_shared_among_threads_keeps_its_bits() -> None:
+    X = np.random.default_rng(3).standard_normal((8, 300)).astype(np.float32)
+    results = []
+    for threads in (1, 2):
+        with num_threads(threads):
+            model = Model([Dense(200, activation="tanh"), Dense(1)], seed=1)
+            model.set(loss="mean_squared_error", optimizer=Adam(0.01, amsgrad=True))
+            model.train(X, X[:, :1], epochs=4)
+        results.append((model.plan.params, *model.plan.states))
+    for one, two in zip(*results, strict=True):
+        assert_same_bits(one, two)
+
+
+def test_adamw_without_decay_is_adam(dtype: Any, rng: np.random.Generator) -> None:
+    w, v = np.ones((2, 50), dtype)
+    mine, adams = states_of("adamw", 50, dtype), states_of("adam", 50, dtype)
+    for t in range(1, 6):
+        g = rng.standard_normal(50).astype(dtype)
+        F.optimizer_step("adamw", w, g, mine, learning_rate=0.01, parameters=(0.9, 0.999, 1e-7, 0.0), t=t)
+        F.optimizer_step("adam", v, g, adams, learning_rate=0.01, parameters=(0.9, 0.999, 1e-7), t=t)
+    assert_same_bits(w, v)
+    for name in ("adamw", "lion"):  # without a gradient, only the decay is left
+        w = np.full(50, 2.0, dtype)
+        rest = (1e-7, 0.5) if name == "adamw" else (0.5,)
+        zero = np.zeros(50, dtype)
+        F.optimizer_step(
+            name, w, zero, states_of(name, 50, dtype), learning_rate=0.25, parameters=(0.9, 0.99, *rest), t=1
+        )
+        assert_same_bits(w, np.full(50, 1.75, dtype))
+
+
+def test_lion_stands_still_where_its_momentum_is_zero(isa: str, dtype: Any) -> None:
+    w, g = np.ones(5, dtype), np.array([0.0, -0.0, 1e-30, -1e-30, 5.0], dtype)
+    step("lion", w, g, states_of("lion", 5, dtype), 1, lr=0.25)
+    assert_same_bits(w, np.array([1, 1, 0.75, 1.25, 0.75], dtype))

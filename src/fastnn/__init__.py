@@ -88,6 +88,7 @@ __all__ = [
     "num_threads",
     "optimizers",
     "register_threadpoolctl",
+    "schedules",
     "set_num_threads",
 ]
 

@@ -6,6 +6,7 @@ any stride in the integer and float types of the machine are gathered natively.
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -144,6 +145,16 @@ def as_signs(name: str, a: Array, loss: str) -> Array:
             f"column {column}"
         )
     return a
+
+
+def number(name: str, value: Any, low: float, below: float = math.inf) -> float:
+    """``value`` as a float in [low, below)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    if not (low <= value < below):
+        upper = "" if below == math.inf else f" and below {below:g}"
+        raise ValueError(f"{name}: expected at least {low:g}{upper}, got {value!r}")
+    return float(value)
 
 
 def whole(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:

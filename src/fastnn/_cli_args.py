@@ -66,7 +66,7 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     add = p.add_argument_group("training").add_argument
     add("--epochs", type=_count(1), metavar="N", help="default 300 for the spiral, 10 for images, 100 for files")
     add("--batch-size", type=_count(1), metavar="N", help="default 128; 32 for files")
-    add("--optimizer", default="adam", choices=("sgd", "adagrad", "rmsprop", "adam"))
+    add("--optimizer", default="adam", choices=("sgd", "adagrad", "rmsprop", "adam", "adamw", "nadam", "lion"))
     add("--learning-rate", type=float, metavar="RATE", help="default 0.005 for the spiral, 0.001 images, 0.002 files")
     add("--decay", type=float, metavar="D", help="rate / (1 + D * step); default 0.001, 0.0001 for files")
     add("--no-shuffle", action="store_true", help="take the rows in the order they have")

@@ -41,7 +41,7 @@ cdef extern from "fnn.h" nogil:
                           size_t cols, double parameter) noexcept nogil
         void (**loss_bwd)(void *dp, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                           double scale, double parameter) noexcept nogil
-        void (**opt_step)(void *w, void *s0, void *s1, const void *g, size_t n, double lr, const double *p,
+        void (**opt_step)(void *w, void *const *s, const void *g, size_t n, double lr, const double *p,
                           uint64_t t) noexcept nogil
         uint64_t (**metric_count)(const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                                   double limit) noexcept nogil
@@ -54,6 +54,7 @@ cdef extern from "fnn.h" nogil:
         double (*penalty)(const void *w, size_t n, double l1, double l2) noexcept nogil
         void (*penalty_grad_acc)(void *dw, const void *w, size_t n, double l1, double l2) noexcept nogil
         void (*affine)(void *y, const void *x, size_t n, double scale, double shift) noexcept nogil
+        void (*clip)(void *x, size_t n, double limit) noexcept nogil
         void (*multiply)(void *y, const void *a, const void *b, size_t n) noexcept nogil
         void (*dropout)(void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream,
                         uint64_t step, uint32_t threshold, double keep) noexcept nogil
@@ -77,8 +78,10 @@ cdef void gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t
                size_t b_cs, size_t m, size_t n, size_t k, const void *bias, fnn_rule rule, const fnn_epilogue *epilogue,
                void *ws) noexcept nogil
 cdef void permutation(uint32_t *index, size_t n, uint64_t seed, uint32_t stream, uint64_t step) noexcept nogil
+# the learning rate of step t = 0, 1, ... by a schedule of csrc/schedules.c
+cdef double schedule_rate(int schedule, const double *p, uint64_t t) noexcept nogil
 # passes shared out among threads where they are long
-cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *s0, void *s1, const void *g, size_t n,
+cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *const *s, const void *g, size_t n,
                           double lr, const double *p, uint64_t step) noexcept nogil
 cdef void gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                         size_t rows, size_t cols, Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept nogil

@@ -12,6 +12,7 @@ cdef extern from "fnn.h" nogil:
     enum: FNN_ACT_COUNT
     enum: FNN_LOSS_COUNT
     enum: FNN_OPT_COUNT
+    enum: FNN_RATE_COUNT
     enum: FNN_METRIC_COUNT
     enum: FNN_SRC_COUNT
     enum: FNN_ISA_COUNT
@@ -25,6 +26,8 @@ cdef extern from "fnn.h" nogil:
     const char **fnn_opt_names
     const int *fnn_opt_states
     const int *fnn_opt_parameters
+    const char **fnn_schedule_names
+    const int *fnn_schedule_parameters
     const char **fnn_metric_names
     const char **fnn_source_names
     const char **fnn_isa_names
@@ -46,10 +49,11 @@ cdef extern from "fnn.h" nogil:
     void fnn_set_threads(int count) noexcept
     int fnn_threads_started() noexcept
     void fnn_stay_serial(int on) noexcept
-    void fnn_opt_step_shared(const fnn_kernels *t, int opt, void *w, void *s0, void *s1, const void *g, size_t n,
+    void fnn_opt_step_shared(const fnn_kernels *t, int opt, void *w, void *const *s, const void *g, size_t n,
                              double lr, const double *p, uint64_t step) noexcept
     void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                            size_t rows, size_t cols, Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept
+    double fnn_schedule_rate(int schedule, const double *p, uint64_t t) noexcept
 
 cdef extern from "math64.h" nogil:
     double fnn_sin(double x) noexcept
@@ -69,6 +73,8 @@ LOSS_PARAMETER = {fnn_loss_names[i].decode(): fnn_loss_parameter[i] for i in ran
 OPTIMIZERS = {fnn_opt_names[i].decode(): i for i in range(FNN_OPT_COUNT)}
 OPTIMIZER_STATES = {fnn_opt_names[i].decode(): fnn_opt_states[i] for i in range(FNN_OPT_COUNT)}
 OPTIMIZER_PARAMETERS = {fnn_opt_names[i].decode(): fnn_opt_parameters[i] for i in range(FNN_OPT_COUNT)}
+SCHEDULES = {fnn_schedule_names[i].decode(): i for i in range(FNN_RATE_COUNT)}
+SCHEDULE_PARAMETERS = {fnn_schedule_names[i].decode(): fnn_schedule_parameters[i] for i in range(FNN_RATE_COUNT)}
 METRICS = {fnn_metric_names[i].decode(): i for i in range(FNN_METRIC_COUNT)}
 SOURCES = {fnn_source_names[i].decode(): i for i in range(FNN_SRC_COUNT)}
 ISAS = {fnn_isa_names[i].decode(): i for i in range(FNN_ISA_COUNT)}
@@ -172,9 +178,13 @@ cdef void permutation(uint32_t *index, size_t n, uint64_t seed, uint32_t stream,
     fnn_permutation(index, n, seed, stream, step)
 
 
-cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *s0, void *s1, const void *g, size_t n,
+cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *const *s, const void *g, size_t n,
                           double lr, const double *p, uint64_t step) noexcept nogil:
-    fnn_opt_step_shared(t, opt, w, s0, s1, g, n, lr, p, step)
+    fnn_opt_step_shared(t, opt, w, s, g, n, lr, p, step)
+
+
+cdef double schedule_rate(int schedule, const double *p, uint64_t t) noexcept nogil:
+    return fnn_schedule_rate(schedule, p, t)
 
 
 cdef void gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
@@ -263,6 +273,22 @@ def cos(x):
         a[i] = fnn_cos(a[i])
     fnn_fp_leave(found)
     return np.asarray(a).reshape(np.shape(x))
+
+
+def learning_rate_at(str schedule, parameters, uint64_t t):
+    """The learning rate that the schedule of that name gives for step t = 0, 1, ...; parameters: floats in the order of
+    csrc/schedules.c."""
+    cdef double p[8]
+    cdef double rate
+    cdef fnn_fp_state found
+    if len(parameters) != SCHEDULE_PARAMETERS[schedule]:
+        raise ValueError(f"parameters: {schedule} expected {SCHEDULE_PARAMETERS[schedule]}, got {len(parameters)}")
+    for i, value in enumerate(parameters):
+        p[i] = value
+    found = fnn_fp_enter()
+    rate = fnn_schedule_rate(SCHEDULES[schedule], p, t)
+    fnn_fp_leave(found)
+    return rate
 
 
 def fma_peak(dtype="float32", Py_ssize_t repeats=100_000):

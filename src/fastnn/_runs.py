@@ -133,12 +133,12 @@ def make_trainer(
 ) -> loop.Trainer:  # fmt: skip
     """A native training of the model from where it stands."""
     optimizer = model.optimizer_object
-    step: tuple[Any, ...] = (optimizer.kernel, optimizer.parameters(), optimizer.learning_rate, optimizer.decay)
+    step: tuple[Any, ...] = (optimizer.kernel, optimizer.parameters(), optimizer.rate, optimizer.decay)
     if optimizer.kernel == "python":
         step += (optimizer,)
     return loop.Trainer(
         model.plan, buffers, data, make_head(model), step, model.steps_done, model.epochs_done, epochs, batch,
-        shuffle, model.seed, validation, check_finite, **more,
+        shuffle, model.seed, validation, check_finite, clip=optimizer.clip, **more,
     )  # fmt: skip
 
 

@@ -198,7 +198,7 @@ class Run:
             if self.begun[1] != step and trainer.row < self.rows():
                 self.begun = epoch, step
                 callbacks.batch_begin(step)
-        rate, decay = self.optimizer.learning_rate, self.optimizer.decay
+        rate, decay = self.optimizer.rate, self.optimizer.decay
         if (rate, decay) != (trainer.learning_rate, trainer.decay):
             trainer.learning_rate, trainer.decay = rate, decay
 

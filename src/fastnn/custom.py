@@ -7,7 +7,7 @@ whether a derivative is right.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from fastnn.engine.plan import Plan
     from fastnn.engine.spec import Spec
+    from fastnn.optimizers import Clipping
+    from fastnn.schedules import Schedule
 
 
 def _name(cls: type[Any]) -> None:
@@ -170,7 +172,7 @@ class Optimizer(optimizers.Optimizer):
 
     w and g are all parameters and their gradients in one flat array of the model's type, padded with zeros; states are
     ``state_count`` arrays of the same length, zero at the start, changed in place; t counts steps from 1; lr is
-    learning_rate / (1 + decay (t - 1)). They are saved with the model.
+    learning_rate / (1 + decay (t - 1)), or a schedule's. They are saved with the model.
     """
 
     state_count: ClassVar[int] = 0
@@ -179,8 +181,10 @@ class Optimizer(optimizers.Optimizer):
         super().__init_subclass__(**kwargs)
         _name(cls)
 
-    def __init__(self, learning_rate: float = 0.01, decay: float = 0.0) -> None:
-        super().__init__(learning_rate, decay)
+    def __init__(
+        self, learning_rate: float | Schedule = 0.01, decay: float = 0.0, **clipping: Unpack[Clipping]
+    ) -> None:
+        super().__init__(learning_rate, decay, **clipping)
 
     @property
     def kernel(self) -> str:

@@ -329,10 +329,10 @@ def optimizer_step(
     gradient = real("g", g, w.dtype)
     if gradient.shape != w.shape:
         raise ValueError(f"g: expected shape {w.shape}, that of w, got {gradient.shape}")
-    flat = [s.reshape(-1) for s in states] + [None, None]
+    flat = [s.reshape(-1) for s in states] + [None] * 3
     if w.size:
         _optimizers.optimizer_step(
-            name, w.reshape(-1), gradient.reshape(-1), flat[0], flat[1], learning_rate, parameters, t
+            name, w.reshape(-1), gradient.reshape(-1), flat[0], flat[1], learning_rate, parameters, t, flat[2]
         )
 
 

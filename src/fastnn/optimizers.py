@@ -1,5 +1,5 @@
-"""Optimizers, with the book's defaults (chapter 10). The learning rate of step t = 0, 1, ... is learning_rate / (1 +
-decay t).
+"""Optimizers, with the book's defaults (chapter 10), those it does not have with Keras's. The learning rate of step
+t = 0, 1, ... is learning_rate / (1 + decay t), or what a schedule (``fastnn.schedules``) gives.
 
 Each class names its kernel (csrc/kernels/optimizers.h), gives that kernel's parameters in order, and carries one step
 as float64 NumPy, which is the oracle of the tests.
@@ -7,13 +7,14 @@ as float64 NumPy, which is the oracle of the tests.
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 
+from fastnn._checks import number
 from fastnn._core import OPTIMIZER_STATES, OPTIMIZERS
 from fastnn.base import Registered
+from fastnn.schedules import TINY, Schedule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,20 +22,31 @@ if TYPE_CHECKING:
     Array: TypeAlias = NDArray[np.float64]
 
 
-def _number(name: str, value: float, low: float, below: float = math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
-    if not (low <= value < below):
-        upper = "" if below == math.inf else f" and below {below:g}"
-        raise ValueError(f"{name}: expected at least {low:g}{upper}, got {value!r}")
-    return float(value)
+def _yes_or_no(name: str, value: bool) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return value
+
+
+class Clipping(TypedDict, total=False):
+    """Bounds of the gradient that every optimizer takes."""
+
+    clip_value: float | None
+    clip_norm: float | None
 
 
 class Optimizer(Registered):
-    """Turns gradients into steps. ``learning_rate`` may be changed between calls of train."""
+    """Turns gradients into steps.
+
+    learning_rate: a number, or a schedule, with which decay is 0. It may be changed between calls of train, and by
+    callbacks. clip_value: each element of the gradient is brought into [-clip_value, clip_value]. clip_norm: where the
+    norm of the gradient over all parameters is larger, the gradient is scaled down to it. In this order; None: neither.
+    """
 
     kind = "optimizer"
     kernels: ClassVar[tuple[str, ...]] = ()
+    clip_value: float | None = None
+    clip_norm: float | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -42,9 +54,21 @@ class Optimizer(Registered):
             if kernel not in OPTIMIZERS:
                 raise ImportError(f"{cls.__name__}: add O({kernel}, ...) to csrc/registry.h and build again")
 
-    def __init__(self, learning_rate: float, decay: float) -> None:
-        self.learning_rate = _number("learning_rate", learning_rate, 0.0)
-        self.decay = _number("decay", decay, 0.0)
+    def __init__(
+        self,
+        learning_rate: float | Schedule,
+        decay: float,
+        *,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+    ) -> None:
+        scheduled = isinstance(learning_rate, Schedule)
+        self.learning_rate = learning_rate if scheduled else number("learning_rate", learning_rate, 0.0)
+        self.decay = number("decay", decay, 0.0)
+        if scheduled and decay:
+            raise ValueError(f"decay: expected 0 where learning_rate is a schedule, got {decay!r}")
+        self.clip_value = None if clip_value is None else number("clip_value", clip_value, TINY)
+        self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, TINY)
 
     @property
     def kernel(self) -> str:
@@ -56,12 +80,35 @@ class Optimizer(Registered):
         """Arrays of state beside the parameters."""
         return int(OPTIMIZER_STATES[self.kernel])
 
+    @property
+    def rate(self) -> float | tuple[str, tuple[float, ...]]:
+        """The learning rate as the engine takes it: a number, or the name and the parameters of a schedule."""
+        rate = self.learning_rate
+        return (rate.names[0], rate.parameters()) if isinstance(rate, Schedule) else rate
+
     def parameters(self) -> tuple[float, ...]:
         """The kernel's parameters, in its order."""
         return ()
 
+    @property
+    def clip(self) -> tuple[float, float]:
+        """The bounds as the engine takes them: of an element, of the norm; 0 where there is none."""
+        return (self.clip_value or 0.0, self.clip_norm or 0.0)
+
     def config(self) -> dict[str, Any]:
-        return {"learning_rate": self.learning_rate, "decay": self.decay}
+        bounds = {"clip_value": self.clip_value, "clip_norm": self.clip_norm}
+        set_bounds = {name: bound for name, bound in bounds.items() if bound is not None}
+        return {"learning_rate": self.learning_rate, "decay": self.decay, **set_bounds}
+
+    def describe(self) -> dict[str, Any]:
+        return {key: v.describe() if isinstance(v, Schedule) else v for key, v in super().describe().items()}
+
+    @classmethod
+    def rebuild(cls, **config: Any) -> Self:
+        rate = config.get("learning_rate")
+        if isinstance(rate, dict):
+            config["learning_rate"] = Schedule.from_description(rate)
+        return super().rebuild(**config)
 
     def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
         """One step in float64 NumPy: the new w; ``states`` change in place. t counts from 1."""
@@ -69,30 +116,47 @@ class Optimizer(Registered):
 
 
 class SGD(Optimizer):
-    """w -= lr g, or with momentum v = momentum v - lr g, w += v. Source: the book, chapter 10."""
+    """w -= lr g, or with momentum v = momentum v - lr g, w += v. Source: the book, chapter 10.
+
+    nesterov: w += momentum v - lr g instead, the gradient taken as one step ahead. Source: Sutskever, Martens, Dahl and
+    Hinton 2013, in the form of Keras and PyTorch.
+    """
 
     names = ("sgd",)
-    kernels = ("sgd", "momentum")
+    kernels = ("sgd", "momentum", "nesterov")
 
-    def __init__(self, learning_rate: float = 1.0, decay: float = 0.0, momentum: float = 0.0) -> None:
-        super().__init__(learning_rate, decay)
-        self.momentum = _number("momentum", momentum, 0.0, 1.0)
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 1.0,
+        decay: float = 0.0,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        super().__init__(learning_rate, decay, **clipping)
+        self.momentum = number("momentum", momentum, 0.0, 1.0)
+        self.nesterov = _yes_or_no("nesterov", nesterov)
+        if nesterov and not momentum:
+            raise ValueError("nesterov: expected a momentum above 0 with it")
 
     @property
     def kernel(self) -> str:
-        return "momentum" if self.momentum else "sgd"
+        if not self.momentum:
+            return "sgd"
+        return "nesterov" if self.nesterov else "momentum"
 
     def parameters(self) -> tuple[float, ...]:
         return (self.momentum,) if self.momentum else ()
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "momentum": self.momentum}
+        more = {"nesterov": True} if self.nesterov else {}
+        return {**super().config(), "momentum": self.momentum, **more}
 
     def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
         if not self.momentum:
             return w - lr * g
         states[0][:] = self.momentum * states[0] - lr * g
-        return w + states[0]
+        return w + (self.momentum * states[0] - lr * g if self.nesterov else states[0])
 
 
 class AdaGrad(Optimizer):
@@ -101,9 +165,15 @@ class AdaGrad(Optimizer):
     names = ("adagrad",)
     kernels = ("adagrad",)
 
-    def __init__(self, learning_rate: float = 1.0, decay: float = 0.0, epsilon: float = 1e-7) -> None:
-        super().__init__(learning_rate, decay)
-        self.epsilon = _number("epsilon", epsilon, 0.0)
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 1.0,
+        decay: float = 0.0,
+        epsilon: float = 1e-7,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        super().__init__(learning_rate, decay, **clipping)
+        self.epsilon = number("epsilon", epsilon, 0.0)
 
     def parameters(self) -> tuple[float, ...]:
         return (self.epsilon,)
@@ -123,11 +193,16 @@ class RMSprop(Optimizer):
     kernels = ("rmsprop",)
 
     def __init__(
-        self, learning_rate: float = 0.001, decay: float = 0.0, epsilon: float = 1e-7, rho: float = 0.9
+        self,
+        learning_rate: float | Schedule = 0.001,
+        decay: float = 0.0,
+        epsilon: float = 1e-7,
+        rho: float = 0.9,
+        **clipping: Unpack[Clipping],
     ) -> None:
-        super().__init__(learning_rate, decay)
-        self.epsilon = _number("epsilon", epsilon, 0.0)
-        self.rho = _number("rho", rho, 0.0, 1.0)
+        super().__init__(learning_rate, decay, **clipping)
+        self.epsilon = number("epsilon", epsilon, 0.0)
+        self.rho = number("rho", rho, 0.0, 1.0)
 
     def parameters(self) -> tuple[float, ...]:
         return (self.rho, self.epsilon)
@@ -143,34 +218,144 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """Moments m and v of the gradient with bias correction: w -= lr m' / (sqrt(v') + epsilon).
 
-    Source: Kingma and Ba 2015, algorithm 1; the book, chapter 10.
+    Source: Kingma and Ba 2015, algorithm 1; the book, chapter 10. amsgrad: v' is the largest there was, before its
+    correction, so that no step becomes longer than the gradients ask for. Source: Reddi, Kale and Kumar 2018, as Keras
+    and PyTorch have it.
     """
 
     names = ("adam",)
-    kernels = ("adam",)
+    kernels: ClassVar[tuple[str, ...]] = ("adam", "amsgrad")
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | Schedule = 0.001,
         decay: float = 0.0,
         epsilon: float = 1e-7,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
+        amsgrad: bool = False,
+        **clipping: Unpack[Clipping],
     ) -> None:
-        super().__init__(learning_rate, decay)
-        self.epsilon = _number("epsilon", epsilon, 0.0)
-        self.beta_1 = _number("beta_1", beta_1, 0.0, 1.0)
-        self.beta_2 = _number("beta_2", beta_2, 0.0, 1.0)
+        super().__init__(learning_rate, decay, **clipping)
+        self.epsilon = number("epsilon", epsilon, 0.0)
+        self.beta_1 = number("beta_1", beta_1, 0.0, 1.0)
+        self.beta_2 = number("beta_2", beta_2, 0.0, 1.0)
+        self.amsgrad = _yes_or_no("amsgrad", amsgrad)
+
+    @property
+    def kernel(self) -> str:
+        return "amsgrad" if self.amsgrad else self.kernels[0]
 
     def parameters(self) -> tuple[float, ...]:
         return (self.beta_1, self.beta_2, self.epsilon)
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "epsilon": self.epsilon, "beta_1": self.beta_1, "beta_2": self.beta_2}
+        more = {"amsgrad": True} if self.amsgrad else {}
+        return {**super().config(), "epsilon": self.epsilon, "beta_1": self.beta_1, "beta_2": self.beta_2, **more}
 
     def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
         states[0][:] = self.beta_1 * states[0] + (1 - self.beta_1) * g
         states[1][:] = self.beta_2 * states[1] + (1 - self.beta_2) * g**2
         m = states[0] / (1 - self.beta_1**t)
+        if self.amsgrad:
+            states[2][:] = np.maximum(states[2], states[1])
+        v = states[2 if self.amsgrad else 1] / (1 - self.beta_2**t)
+        return w - lr * m / (np.sqrt(v) + self.epsilon)
+
+
+class AdamW(Adam):
+    """Adam, and beside it w -= lr weight_decay w: the decay is not in the gradient and not divided by sqrt(v').
+
+    All parameters decay, biases too, as in Keras and PyTorch. Source: Loshchilov and Hutter 2019, algorithm 2.
+    """
+
+    names = ("adamw",)
+    kernels = ("adamw",)
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        decay: float = 0.0,
+        epsilon: float = 1e-7,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        weight_decay: float = 0.004,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        super().__init__(learning_rate, decay, epsilon, beta_1, beta_2, **clipping)
+        self.weight_decay = number("weight_decay", weight_decay, 0.0)
+
+    def parameters(self) -> tuple[float, ...]:
+        return (*super().parameters(), self.weight_decay)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "weight_decay": self.weight_decay}
+
+    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+        return super().formula(w, g, states, t, lr) - lr * self.weight_decay * w
+
+
+class NAdam(Adam):
+    """Adam with Nesterov's momentum: m' = beta_1 m / (1 - beta_1^(t+1)) + (1 - beta_1) g / (1 - beta_1^t).
+
+    beta_1 is the same in all steps; the warm-up of it that Keras and PyTorch add is left out. Source: Dozat 2016,
+    algorithm 2.
+    """
+
+    names = ("nadam",)
+    kernels = ("nadam",)
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        decay: float = 0.0,
+        epsilon: float = 1e-7,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        super().__init__(learning_rate, decay, epsilon, beta_1, beta_2, **clipping)
+
+    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+        states[0][:] = self.beta_1 * states[0] + (1 - self.beta_1) * g
+        states[1][:] = self.beta_2 * states[1] + (1 - self.beta_2) * g**2
+        m = self.beta_1 * states[0] / (1 - self.beta_1 ** (t + 1)) + (1 - self.beta_1) * g / (1 - self.beta_1**t)
         v = states[1] / (1 - self.beta_2**t)
         return w - lr * m / (np.sqrt(v) + self.epsilon)
+
+
+class Lion(Optimizer):
+    """w -= lr (sign(beta_1 m + (1 - beta_1) g) + weight_decay w), then m = beta_2 m + (1 - beta_2) g.
+
+    One array of state, and steps of the same size for every parameter: it wants a learning rate some 3 to 10 times
+    smaller than Adam's. All parameters decay, biases too. Source: Chen et al. 2023, algorithm 2.
+    """
+
+    names = ("lion",)
+    kernels = ("lion",)
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        decay: float = 0.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        weight_decay: float = 0.0,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        super().__init__(learning_rate, decay, **clipping)
+        self.beta_1 = number("beta_1", beta_1, 0.0, 1.0)
+        self.beta_2 = number("beta_2", beta_2, 0.0, 1.0)
+        self.weight_decay = number("weight_decay", weight_decay, 0.0)
+
+    def parameters(self) -> tuple[float, ...]:
+        return (self.beta_1, self.beta_2, self.weight_decay)
+
+    def config(self) -> dict[str, Any]:
+        more = {"beta_1": self.beta_1, "beta_2": self.beta_2, "weight_decay": self.weight_decay}
+        return {**super().config(), **more}
+
+    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+        step = np.sign(self.beta_1 * states[0] + (1 - self.beta_1) * g) + self.weight_decay * w
+        states[0][:] = self.beta_2 * states[0] + (1 - self.beta_2) * g
+        return w - lr * step

@@ -95,11 +95,18 @@ _OPTIMIZERS: dict[str, tuple[type[book.Optimizer], dict[str, Any]]] = {
 }
 
 
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "momentum": {"momentum": 0.9},
+    "nesterov": {"momentum": 0.9, "nesterov": True},
+    "amsgrad": {"amsgrad": True},
+}
+
+
 def _optimizer(kernel: str) -> Optimizer:
     """An optimizer that runs on ``kernel``, with its defaults otherwise."""
     cls = next(c for c in Optimizer.registry.values() if kernel in c.kernels)
-    plain: Optimizer = cls()
-    return plain if plain.kernel == kernel else cls(momentum=0.9)
+    made: Optimizer = cls(**_OPTIONS.get(kernel, {}))
+    return made
 
 
 def optimizer_step(kernel: str, n: int) -> Case:

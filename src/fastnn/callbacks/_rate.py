@@ -13,7 +13,8 @@ class LearningRateScheduler(Callback):
     """Before each epoch, set the optimizer's learning rate to ``schedule(epoch, learning_rate)``.
 
     epoch counts from 0 over all that the model was trained; learning_rate is the present one. The optimizer's decay
-    goes on top. ValueError or TypeError where the schedule does not give a number of at least 0.
+    goes on top. What changes by the step is a schedule of ``fastnn.schedules``, which this callback would replace.
+    ValueError or TypeError where the schedule does not give a number of at least 0.
     """
 
     def __init__(self, schedule: Callable[[int, float], float]) -> None:

@@ -38,8 +38,9 @@ class Trainer:
         accumulate: int = 1,
         most_records: int = ...,
         streaming: bool = False,
+        clip: tuple[float, float] = (0.0, 0.0),
     ) -> None: ...
-    learning_rate: float
+    learning_rate: float | tuple[str, tuple[float, ...]]
     decay: float
     @property
     def validating(self) -> bool: ...

@@ -6,19 +6,19 @@ caller has asked to see a step or an epoch.
 import numpy as np
 
 cimport numpy as cnp
-from libc.math cimport INFINITY, NAN, isfinite
+from libc.math cimport INFINITY, NAN, isfinite, sqrt
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastnn._core cimport (
-    fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation, workspace,
+    fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation, schedule_rate, workspace,
 )
 from fastnn.engine.feed cimport (
     BREATHS, Data, Evaluator, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, mean, python_arrays,
     scratch, share,
 )
 from fastnn.engine.plan cimport Buffers, Plan, Step
-from fastnn._core import OPTIMIZERS
+from fastnn._core import OPTIMIZERS, SCHEDULES
 from fastnn.engine import link
 from fastnn.engine.spec import STREAM_SHUFFLE as PYTHON_STREAM_SHUFFLE
 
@@ -53,11 +53,13 @@ cdef uint32_t STREAM_SHUFFLE = PYTHON_STREAM_SHUFFLE
 cdef class Trainer:
     """Epochs of training over data, with every piece of state that the next call needs.
 
-    optimizer: (name, parameters, learning_rate, decay), and a fifth, the object, where it is a part written in Python
-    and the name says nothing; steps and epochs are counted from ``steps_done`` and
-    ``epochs_done``, which key the shuffles and masks, so that train(5) twice is train(10). validation: an Evaluator or
-    None. accumulate: batches whose mean gradient makes one step. most_records: epochs after which ``run`` surfaces.
-    streaming: the data are one batch, and an epoch lasts until ``close_epoch``.
+    optimizer: (name, parameters, learning_rate, decay), where learning_rate is a number or, for a schedule of
+    csrc/schedules.c, (name, parameters), which leaves decay out; and a fifth, the object, where it is a part written in
+    Python and the name says nothing; steps and epochs are counted from ``steps_done`` and ``epochs_done``, which key
+    the shuffles and masks, so that train(5) twice is train(10). validation: an Evaluator or None. accumulate: batches
+    whose mean gradient makes one step. most_records: epochs after which ``run`` surfaces.
+    streaming: the data are one batch, and an epoch lasts until ``close_epoch``. clip: the bounds of each element of the
+    gradient and of its norm, 0 where there is none.
     """
     cdef Plan plan
     cdef Buffers b
@@ -75,12 +77,15 @@ cdef class Trainer:
     cdef int optimizer  # -1: part, written in Python
     cdef object part
     cdef double parameters[8]
-    cdef public double learning_rate, decay
-    cdef double rate_now
+    cdef public double decay
+    cdef object given_rate
+    cdef double constant_rate, rate_now
+    cdef double clip_value, clip_norm
+    cdef int schedule  # -1: none, learning_rate is a number
+    cdef double schedule_parameters[8]
     cdef void *w
     cdef void *g
-    cdef void *s0
-    cdef void *s1
+    cdef void *states[3]
     cdef readonly uint64_t steps_done, epochs_done, epochs_left
     cdef readonly size_t row, step_in_epoch
     cdef Sums sums, last_batch
@@ -97,7 +102,7 @@ cdef class Trainer:
     def __init__(self, Plan plan, Buffers b, Data data, Head head, optimizer, uint64_t steps_done, uint64_t epochs_done,
                  uint64_t epochs, Py_ssize_t batch, bint shuffle, uint64_t seed, validation=None, check_finite=True,
                  Py_ssize_t step_every=0, Py_ssize_t epoch_every=1, twister=None, Py_ssize_t accumulate=1,
-                 int most_records=MOST_RECORDS, bint streaming=False):
+                 int most_records=MOST_RECORDS, bint streaming=False, clip=(0.0, 0.0)):
         name, parameters, self.learning_rate, self.decay = optimizer[:4]
         self.plan, self.b, self.data, self.head, self.validation = plan, b, data, head, validation
         self.part = optimizer[4] if len(optimizer) > 4 else None
@@ -111,16 +116,33 @@ cdef class Trainer:
         self.twister = NULL if twister is None else <uint32_t *>_address(twister)
         self.accumulate, self.streaming = accumulate, streaming
         self.most_records = most_records
+        self.clip_value, self.clip_norm = clip
         self.collected_array = np.zeros_like(plan.grads) if accumulate > 1 else None
         self.collected = _address(self.collected_array) if accumulate > 1 else NULL
         self.arenas = (plan.params, plan.grads, list(plan.states))  # a callback may make the plan forget its states
         self.w, self.g = _address(plan.params), _address(plan.grads)
-        self.s0 = _address(plan.states[0]) if len(plan.states) > 0 else NULL
-        self.s1 = _address(plan.states[1]) if len(plan.states) > 1 else NULL
+        for i in range(3):
+            self.states[i] = _address(plan.states[i]) if i < len(plan.states) else NULL
         self.index_array = np.empty(data.n, np.uint32) if shuffle else None
         self.index = <uint32_t *>_address(self.index_array) if shuffle else NULL
         self.record_array = np.empty((most_records, FIELDS))
         self.records = self.record_array
+
+    @property
+    def learning_rate(self):
+        """A number, or the name and the parameters of a schedule."""
+        return self.given_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate):
+        if isinstance(rate, tuple):
+            name, parameters = rate
+            for i, value in enumerate(parameters):
+                self.schedule_parameters[i] = value
+            self.schedule = SCHEDULES[name]
+        else:
+            self.constant_rate, self.schedule = rate, -1
+        self.given_rate = rate
 
     @property
     def steps_per_epoch(self):
@@ -318,19 +340,34 @@ cdef class Trainer:
         self.waiting += 1
         return self.waiting == self.accumulate or (self.row >= <size_t>self.data.n and not self.streaming)
 
+    cdef void _clip(self) noexcept nogil:
+        """Bound the gradient: each element, then the norm over all parameters, by the 16 chains of dot products."""
+        cdef double norm
+        if self.clip_value > 0:
+            self.plan.k.clip(self.g, self.plan.size, self.clip_value)
+        if self.clip_norm > 0:
+            norm = sqrt(self.plan.k.penalty(self.g, self.plan.size, 0.0, 1.0))
+            if norm > self.clip_norm:
+                self.plan.k.affine(self.g, self.g, self.plan.size, self.clip_norm / norm, 0.0)
+
     cdef void _update(self) noexcept nogil:
         """Move the weights by the gradient at hand."""
         if self.waiting:
             self.plan.k.affine(self.g, self.collected, self.plan.size, 1.0 / <double>self.last_batch.rows, 0.0)
         if self.showing:
             self.penalty_before = self._penalty()
-        self.rate_now = self.learning_rate / (1.0 + self.decay * <double>self.steps_done)
+        if self.clip_value > 0 or self.clip_norm > 0:
+            self._clip()
+        if self.schedule < 0:
+            self.rate_now = self.constant_rate / (1.0 + self.decay * <double>self.steps_done)
+        else:
+            self.rate_now = schedule_rate(self.schedule, self.schedule_parameters, self.steps_done)
         if self.optimizer < 0:
             self._python_step()
             if self.b.failed:
                 return
         else:
-            opt_step_shared(self.plan.k, self.optimizer, self.w, self.s0, self.s1, self.g, self.plan.size,
+            opt_step_shared(self.plan.k, self.optimizer, self.w, self.states, self.g, self.plan.size,
                             self.rate_now, self.parameters, self.steps_done + 1)
         self.waiting = 0
         self.steps_done += 1

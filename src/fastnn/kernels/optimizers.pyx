@@ -14,7 +14,7 @@ cdef size_t GIL_WORK = 4096  # parameters: a shorter step keeps the GIL, which c
 
 
 def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floating[::1] state0, floating[::1] state1,
-                   double learning_rate, parameters, uint64_t t):
+                   double learning_rate, parameters, uint64_t t, floating[::1] state2=None):
     """One update of w by its gradient g, in place; the states too (None where the optimizer has fewer).
 
     Shapes: (n,) each. parameters: floats in the order of csrc/kernels/optimizers.h. t: the number of the step, from 1.
@@ -23,8 +23,7 @@ def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floati
     cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
     cdef int which = OPTIMIZERS[optimizer], states = OPTIMIZER_STATES[optimizer], i
     cdef double p[8]
-    cdef void *s0 = NULL
-    cdef void *s1 = NULL
+    cdef void *states_at[3]
     cdef size_t n = w.shape[0]
     cdef fnn_fp_state found
     if len(parameters) != OPTIMIZER_PARAMETERS[optimizer] or len(parameters) > MOST_PARAMETERS:
@@ -33,17 +32,20 @@ def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floati
         raise ValueError("t: expected the number of the step, from 1, got 0")
     for i in range(len(parameters)):
         p[i] = parameters[i]
-    for name, array, wanted in (("g", g, True), ("state0", state0, states > 0), ("state1", state1, states > 1)):
+    for name, array, wanted in (("g", g, True), ("state0", state0, states > 0), ("state1", state1, states > 1),
+                                ("state2", state2, states > 2)):
         if wanted and (array is None or array.shape[0] != w.shape[0]):
             raise ValueError(f"{name}: {optimizer} expected shape ({n},), "
                              f"got {None if array is None else (array.shape[0],)}")
     if states > 0:
-        s0 = &state0[0]
+        states_at[0] = &state0[0]
     if states > 1:
-        s1 = &state1[0]
+        states_at[1] = &state1[0]
+    if states > 2:
+        states_at[2] = &state2[0]
     with nogil:
         found = fnn_fp_enter()
-        k.opt_step[which](&w[0], s0, s1, &g[0], n, learning_rate, p, t)
+        k.opt_step[which](&w[0], states_at, &g[0], n, learning_rate, p, t)
         fnn_fp_leave(found)
 
 
@@ -51,9 +53,9 @@ def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple pa
     """The same where all are plain arrays of one shape that do not overlap: True where it is done."""
     cdef const fnn_kernels *k
     cdef cnp.ndarray wa, s
-    cdef int which, i
+    cdef int which, i, j
     cdef double p[8]
-    cdef void *state[2]
+    cdef void *state[3]
     cdef void *wp
     cdef const void *gp
     cdef size_t n
@@ -62,14 +64,16 @@ def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple pa
         return False
     if len(states) != OPTIMIZER_STATES[optimizer] or len(parameters) != OPTIMIZER_PARAMETERS[optimizer]:
         return False
-    state[0] = state[1] = NULL
     wa, which = w, OPTIMIZERS[optimizer]
     for i in range(len(states)):
         if not like(states[i], wa):
             return False
         s = states[i]
-        if not writeable(s) or not apart(s, wa) or not apart(s, g) or (i == 1 and not apart(s, states[0])):
+        if not writeable(s) or not apart(s, wa) or not apart(s, g):
             return False
+        for j in range(i):
+            if not apart(s, states[j]):
+                return False
         state[i] = cnp.PyArray_DATA(s)
     for i in range(len(parameters)):
         p[i] = parameters[i]
@@ -77,12 +81,12 @@ def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple pa
     wp, gp, n = cnp.PyArray_DATA(wa), cnp.PyArray_DATA(g), cnp.PyArray_SIZE(wa)
     if n < GIL_WORK:
         found = fnn_fp_enter()
-        k.opt_step[which](wp, state[0], state[1], gp, n, learning_rate, p, t)
+        k.opt_step[which](wp, state, gp, n, learning_rate, p, t)
         fnn_fp_leave(found)
         return True
     with nogil:
         found = fnn_fp_enter()
-        k.opt_step[which](wp, state[0], state[1], gp, n, learning_rate, p, t)
+        k.opt_step[which](wp, state, gp, n, learning_rate, p, t)
         fnn_fp_leave(found)
     return True
 
