@@ -150,7 +150,7 @@ def test_chunks_cover_the_batch_evenly_in_rows_that_masks_can_start_at(width: in
     assert rows == batch or (rows % 64 == 0 and 64 <= rows < batch)
     assert model.plan.chunk_rows(60) == 60
     if width == 64 and batch == 3000:
-        assert rows * 2 * (64 + 3) * 4 < 1.5 * 2**18
+        assert rows * 2 * (64 + 3) * 4 < 1.5 * 2**18 * _core.threads()  # each thread has a cache
 
 
 @pytest.mark.parametrize("name", NAMES)
