@@ -21,7 +21,7 @@ from time import perf_counter
 import numpy as np
 
 import fastnn
-from fastnn import _core
+from fastnn._bench.measure import fma_peak
 from fastnn._bench.steps import NETS
 from fastnn.kernels.optimizers import optimizer_step
 
@@ -56,12 +56,7 @@ def train_for(name: str, seconds: float) -> float:
 
 def peak() -> float:
     """Floating-point operations a second of fused multiply-adds in registers."""
-    best = 0.0
-    for _ in range(20):
-        start = perf_counter()
-        done = _core.fma_peak("float32", 20_000)
-        best = max(best, done / (perf_counter() - start))
-    return best
+    return max(fma_peak() for _ in range(20))
 
 
 def adam_per_parameter() -> float:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,3 +24,13 @@ def classifier(seed: int | None = 1, **options: Any) -> Model:
 
 def bits(model: Model) -> bytes:
     return model.plan.params.tobytes()
+
+
+@contextmanager
+def ctrl_c_raises() -> Iterator[None]:
+    """KeyboardInterrupt comes, also where the suite was started with a shell's &, which has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import signal
 import threading
 import time
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from compare import assert_same_bits
+from small import ctrl_c_raises
 
 import fastnn.functional as F
 from fastnn import Dense, Dropout, Model
@@ -92,15 +92,12 @@ def test_callers_of_one_model_wait_for_one_another() -> None:
 
 def train_until_broken(model: Model, wait: float, *data: Any, **options: Any) -> None:
     """Train until Ctrl-C comes, after so many seconds; the model may not have taken a step by then."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(wait, _thread.interrupt_main)
-    try:
+    with ctrl_c_raises():
         with pytest.raises(KeyboardInterrupt):  # noqa: PT012 (it may come while the timer starts)
             timer.start()
             model.train(*data, epochs=10**9, **options)
         timer.join()
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 96])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import _thread
-import signal
 import threading
 from typing import Any
 
 import numpy as np
 import pytest
+from small import ctrl_c_raises
 
 import fastnn
 from fastnn import Dense, Model, fit_many
@@ -85,15 +85,12 @@ def test_a_failure_names_the_model_and_stops_the_rest() -> None:
 
 def test_ctrl_c_stops_all_of_them() -> None:
     models = [make(i) for i in range(3)]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & has it ignored
     timer = threading.Timer(0.5, _thread.interrupt_main)
-    timer.start()
-    try:
+    with ctrl_c_raises():
+        timer.start()
         with pytest.raises(KeyboardInterrupt):
             fit_many(models, X, Y, epochs=10_000_000, n_jobs=2)
-    finally:
         timer.join()
-        signal.signal(signal.SIGINT, before)
     assert all(m.steps_done for m in models[:2])
     models[0].train(X, Y)
 

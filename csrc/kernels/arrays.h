@@ -73,16 +73,8 @@ static void affine(void *vy, const void *vx, size_t n, double scale, double shif
         vf_store_part(y + i, vf_fma(vf_load_part(x + i, n - i), s, t), n - i);
 }
 
-static void clip(void *vx, size_t n, double limit)
-{
-    real *x = vx;
-    vf high = vf_set1((real)limit), low = vf_neg(high);
-    size_t i = 0;
-    for (; i + VF_LANES <= n; i += VF_LANES)
-        vf_store(x + i, vf_max(low, vf_min(high, vf_load(x + i))));
-    if (i < n)
-        vf_store_part(x + i, vf_max(low, vf_min(high, vf_load_part(x + i, n - i))), n - i);
-}
+FNN_INLINE vf clipped(vf x, vf limit) { return vf_max(vf_neg(limit), vf_min(limit, x)); }
+static void clip(void *x, size_t n, double limit) { map1_with(clipped, x, x, n, (real)limit); }
 
 FNN_INLINE vf product_of(vf a, vf b) { return vf_mul(a, b); }
 static void multiply(void *y, const void *a, const void *b, size_t n) { map2(product_of, y, a, b, n); }

@@ -23,8 +23,6 @@ typedef struct {
 /* the lanes that live of vector j of a row */
 #define TILE_LIVE(j) ((j) < V - 1 ? VF_LANES : last)
 
-FNN_INLINE vf load_live(const real *p, size_t live) { return live == VF_LANES ? vf_load(p) : vf_load_part(p, live); }
-
 /* c[R][V vectors] (+)= a.b; `last` = live lanes of the last vector. R and V are constants of each instantiation, so the
  * accumulators live in registers. One of a's strides is 1; the instantiation knows which. */
 FNN_INLINE void tile_product(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b, size_t ldb,
@@ -32,9 +30,11 @@ FNN_INLINE void tile_product(real *c, size_t ldc, const real *a, size_t a_rs, si
 {
     vf acc[FNN_MR_1][8];
     if (accumulate)
-        TILE_EACH(i, j)
-    acc[i][j] = load_live(c + (size_t)i * ldc + j * VF_LANES, TILE_LIVE(j));
-    else TILE_EACH(i, j) acc[i][j] = vf_zero();
+        TILE_EACH (i, j)
+            acc[i][j] = load_live(c + (size_t)i * ldc + j * VF_LANES, TILE_LIVE(j));
+    else
+        TILE_EACH (i, j)
+            acc[i][j] = vf_zero();
 
 #pragma GCC unroll 4
     for (size_t p = 0; p < k; p++) {
@@ -55,19 +55,21 @@ FNN_INLINE void tile_product(real *c, size_t ldc, const real *a, size_t a_rs, si
         vf bias[8];
         for (int j = 0; j < V; j++)
             bias[j] = load_live(end->bias + j * VF_LANES, TILE_LIVE(j));
-        TILE_EACH(i, j)
-        acc[i][j] = vf_add(acc[i][j], bias[j]);
+        TILE_EACH (i, j)
+            acc[i][j] = vf_add(acc[i][j], bias[j]);
     }
     if (end->relu)
-        TILE_EACH(i, j)
-    acc[i][j] = act_relu(acc[i][j]);
+        TILE_EACH (i, j)
+            acc[i][j] = act_relu(acc[i][j]);
     if (end->gate)
-        TILE_EACH(i, j)
-    acc[i][j] = act_relu_chain(acc[i][j], load_live(end->gate + (size_t)i * ldc + j * VF_LANES, TILE_LIVE(j)));
+        TILE_EACH (i, j)
+            acc[i][j] = act_relu_chain(acc[i][j], load_live(end->gate + (size_t)i * ldc + j * VF_LANES, TILE_LIVE(j)));
     if (last == VF_LANES)
-        TILE_EACH(i, j)
-    vf_store(c + (size_t)i * ldc + j * VF_LANES, acc[i][j]);
-    else TILE_EACH(i, j) vf_store_part(c + (size_t)i * ldc + j * VF_LANES, acc[i][j], TILE_LIVE(j));
+        TILE_EACH (i, j)
+            vf_store(c + (size_t)i * ldc + j * VF_LANES, acc[i][j]);
+    else
+        TILE_EACH (i, j)
+            vf_store_part(c + (size_t)i * ldc + j * VF_LANES, acc[i][j], TILE_LIVE(j));
 }
 
 typedef void tile_fn(real *c, size_t ldc, const real *a, size_t a_stride, const real *b, size_t ldb, size_t k,

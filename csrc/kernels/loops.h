@@ -1,6 +1,9 @@
 /* loops.h - the loops, once. The function is a compile-time constant of each caller, so it is inlined; the tail runs
  * the same function on a partial vector, so a value never depends on its position. */
 
+/* the first `live` <= VF_LANES values, zeros beyond: a whole vector costs no mask */
+FNN_INLINE vf load_live(const real *p, size_t live) { return live == VF_LANES ? vf_load(p) : vf_load_part(p, live); }
+
 FNN_INLINE void map1(vf (*f)(vf), real *y, const real *x, size_t n)
 {
     size_t i = 0;

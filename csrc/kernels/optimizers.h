@@ -127,16 +127,29 @@ FNN_INLINE opt_lane adam_moments(opt_lane x, vf g, const opt_constants *c)
     x.b = vf_fma(c->h[3], x.b, vf_mul(vf_mul(c->h[4], g), g));
     return x;
 }
+/* w less the first moment times h[0] over the root of v */
+FNN_INLINE vf adam_moved(vf w, opt_lane x, vf v, const opt_constants *c)
+{
+    return vf_sub(w, vf_div(vf_mul(c->h[0], x.a), vf_add(vf_sqrt(v), c->h[5])));
+}
+/* h[0 .. 6) of Adam and its kin; returns lr r */
+static double adam_constants(double *h, double lr, const double *p, uint64_t t)
+{
+    const double r = fnn_sqrt(1 - fnn_powi(p[1], t));
+    h[0] = lr * r / (1 - fnn_powi(p[0], t));
+    h[1] = p[0], h[2] = 1 - p[0], h[3] = p[1], h[4] = 1 - p[1], h[5] = p[2] * r;
+    return lr * r;
+}
 FNN_INLINE opt_lane lane_adam(opt_lane x, vf g, const opt_constants *c)
 {
     x = adam_moments(x, g, c);
-    x.w = vf_sub(x.w, vf_div(vf_mul(c->h[0], x.a), vf_add(vf_sqrt(x.b), c->h[5])));
+    x.w = adam_moved(x.w, x, x.b, c);
     return x;
 }
 static void opt_adam(void *w, void *const *s, const void *g, size_t n, double lr, const double *p, uint64_t t)
 {
-    const double r = fnn_sqrt(1 - fnn_powi(p[1], t));
-    const double h[] = {lr * r / (1 - fnn_powi(p[0], t)), p[0], 1 - p[0], p[1], 1 - p[1], p[2] * r};
+    double h[6];
+    adam_constants(h, lr, p, t);
     opt_loop(lane_adam, w, s, 2, g, n, h, 6);
 }
 
@@ -145,13 +158,13 @@ FNN_INLINE opt_lane lane_amsgrad(opt_lane x, vf g, const opt_constants *c)
 {
     x = adam_moments(x, g, c);
     x.d = vf_max(x.d, x.b);
-    x.w = vf_sub(x.w, vf_div(vf_mul(c->h[0], x.a), vf_add(vf_sqrt(x.d), c->h[5])));
+    x.w = adam_moved(x.w, x, x.d, c);
     return x;
 }
 static void opt_amsgrad(void *w, void *const *s, const void *g, size_t n, double lr, const double *p, uint64_t t)
 {
-    const double r = fnn_sqrt(1 - fnn_powi(p[1], t));
-    const double h[] = {lr * r / (1 - fnn_powi(p[0], t)), p[0], 1 - p[0], p[1], 1 - p[1], p[2] * r};
+    double h[6];
+    adam_constants(h, lr, p, t);
     opt_loop(lane_amsgrad, w, s, 3, g, n, h, 6);
 }
 
@@ -159,13 +172,14 @@ static void opt_amsgrad(void *w, void *const *s, const void *g, size_t n, double
 FNN_INLINE opt_lane lane_adamw(opt_lane x, vf g, const opt_constants *c)
 {
     x = adam_moments(x, g, c);
-    x.w = vf_sub(vf_fnma(c->h[6], x.w, x.w), vf_div(vf_mul(c->h[0], x.a), vf_add(vf_sqrt(x.b), c->h[5])));
+    x.w = adam_moved(vf_fnma(c->h[6], x.w, x.w), x, x.b, c);
     return x;
 }
 static void opt_adamw(void *w, void *const *s, const void *g, size_t n, double lr, const double *p, uint64_t t)
 {
-    const double r = fnn_sqrt(1 - fnn_powi(p[1], t));
-    const double h[] = {lr * r / (1 - fnn_powi(p[0], t)), p[0], 1 - p[0], p[1], 1 - p[1], p[2] * r, lr * p[3]};
+    double h[7];
+    adam_constants(h, lr, p, t);
+    h[6] = lr * p[3];
     opt_loop(lane_adamw, w, s, 2, g, n, h, 7);
 }
 
@@ -179,10 +193,10 @@ FNN_INLINE opt_lane lane_nadam(opt_lane x, vf g, const opt_constants *c)
 }
 static void opt_nadam(void *w, void *const *s, const void *g, size_t n, double lr, const double *p, uint64_t t)
 {
-    const double r = fnn_sqrt(1 - fnn_powi(p[1], t));
-    const double ahead = lr * r * p[0] / (1 - fnn_powi(p[0], t + 1)),
-                 now = lr * r * (1 - p[0]) / (1 - fnn_powi(p[0], t));
-    const double h[] = {ahead, p[0], 1 - p[0], p[1], 1 - p[1], p[2] * r, now};
+    double h[7];
+    const double rate = adam_constants(h, lr, p, t);
+    h[0] = rate * p[0] / (1 - fnn_powi(p[0], t + 1));
+    h[6] = rate * (1 - p[0]) / (1 - fnn_powi(p[0], t));
     opt_loop(lane_nadam, w, s, 2, g, n, h, 7);
 }
 

@@ -8,6 +8,7 @@ cdef extern from "fpstate.h" nogil:
     void fnn_fp_leave(fnn_fp_state found) noexcept
 
 cdef extern from "fnn.h" nogil:
+    enum: FNN_MOST_STATES
     enum: FNN_F32
     enum: FNN_F64
     enum: FNN_ACT_linear

@@ -215,7 +215,44 @@ class RMSprop(Optimizer):
         return w - lr * g / (np.sqrt(states[0]) + self.epsilon)
 
 
-class Adam(Optimizer):
+class _Moments(Optimizer):
+    """What Adam and its kin share: two running means, m of the gradient and v of its square."""
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        decay: float = 0.0,
+        epsilon: float = 1e-7,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        super().__init__(learning_rate, decay, **clipping)
+        self.epsilon = number("epsilon", epsilon, 0.0)
+        self.beta_1 = number("beta_1", beta_1, 0.0, 1.0)
+        self.beta_2 = number("beta_2", beta_2, 0.0, 1.0)
+
+    def parameters(self) -> tuple[float, ...]:
+        return (self.beta_1, self.beta_2, self.epsilon)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "epsilon": self.epsilon, "beta_1": self.beta_1, "beta_2": self.beta_2}
+
+    def take_in(self, g: Array, states: list[Array]) -> None:
+        """Bring m and v, the first two states, up to the gradient."""
+        states[0][:] = self.beta_1 * states[0] + (1 - self.beta_1) * g
+        states[1][:] = self.beta_2 * states[1] + (1 - self.beta_2) * g**2
+
+    def stepped(self, w: Array, m: Array, v: Array, t: int, lr: float) -> Array:
+        """w moved by m over the root of v, which is corrected for its start at 0 first; m is already."""
+        return w - lr * m / (np.sqrt(v / (1 - self.beta_2**t)) + self.epsilon)
+
+    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+        self.take_in(g, states)
+        return self.stepped(w, states[0] / (1 - self.beta_1**t), states[1], t, lr)
+
+
+class Adam(_Moments):
     """Moments m and v of the gradient with bias correction: w -= lr m' / (sqrt(v') + epsilon).
 
     Source: Kingma and Ba 2015, algorithm 1; the book, chapter 10. amsgrad: v' is the largest there was, before its
@@ -224,7 +261,7 @@ class Adam(Optimizer):
     """
 
     names = ("adam",)
-    kernels: ClassVar[tuple[str, ...]] = ("adam", "amsgrad")
+    kernels = ("adam", "amsgrad")
 
     def __init__(
         self,
@@ -236,34 +273,25 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         **clipping: Unpack[Clipping],
     ) -> None:
-        super().__init__(learning_rate, decay, **clipping)
-        self.epsilon = number("epsilon", epsilon, 0.0)
-        self.beta_1 = number("beta_1", beta_1, 0.0, 1.0)
-        self.beta_2 = number("beta_2", beta_2, 0.0, 1.0)
+        super().__init__(learning_rate, decay, epsilon, beta_1, beta_2, **clipping)
         self.amsgrad = _yes_or_no("amsgrad", amsgrad)
 
     @property
     def kernel(self) -> str:
-        return "amsgrad" if self.amsgrad else self.kernels[0]
-
-    def parameters(self) -> tuple[float, ...]:
-        return (self.beta_1, self.beta_2, self.epsilon)
+        return "amsgrad" if self.amsgrad else "adam"
 
     def config(self) -> dict[str, Any]:
-        more = {"amsgrad": True} if self.amsgrad else {}
-        return {**super().config(), "epsilon": self.epsilon, "beta_1": self.beta_1, "beta_2": self.beta_2, **more}
+        return {**super().config(), **({"amsgrad": True} if self.amsgrad else {})}
 
     def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
-        states[0][:] = self.beta_1 * states[0] + (1 - self.beta_1) * g
-        states[1][:] = self.beta_2 * states[1] + (1 - self.beta_2) * g**2
-        m = states[0] / (1 - self.beta_1**t)
-        if self.amsgrad:
-            states[2][:] = np.maximum(states[2], states[1])
-        v = states[2 if self.amsgrad else 1] / (1 - self.beta_2**t)
-        return w - lr * m / (np.sqrt(v) + self.epsilon)
+        if not self.amsgrad:
+            return super().formula(w, g, states, t, lr)
+        self.take_in(g, states)
+        states[2][:] = np.maximum(states[2], states[1])
+        return self.stepped(w, states[0] / (1 - self.beta_1**t), states[2], t, lr)
 
 
-class AdamW(Adam):
+class AdamW(_Moments):
     """Adam, and beside it w -= lr weight_decay w: the decay is not in the gradient and not divided by sqrt(v').
 
     All parameters decay, biases too, as in Keras and PyTorch. Source: Loshchilov and Hutter 2019, algorithm 2.
@@ -295,7 +323,7 @@ class AdamW(Adam):
         return super().formula(w, g, states, t, lr) - lr * self.weight_decay * w
 
 
-class NAdam(Adam):
+class NAdam(_Moments):
     """Adam with Nesterov's momentum: m' = beta_1 m / (1 - beta_1^(t+1)) + (1 - beta_1) g / (1 - beta_1^t).
 
     beta_1 is the same in all steps; the warm-up of it that Keras and PyTorch add is left out. Source: Dozat 2016,
@@ -305,23 +333,10 @@ class NAdam(Adam):
     names = ("nadam",)
     kernels = ("nadam",)
 
-    def __init__(
-        self,
-        learning_rate: float | Schedule = 0.001,
-        decay: float = 0.0,
-        epsilon: float = 1e-7,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        **clipping: Unpack[Clipping],
-    ) -> None:
-        super().__init__(learning_rate, decay, epsilon, beta_1, beta_2, **clipping)
-
     def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
-        states[0][:] = self.beta_1 * states[0] + (1 - self.beta_1) * g
-        states[1][:] = self.beta_2 * states[1] + (1 - self.beta_2) * g**2
+        self.take_in(g, states)
         m = self.beta_1 * states[0] / (1 - self.beta_1 ** (t + 1)) + (1 - self.beta_1) * g / (1 - self.beta_1**t)
-        v = states[1] / (1 - self.beta_2**t)
-        return w - lr * m / (np.sqrt(v) + self.epsilon)
+        return self.stepped(w, m, states[1], t, lr)
 
 
 class Lion(Optimizer):

@@ -11,7 +11,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastnn._core cimport (
-    fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation, schedule_rate, workspace,
+    FNN_MOST_STATES, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation, schedule_rate, workspace,
 )
 from fastnn.engine.feed cimport (
     BREATHS, Data, Evaluator, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, mean, python_arrays,
@@ -85,7 +85,7 @@ cdef class Trainer:
     cdef double schedule_parameters[8]
     cdef void *w
     cdef void *g
-    cdef void *states[3]
+    cdef void *states[FNN_MOST_STATES]
     cdef readonly uint64_t steps_done, epochs_done, epochs_left
     cdef readonly size_t row, step_in_epoch
     cdef Sums sums, last_batch
@@ -121,7 +121,7 @@ cdef class Trainer:
         self.collected = _address(self.collected_array) if accumulate > 1 else NULL
         self.arenas = (plan.params, plan.grads, list(plan.states))  # a callback may make the plan forget its states
         self.w, self.g = _address(plan.params), _address(plan.grads)
-        for i in range(3):
+        for i in range(FNN_MOST_STATES):
             self.states[i] = _address(plan.states[i]) if i < len(plan.states) else NULL
         self.index_array = np.empty(data.n, np.uint32) if shuffle else None
         self.index = <uint32_t *>_address(self.index_array) if shuffle else NULL

@@ -116,7 +116,24 @@ def count_right(str metric, const floating[:, ::1] p, const floating[:, ::1] t=N
 
 
 # --- the quick way of hand-written loops ---
-cdef cnp.ndarray _quick_targets(cnp.ndarray p, targets, bint takes_labels, bint *are_labels):
+cdef cnp.ndarray _quick_targets(str loss, p, targets, const void **dense, const int32_t **labels):
+    """The targets of p, and where they lie: int32 labels or a plain array like p, the other NULL. None for what is not
+    clear at once."""
+    cdef cnp.ndarray t
+    if not plain(p) or (<cnp.ndarray>p).ndim != 2 or loss not in LOSSES:
+        return None
+    t = _plain_targets(p, targets, LOSS_TARGETS[loss] == "C")
+    dense[0], labels[0] = NULL, NULL
+    if t is None:
+        return None
+    if t.ndim == 1:
+        labels[0] = <const int32_t *>cnp.PyArray_DATA(t)
+    else:
+        dense[0] = cnp.PyArray_DATA(t)
+    return t
+
+
+cdef cnp.ndarray _plain_targets(cnp.ndarray p, targets, bint takes_labels):
     """The targets of p (rows, cols) as int32 labels or as a plain array like p; None for what is not clear at once."""
     cdef cnp.ndarray t, labels
     cdef cnp.npy_intp rows = p.shape[0], cols = p.shape[1], i
@@ -127,7 +144,6 @@ cdef cnp.ndarray _quick_targets(cnp.ndarray p, targets, bint takes_labels, bint 
     if type(targets) is not cnp.ndarray:
         return None
     t = targets
-    are_labels[0] = t.ndim == 1
     if t.ndim == 2:
         if t.shape[0] != rows or t.shape[1] != cols or not (cnp.PyArray_ISFLOAT(t) or cnp.PyArray_ISINTEGER(t)):
             return None
@@ -156,21 +172,15 @@ def quick_forward(str loss, p, targets):
     NotImplemented."""
     cdef cnp.ndarray a, t, losses
     cdef cnp.npy_intp rows
-    cdef bint are_labels = False
     cdef const fnn_kernels *k
     cdef const void *tp
-    cdef const int32_t *lp = NULL
+    cdef const int32_t *lp
     cdef fnn_fp_state found
-    if not plain(p) or (<cnp.ndarray>p).ndim != 2 or loss not in LOSSES:
-        return NotImplemented
-    a = p
-    t = _quick_targets(a, targets, LOSS_TARGETS[loss] == "C", &are_labels)
+    t = _quick_targets(loss, p, targets, &tp, &lp)
     if t is None:
         return NotImplemented
-    rows, tp = a.shape[0], cnp.PyArray_DATA(t)
-    if are_labels:
-        lp = <const int32_t *>tp
-        tp = NULL
+    a = p
+    rows = a.shape[0]
     losses = cnp.PyArray_EMPTY(1, &rows, a.descr.type_num, 0)
     k = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
     found = fnn_fp_enter()
@@ -184,22 +194,16 @@ def quick_backward(str loss, p, targets, bint merged):
     """The gradient of the mean of the rows' losses by p, or where merged by the input of the activation that goes with
     the loss; NotImplemented as above."""
     cdef cnp.ndarray a, t, dp
-    cdef bint are_labels = False
     cdef const fnn_kernels *k
     cdef const void *tp
-    cdef const int32_t *lp = NULL
+    cdef const int32_t *lp
     cdef double scale
     cdef fnn_fp_state found
-    if not plain(p) or (<cnp.ndarray>p).ndim != 2 or loss not in LOSSES:
-        return NotImplemented
-    a = p
-    t = _quick_targets(a, targets, LOSS_TARGETS[loss] == "C", &are_labels)
+    t = _quick_targets(loss, p, targets, &tp, &lp)
     if t is None:
         return NotImplemented
-    dp, tp, scale = fresh(a), cnp.PyArray_DATA(t), 1.0 / <double>a.shape[0]
-    if are_labels:
-        lp = <const int32_t *>tp
-        tp = NULL
+    a = p
+    dp, scale = fresh(a), 1.0 / <double>a.shape[0]
     k = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
     if merged and loss not in HEADS:
         return NotImplemented

@@ -3,7 +3,9 @@ cimport numpy as cnp
 from cython cimport floating
 from libc.stdint cimport uint64_t
 
-from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
+from fastnn._core cimport (
+    FNN_F32, FNN_F64, FNN_MOST_STATES, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table,
+)
 from fastnn.kernels.plain cimport apart, like, plain, writeable
 from fastnn._core import OPTIMIZER_PARAMETERS, OPTIMIZER_STATES, OPTIMIZERS
 
@@ -23,7 +25,7 @@ def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floati
     cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
     cdef int which = OPTIMIZERS[optimizer], states = OPTIMIZER_STATES[optimizer], i
     cdef double p[8]
-    cdef void *states_at[3]
+    cdef void *states_at[FNN_MOST_STATES]
     cdef size_t n = w.shape[0]
     cdef fnn_fp_state found
     if len(parameters) != OPTIMIZER_PARAMETERS[optimizer] or len(parameters) > MOST_PARAMETERS:
@@ -55,7 +57,7 @@ def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple pa
     cdef cnp.ndarray wa, s
     cdef int which, i, j
     cdef double p[8]
-    cdef void *state[3]
+    cdef void *state[FNN_MOST_STATES]
     cdef void *wp
     cdef const void *gp
     cdef size_t n
