@@ -27,7 +27,7 @@ class CartPole:
 
     def step(self, right: np.ndarray) -> np.ndarray:
         """Push each cart to the right or the left; returns which still stand."""
-        x, v, angle, spin = self.state.T
+        _, v, angle, spin = self.state.T
         sin, cos = np.sin(angle), np.cos(angle)
         pull = (np.where(right, 10.0, -10.0) + 0.05 * spin**2 * sin) / 1.1
         turn = (9.8 * sin - cos * pull) / (0.5 * (4 / 3 - 0.1 * cos**2 / 1.1))
@@ -111,7 +111,8 @@ def learn(policy: FastnnPolicy | TorchPolicy, rounds: int, goal: float = 475) ->
         if length >= goal:
             break
     seconds = time.perf_counter() - start
-    print(f"{type(policy).__name__}: {steps / seconds:,.0f} steps a second; learning from a round {in_net / number * 1e3:.2f} ms")
+    speed = f"{steps / seconds:,.0f} steps a second; learning from a round {in_net / number * 1e3:.2f} ms"
+    print(f"{type(policy).__name__}: {speed}")
 
 
 if __name__ == "__main__":
