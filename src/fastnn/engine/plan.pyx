@@ -15,6 +15,8 @@ from libc.string cimport memcpy, memset
 from fastnn._core cimport (
     FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table, workspace,
 )
+from fastnn.engine cimport ops
+from fastnn.engine.ops cimport Op, Step
 from fastnn.kernels cimport dense
 from fastnn.kernels.arrays import dropout_threshold
 from fastnn.kernels.twister import twister_limit
@@ -58,52 +60,6 @@ def _need_memory(what, nbytes):
     """MemoryError at once for what no machine can give; nbytes is a Python integer: no size overflows unseen."""
     if nbytes > physical_memory():
         raise MemoryError(f"{what} {nbytes / 2**30:.1f} GiB, more than this machine has")
-
-
-# --- operations ---
-cdef void dense_forward(Op *o, const Step *s) noexcept nogil:
-    dense.forward(s.k, o.y, o.z, o.x, o.w, o.b, o.act, o.alpha, o.fuse, s.rows, o.n_in, o.n_out, s.ws)
-
-
-cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
-    if o.act != FNN_ACT_linear and not o.dy_is_dz:
-        s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out, o.alpha)
-    dense.backward(s.k, o.dx, o.dw, o.db, o.dy, o.x, o.w, &o.to_dx, s.first > 0, s.rows, o.n_in, o.n_out, s.ws)
-    if s.first + s.rows < s.batch:
-        return
-    if o.l1_w != 0 or o.l2_w != 0:
-        s.k.penalty_grad_acc(o.dw, o.w, o.n_in * o.n_out, o.l1_w, o.l2_w)
-    if o.l1_b != 0 or o.l2_b != 0:
-        s.k.penalty_grad_acc(o.db, o.b, o.n_out, o.l1_b, o.l2_b)
-
-
-cdef void activation_forward(Op *o, const Step *s) noexcept nogil:
-    s.k.act_fwd[o.act](o.y, o.x, s.rows, o.n_out, o.alpha)
-
-
-cdef void activation_backward(Op *o, const Step *s) noexcept nogil:
-    if not o.dy_is_dz:
-        s.k.act_bwd[o.act](o.dx, o.dy, o.saved, s.rows, o.n_out, o.alpha)
-
-
-cdef void dropout_forward(Op *o, const Step *s) noexcept nogil:
-    if s.twister != NULL:
-        s.k.twister_dropout(o.y, o.mask, o.x, s.rows * o.n_out, s.twister, o.limit, o.below, o.above)
-    else:
-        s.k.dropout(o.y, o.mask, o.x, s.rows * o.n_out, s.first * o.n_out, s.seed, o.stream, s.number, o.threshold,
-                    o.keep)
-
-
-cdef void dropout_backward(Op *o, const Step *s) noexcept nogil:
-    s.k.multiply(o.dx, o.dy, o.mask, s.rows * o.n_out)
-
-
-cdef void affine_forward(Op *o, const Step *s) noexcept nogil:
-    s.k.affine(o.y, o.x, s.rows * o.n_out, o.scale, o.shift)
-
-
-cdef void affine_backward(Op *o, const Step *s) noexcept nogil:
-    s.k.affine(o.dx, o.dy, s.rows * o.n_out, o.scale, 0.0)
 
 
 # --- operations in Python: a turn with the GIL. What they raise waits in the buffers for the next surfacing. ---
@@ -377,7 +333,7 @@ def _wants_extra(s):
 cdef _fill(Op *o, Plan plan, s):
     o.n_in, o.n_out = s.n_in, s.n_out
     if isinstance(s, DenseSpec):
-        o.forward, o.backward = dense_forward, dense_backward
+        o.forward, o.backward = ops.dense_forward, ops.dense_backward
         o.act, o.alpha, o.fuse = ACTIVATIONS[s.activation], s.alpha, plan.fused
         o.w = plan._tensor(plan.params, s.layer, "weights")
         o.b = plan._tensor(plan.params, s.layer, "biases")
@@ -386,16 +342,16 @@ cdef _fill(Op *o, Plan plan, s):
         o.l1_w, o.l2_w = s.weight_penalty
         o.l1_b, o.l2_b = s.bias_penalty
     elif isinstance(s, ActivationSpec):
-        o.forward, o.backward = activation_forward, activation_backward
+        o.forward, o.backward = ops.activation_forward, ops.activation_backward
         o.act, o.alpha = ACTIVATIONS[s.activation], s.alpha
     elif isinstance(s, DropoutSpec):
-        o.forward, o.backward = dropout_forward, dropout_backward
+        o.forward, o.backward = ops.dropout_forward, ops.dropout_backward
         o.threshold = dropout_threshold(s.rate)
         o.keep = 1.0 / (1.0 - s.rate)
         o.stream = STREAM_DROPOUT + s.layer
         o.limit, o.below, o.above = twister_limit(1.0 - s.rate)
     elif isinstance(s, AffineSpec):
-        o.forward, o.backward = affine_forward, affine_backward
+        o.forward, o.backward = ops.affine_forward, ops.affine_backward
         o.scale, o.shift = s.scale, s.shift
     elif isinstance(s, PythonSpec):
         o.forward, o.backward = python_forward, python_backward
