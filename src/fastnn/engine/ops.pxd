@@ -13,10 +13,11 @@ cdef struct Step:
     uint64_t number      # of the training step, from 1: keys the dropout masks
     uint32_t *twister    # MT19937's state where the masks shall come from it, else NULL
 
-# one operation: two functions and what they work on. Which fields are used is up to the functions.
+# one operation: its functions and what they work on. Which fields are used is up to the functions.
 cdef struct Op:
     void (*forward)(Op *o, const Step *s) noexcept nogil
     void (*backward)(Op *o, const Step *s) noexcept nogil
+    void (*settle)(Op *o, const fnn_kernels *k) noexcept nogil  # once a step is taken; NULL where nothing is to do
     size_t n_in, n_out
     int act
     double alpha         # the activation's parameter
@@ -40,7 +41,19 @@ cdef struct Op:
     uint32_t threshold   # of dropping, in 2^-16
     uint64_t limit       # the same for the twister: (below, above) it in 2^-53
     double below, above
-    uint32_t stream
+    uint32_t stream      # of what is drawn while training
+    double shift_kept, shift_dropped  # of AlphaDropout
+    double stddev        # of Gaussian noise
+    char *gamma          # of a normalization, NULL where there is none; then their gradients
+    char *beta
+    char *dgamma
+    char *dbeta
+    char *mean           # what inference normalizes by
+    char *variance
+    char *batch_mean     # the moments of the batch at hand, which lie in the arena of gradients
+    char *batch_variance
+    char *stats          # of each row: mean and inverse deviation
+    double epsilon, momentum
     void *buffers        # of an operation in Python: its Buffers, where its part and its failure are kept
     int number           # and its place there
 
@@ -52,3 +65,13 @@ cdef void dropout_forward(Op *o, const Step *s) noexcept nogil
 cdef void dropout_backward(Op *o, const Step *s) noexcept nogil
 cdef void affine_forward(Op *o, const Step *s) noexcept nogil
 cdef void affine_backward(Op *o, const Step *s) noexcept nogil
+cdef void alpha_dropout_forward(Op *o, const Step *s) noexcept nogil
+cdef void gaussian_forward(Op *o, const Step *s) noexcept nogil
+cdef void gaussian_backward(Op *o, const Step *s) noexcept nogil
+cdef void batch_norm_forward(Op *o, const Step *s) noexcept nogil
+cdef void batch_norm_backward(Op *o, const Step *s) noexcept nogil
+cdef void normalize_forward(Op *o, const Step *s) noexcept nogil
+cdef void normalize_backward(Op *o, const Step *s) noexcept nogil
+cdef void layer_norm_forward(Op *o, const Step *s) noexcept nogil
+cdef void layer_norm_backward(Op *o, const Step *s) noexcept nogil
+cdef void batch_norm_settle(Op *o, const fnn_kernels *k) noexcept nogil

@@ -6,7 +6,7 @@ from fastnn.engine.ops cimport Op, Step
 cdef class Plan:
     cdef readonly object specs, dtype, tensors, params, grads, states
     cdef readonly bint fused
-    cdef readonly Py_ssize_t n_in, n_out, size, widest
+    cdef readonly Py_ssize_t n_in, n_out, size, trained, widest
     cdef const fnn_kernels *k
     cdef double input_scale, input_shift
     cdef bint input_affine
@@ -19,6 +19,7 @@ cdef class Buffers:
     cdef object memory, op_memory, layer_of
     cdef Op *ops
     cdef int count, first_trained
+    cdef bint settles    # there is an operation that has something to do once a step is taken
     cdef bint failed     # an operation in Python has raised; what follows works on nothing
     cdef object links, error
     cdef size_t ws_bytes
@@ -31,3 +32,4 @@ cdef class Buffers:
     cdef char *output(self) noexcept nogil
     cdef void forward(self, const Step *s) noexcept nogil
     cdef void backward(self, const Step *s) noexcept nogil
+    cdef void settle(self) noexcept nogil

@@ -18,12 +18,13 @@ from fastnn._core cimport (
 from fastnn.engine cimport ops
 from fastnn.engine.ops cimport Op, Step
 from fastnn.kernels cimport dense
-from fastnn.kernels.arrays import dropout_threshold
+from fastnn.kernels.arrays import alpha_dropout_numbers, dropout_threshold
 from fastnn.kernels.twister import twister_limit
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS, threads
 from fastnn.engine.link import LayerLink
 from fastnn.engine.spec import (
-    STREAM_DROPOUT, ActivationSpec, AffineSpec, DenseSpec, DropoutSpec, PythonSpec, fuse,
+    STREAM_DROPOUT, TRAINING_ONLY, WHOLE_BATCH, ActivationSpec, AffineSpec, AlphaDropoutSpec, BatchNormSpec, DenseSpec,
+    DropoutSpec, GaussianSpec, LayerNormSpec, NormalizationSpec, PythonSpec, fuse, kept_tensors, trained_tensors,
 )
 
 cnp.import_array()
@@ -104,7 +105,8 @@ cdef class Plan:
     """Operations, shapes and arenas of one network. Parameters start at zero; gradients and state come with training.
 
     specs: list of records of ``fastnn.engine.spec``. tensors: {(layer, name): (offset, shape)} in elements of the
-    arenas.
+    arenas. What is kept without being trained lies behind all that is: ``trained`` elements are what gradients,
+    optimizers and clipping work on, of ``size`` in all; beyond them the gradient arena holds the moments of the batch.
     """
 
     def __init__(self, specs, dtype="float32", fused=True):
@@ -122,15 +124,13 @@ cdef class Plan:
 
         self.tensors = {}
         offset, step = 0, ALIGNMENT // self.dtype.itemsize
-        for s in specs:
-            if isinstance(s, DenseSpec):
-                for name, shape in (("weights", (s.n_in, s.n_out)), ("biases", (1, s.n_out))):
+        for tensors_of in (trained_tensors, kept_tensors):
+            for s in specs:
+                for name, shape in tensors_of(s):
                     self.tensors[s.layer, name] = (offset, shape)
                     offset += _round_up(shape[0] * shape[1], step)
-            elif isinstance(s, PythonSpec):
-                for name, shape in s.tensors:
-                    self.tensors[s.layer, name] = (offset, shape)
-                    offset += _round_up(shape[0] * shape[1], step)
+            if tensors_of is trained_tensors:
+                self.trained = offset
         _need_memory("the parameters need", offset * self.dtype.itemsize)
         self.size = offset
         self.params = self._arena()
@@ -158,11 +158,21 @@ cdef class Plan:
         offset, shape = self.tensors[layer, name]
         return arena[offset:offset + shape[0] * shape[1]].reshape(shape)
 
+    def is_trained(self, Py_ssize_t layer, str name):
+        """Whether a tensor is moved by its gradient, not only kept."""
+        return self.tensors[layer, name][0] < self.trained
+
+    @property
+    def whole_batch(self):
+        """Whether a training batch cannot go through in chunks of rows."""
+        return any(isinstance(s, WHOLE_BATCH) for s in self.specs)
+
     def chunk_rows(self, Py_ssize_t batch):
         """Rows that go through forward and backward together while training: a large batch goes in chunks whose
         activations stay in cache. What a chunk adds to the gradients goes on where the one before stopped, so the bits
-        are those of the whole batch. A part written in Python sees the whole batch: its gradients do not go on."""
-        if any(isinstance(s, PythonSpec) for s in self.specs):
+        are those of the whole batch. A part written in Python sees the whole batch: its gradients do not go on; so does a
+        batch normalization, which is by the moments of all rows."""
+        if self.whole_batch:
             return batch
         row = sum(2 * s.n_out for s in self.specs) * self.dtype.itemsize  # an output and a gradient each
         cache = max(CHUNK_BYTES, self.size * self.dtype.itemsize) * threads()
@@ -193,7 +203,7 @@ cdef class Buffers:
 
     def __init__(self, Plan plan, Py_ssize_t rows, bint training, bint labels=False, bint head=False):
         self.plan, self.rows, self.training = plan, rows, training
-        specs = plan.specs if training else [s for s in plan.specs if not isinstance(s, DropoutSpec)]
+        specs = plan.specs if training else [s for s in plan.specs if not isinstance(s, TRAINING_ONLY)]
         self.count = len(specs)
         self.layer_of = [s.layer for s in specs]
         self.links = {i: LayerLink(plan, s, training) for i, s in enumerate(specs) if isinstance(s, PythonSpec)}
@@ -221,7 +231,7 @@ cdef class Buffers:
         if training:
             for i, s in enumerate(specs):
                 wants["y", i] = rows * s.n_out * size
-                wants["extra", i] = rows * s.n_out * size if _wants_extra(s) else 0
+                wants["extra", i] = rows * _extra(s) * size
             wants["d", 0] = wants["d", 1] = rows * widest * size
         else:
             wants["y", 0] = wants["y", 1] = rows * widest * size
@@ -234,21 +244,23 @@ cdef class Buffers:
     def _bind(self, specs, at, bint training, bint head):
         cdef Op *o
         cdef int i
-        trained = [i for i, s in enumerate(specs)
-                   if isinstance(s, DenseSpec) or (isinstance(s, PythonSpec) and s.tensors)]
+        trained = [i for i, s in enumerate(specs) if trained_tensors(s)]
         self.first_trained = trained[0] if trained else len(specs)
         x = at["x"]
         for i, s in enumerate(specs):
             o = &self.ops[i]
             y = at["y", i if training else i % 2]
-            _fill(o, self.plan, s)
+            _fill(o, self.plan, s, training)
             o.buffers, o.number = <void *>self, i
             o.x, o.y, o.z = _ptr(x), _ptr(y), _ptr(y)
-            if training and _wants_extra(s):
-                if isinstance(s, DropoutSpec):
-                    o.mask = _ptr(at["extra", i])
-                else:
+            if training and _extra(s):
+                if isinstance(s, DenseSpec):
                     o.z = _ptr(at["extra", i])
+                elif isinstance(s, LayerNormSpec):
+                    o.stats = _ptr(at["extra", i])
+                else:
+                    o.mask = _ptr(at["extra", i])
+            self.settles = self.settles or o.settle != NULL
             if isinstance(s, DenseSpec):
                 o.saved = o.z
                 self.ws_bytes = max(self.ws_bytes, dense.scratch(self.plan.k, self.rows, o.n_in, o.n_out))
@@ -276,7 +288,7 @@ cdef class Buffers:
                     o.dx = _ptr(at["d", side])
                 continue
             if not isinstance(specs[i], DenseSpec):
-                o.dx = o.dy
+                o.dx = o.dy if i > self.first_trained else NULL
                 continue
             if i > self.first_trained:
                 side = 1 - side
@@ -318,19 +330,29 @@ cdef class Buffers:
         for i in range(self.count - 1, self.first_trained - 1, -1):
             self.ops[i].backward(&self.ops[i], s)
 
+    cdef void settle(self) noexcept nogil:
+        """A step is taken: what moves with it besides the parameters."""
+        cdef int i
+        for i in range(self.count):
+            if self.ops[i].settle != NULL:
+                self.ops[i].settle(&self.ops[i], self.plan.k)
+
 
 cdef char *_ptr(address):
     return <char *><uintptr_t>address
 
 
-def _wants_extra(s):
-    """Whether an operation keeps a second buffer: a dropout its mask, an activation merged into dense its input."""
-    if isinstance(s, DropoutSpec):
-        return True
-    return isinstance(s, DenseSpec) and ACTIVATION_SAVES[s.activation] == "X"
+def _extra(s):
+    """Numbers a row that an operation keeps beside its output: a mask, the input of an activation merged into dense, the
+    moments of the row."""
+    if isinstance(s, LayerNormSpec):
+        return 2
+    merged = isinstance(s, DenseSpec) and ACTIVATION_SAVES[s.activation] == "X"
+    masked = isinstance(s, (DropoutSpec, AlphaDropoutSpec)) or (isinstance(s, GaussianSpec) and s.multiplies)
+    return s.n_out if merged or masked else 0
 
 
-cdef _fill(Op *o, Plan plan, s):
+cdef _fill(Op *o, Plan plan, s, bint training):
     o.n_in, o.n_out = s.n_in, s.n_out
     if isinstance(s, DenseSpec):
         o.forward, o.backward = ops.dense_forward, ops.dense_backward
@@ -353,6 +375,36 @@ cdef _fill(Op *o, Plan plan, s):
     elif isinstance(s, AffineSpec):
         o.forward, o.backward = ops.affine_forward, ops.affine_backward
         o.scale, o.shift = s.scale, s.shift
+    elif isinstance(s, AlphaDropoutSpec):
+        o.forward, o.backward = ops.alpha_dropout_forward, ops.dropout_backward
+        o.threshold, o.stream = dropout_threshold(s.rate), STREAM_DROPOUT + s.layer
+        o.keep, o.shift_kept, o.shift_dropped = alpha_dropout_numbers(s.rate)
+    elif isinstance(s, GaussianSpec):
+        o.forward = ops.gaussian_forward
+        o.backward = ops.dropout_backward if s.multiplies else ops.gaussian_backward
+        o.stddev, o.stream = s.stddev, STREAM_DROPOUT + s.layer
+    elif isinstance(s, (BatchNormSpec, LayerNormSpec)):
+        o.epsilon = s.epsilon
+        if s.scale:
+            o.gamma = plan._tensor(plan.params, s.layer, "gamma")
+            o.dgamma = plan._tensor(plan.grads, s.layer, "gamma")
+        if s.center:
+            o.beta = plan._tensor(plan.params, s.layer, "beta")
+            o.dbeta = plan._tensor(plan.grads, s.layer, "beta")
+        o.forward, o.backward = ops.layer_norm_forward, ops.layer_norm_backward
+        if isinstance(s, BatchNormSpec):
+            o.forward, o.backward = ops.normalize_forward, ops.batch_norm_backward
+            o.momentum, o.settle = s.momentum, ops.batch_norm_settle
+            o.mean = plan._tensor(plan.params, s.layer, "moving_mean")
+            o.batch_mean = plan._tensor(plan.grads, s.layer, "moving_mean")
+            o.variance = plan._tensor(plan.params, s.layer, "moving_variance")
+            o.batch_variance = plan._tensor(plan.grads, s.layer, "moving_variance")
+            if training:
+                o.forward = ops.batch_norm_forward
+    elif isinstance(s, NormalizationSpec):
+        o.forward, o.backward = ops.normalize_forward, ops.normalize_backward
+        o.mean = plan._tensor(plan.params, s.layer, "mean")
+        o.variance = plan._tensor(plan.params, s.layer, "variance")
     elif isinstance(s, PythonSpec):
         o.forward, o.backward = python_forward, python_backward
     else:
