@@ -3,9 +3,8 @@
  * Down the columns every sum is one chain, rows ascending, whatever the vector; along a row it is 16 chains and their
  * tree (reduce.h). */
 
-#define NORM_AT_ONCE 4 /* vectors of columns: each is one chain of additions, and a single one would wait for itself */
-
-FNN_INLINE size_t live_of(int v, int V, size_t last) { return v < V - 1 ? VF_LANES : last; }
+#define NORM_COLUMNS 512 /* worked on together: their sums and factors stay in the first cache */
+#define NORM_ROWS 8      /* added up together, in registers */
 
 /* 1 / sqrt(variance + epsilon), and 1 where there is nothing to divide by */
 FNN_INLINE vf inverse_deviation(vf variance, vf epsilon)
@@ -14,136 +13,180 @@ FNN_INLINE vf inverse_deviation(vf variance, vf epsilon)
     return vf_div(one, vf_select(vf_eq(square, vf_zero()), one, vf_sqrt(square)));
 }
 
+/* a parameter of the columns at p, or what it is where there is none */
+FNN_INLINE vf column_or(const real *p, size_t live, real otherwise)
+{
+    return p ? load_live(p, live) : vf_set1(otherwise);
+}
+FNN_INLINE const real *from(const real *p, size_t j) { return p ? p + j : p; }
+
+FNN_INLINE size_t live_at(size_t j, size_t cols) { return cols - j < VF_LANES ? cols - j : VF_LANES; }
+
+/* What a pass knows of its columns: arrays of its own, so that none is missing. */
+typedef struct {
+    real center[NORM_COLUMNS]; /* what is subtracted from x */
+    real s[NORM_COLUMNS], t[NORM_COLUMNS];
+    real scale[NORM_COLUMNS], shift[NORM_COLUMNS];
+} norm_columns;
+
+/* one vector of columns, R rows of it: s += x - center, or t += (x - center)^2 */
+FNN_INLINE void add_distances(norm_columns *c, const real *x, size_t ld, size_t j, size_t live, const int squares,
+                              const int R)
+{
+    real *sum = squares ? c->t : c->s;
+    vf center = load_live(c->center + j, live), s = load_live(sum + j, live);
+    for (int i = 0; i < R; i++) {
+        vf d = vf_sub(load_live(x + (size_t)i * ld + j, live), center);
+        s = squares ? vf_fma(d, d, s) : vf_add(s, d);
+    }
+    store_live(sum + j, s, live);
+}
+
+FNN_INLINE void distances_of(norm_columns *c, const real *x, size_t ld, size_t cols, const int squares, const int R)
+{
+    size_t j = 0;
+    for (; j + VF_LANES <= cols; j += VF_LANES)
+        add_distances(c, x, ld, j, VF_LANES, squares, R);
+    if (j < cols)
+        add_distances(c, x, ld, j, cols - j, squares, R);
+}
+
+FNN_INLINE void sum_distances(norm_columns *c, const real *x, size_t ld, size_t rows, size_t cols, const int squares)
+{
+    size_t i = 0;
+    __builtin_memset(squares ? c->t : c->s, 0, cols * sizeof(real));
+    for (; i + NORM_ROWS <= rows; i += NORM_ROWS)
+        distances_of(c, x + i * ld, ld, cols, squares, NORM_ROWS);
+    for (; i < rows; i++)
+        distances_of(c, x + i * ld, ld, cols, squares, 1);
+}
+
 /* Distances from the first row are summed, not the values: a column far from zero keeps its digits, and that of a
  * constant column is 0. The second pass takes the distances from the mean (Chan, Golub, LeVeque 1983). */
-FNN_INLINE void moments_of(real *mean, real *variance, const real *x, size_t ld, size_t rows, size_t last, const int V)
-{
-    vf first[NORM_AT_ONCE], m[NORM_AT_ONCE], s[NORM_AT_ONCE], count = vf_set1((real)rows);
-    for (int v = 0; v < V; v++) {
-        first[v] = load_live(x + v * VF_LANES, live_of(v, V, last));
-        s[v] = vf_zero();
-    }
-    for (size_t i = 0; i < rows; i++)
-        for (int v = 0; v < V; v++)
-            s[v] = vf_add(s[v], vf_sub(load_live(x + i * ld + v * VF_LANES, live_of(v, V, last)), first[v]));
-    for (int v = 0; v < V; v++) {
-        m[v] = vf_add(first[v], vf_div(s[v], count));
-        s[v] = vf_zero();
-    }
-    for (size_t i = 0; i < rows; i++)
-        for (int v = 0; v < V; v++) {
-            vf d = vf_sub(load_live(x + i * ld + v * VF_LANES, live_of(v, V, last)), m[v]);
-            s[v] = vf_fma(d, d, s[v]);
-        }
-    for (int v = 0; v < V; v++) {
-        vf_store_part(mean + v * VF_LANES, m[v], live_of(v, V, last));
-        vf_store_part(variance + v * VF_LANES, vf_div(s[v], count), live_of(v, V, last));
-    }
-}
-
 static void column_moments(void *vmean, void *vvariance, const void *vx, size_t ld, size_t rows, size_t cols)
 {
-    real *mean = vmean, *variance = vvariance;
-    const real *x = vx;
-    size_t j = 0;
-    for (; j + NORM_AT_ONCE * VF_LANES <= cols; j += NORM_AT_ONCE * VF_LANES)
-        moments_of(mean + j, variance + j, x + j, ld, rows, VF_LANES, NORM_AT_ONCE);
-    for (; j < cols; j += VF_LANES)
-        moments_of(mean + j, variance + j, x + j, ld, rows, cols - j < VF_LANES ? cols - j : VF_LANES, 1);
-}
-
-/* a parameter of the columns at j, or what it is where there is none */
-FNN_INLINE vf column_or(const real *p, size_t j, size_t live, real otherwise)
-{
-    return p ? load_live(p + j, live) : vf_set1(otherwise);
-}
-
-FNN_INLINE void normalize_of(real *y, const real *x, const real *mean, const real *variance, const real *gamma,
-                             const real *beta, real epsilon, size_t ld, size_t rows, size_t j, size_t last, const int V)
-{
-    vf m[NORM_AT_ONCE], scale[NORM_AT_ONCE], b[NORM_AT_ONCE];
-    for (int v = 0; v < V; v++) {
-        size_t at = j + (size_t)v * VF_LANES, live = live_of(v, V, last);
-        m[v] = column_or(mean, at, live, 0);
-        b[v] = column_or(beta, at, live, 0);
-        scale[v] = inverse_deviation(load_live(variance + at, live), vf_set1(epsilon));
-        if (gamma)
-            scale[v] = vf_mul(load_live(gamma + at, live), scale[v]);
-    }
-    for (size_t i = 0; i < rows; i++)
-        for (int v = 0; v < V; v++) {
-            size_t at = i * ld + j + (size_t)v * VF_LANES, live = live_of(v, V, last);
-            store_live(y + at, vf_fma(vf_sub(load_live(x + at, live), m[v]), scale[v], b[v]), live);
+    norm_columns c;
+    const vf count = vf_set1((real)rows);
+    for (size_t first = 0; first < cols; first += NORM_COLUMNS) {
+        const real *x = (const real *)vx + first;
+        real *mean = (real *)vmean + first, *variance = (real *)vvariance + first;
+        const size_t n = cols - first < NORM_COLUMNS ? cols - first : NORM_COLUMNS;
+        __builtin_memcpy(c.center, x, n * sizeof(real));
+        sum_distances(&c, x, ld, rows, n, 0);
+        for (size_t j = 0; j < n; j += VF_LANES) {
+            size_t live = live_at(j, n);
+            vf m = vf_add(load_live(c.center + j, live), vf_div(load_live(c.s + j, live), count));
+            store_live(mean + j, m, live);
+            store_live(c.center + j, m, live);
         }
+        sum_distances(&c, x, ld, rows, n, 1);
+        for (size_t j = 0; j < n; j += VF_LANES)
+            store_live(variance + j, vf_div(load_live(c.t + j, live_at(j, n)), count), live_at(j, n));
+    }
 }
 
-static void normalize_columns(void *y, const void *x, const void *mean, const void *variance, const void *gamma,
+FNN_INLINE void normalize_at(real *y, const norm_columns *c, const real *x, size_t j, size_t live)
+{
+    vf d = vf_sub(load_live(x + j, live), load_live(c->center + j, live));
+    store_live(y + j, vf_fma(d, load_live(c->scale + j, live), load_live(c->shift + j, live)), live);
+}
+
+static void normalize_columns(void *vy, const void *vx, const void *mean, const void *variance, const void *gamma,
                               const void *beta, double epsilon, size_t ld, size_t rows, size_t cols)
 {
-    real e = (real)epsilon;
-    size_t j = 0;
-    for (; j + NORM_AT_ONCE * VF_LANES <= cols; j += NORM_AT_ONCE * VF_LANES)
-        normalize_of(y, x, mean, variance, gamma, beta, e, ld, rows, j, VF_LANES, NORM_AT_ONCE);
-    for (; j < cols; j += VF_LANES)
-        normalize_of(y, x, mean, variance, gamma, beta, e, ld, rows, j, cols - j < VF_LANES ? cols - j : VF_LANES, 1);
+    norm_columns c;
+    for (size_t first = 0; first < cols; first += NORM_COLUMNS) {
+        const real *x = (const real *)vx + first;
+        real *y = (real *)vy + first;
+        const size_t n = cols - first < NORM_COLUMNS ? cols - first : NORM_COLUMNS;
+        for (size_t j = 0; j < n; j += VF_LANES) {
+            size_t at = first + j, live = live_at(j, n);
+            vf inverse = inverse_deviation(load_live((const real *)variance + at, live), vf_set1((real)epsilon));
+            store_live(c.center + j, column_or(from(mean, at), live, 0), live);
+            store_live(c.scale + j, vf_mul(column_or(from(gamma, at), live, 1), inverse), live);
+            store_live(c.shift + j, column_or(from(beta, at), live, 0), live);
+        }
+        for (size_t i = 0; i < rows; i++, x += ld, y += ld) {
+            size_t j = 0;
+            for (; j + VF_LANES <= n; j += VF_LANES)
+                normalize_at(y, &c, x, j, VF_LANES);
+            if (j < n)
+                normalize_at(y, &c, x, j, n - j);
+        }
+    }
 }
 
-/* with n = (x - mean) * inverse:  dbeta = sum dy,  dgamma = sum dy n,  dx = gamma inverse (dy - (dbeta + n dgamma) / rows)
- */
-typedef struct {
-    real *dx, *dgamma, *dbeta;
-    const real *dy, *x, *mean, *variance, *gamma;
-    real epsilon;
-} batch_norm_arrays;
-
-FNN_INLINE void batch_norm_bwd_of(const batch_norm_arrays *a, size_t ld, size_t rows, size_t j, size_t last,
-                                  const int V)
+/* one vector of columns, R rows of it: s += dy, t += dy (x - center) */
+FNN_INLINE void add_products(norm_columns *c, const real *dy, const real *x, size_t ld, size_t j, size_t live,
+                             const int R)
 {
-    vf m[NORM_AT_ONCE], inverse[NORM_AT_ONCE], s[NORM_AT_ONCE], t[NORM_AT_ONCE], scale[NORM_AT_ONCE];
-    const vf count = vf_set1((real)rows);
-    for (int v = 0; v < V; v++) {
-        size_t at = j + (size_t)v * VF_LANES, live = live_of(v, V, last);
-        m[v] = load_live(a->mean + at, live);
-        inverse[v] = inverse_deviation(load_live(a->variance + at, live), vf_set1(a->epsilon));
-        s[v] = t[v] = vf_zero();
+    vf center = load_live(c->center + j, live), s = load_live(c->s + j, live), t = load_live(c->t + j, live);
+    for (int i = 0; i < R; i++) {
+        vf g = load_live(dy + (size_t)i * ld + j, live);
+        s = vf_add(s, g);
+        t = vf_fma(g, vf_sub(load_live(x + (size_t)i * ld + j, live), center), t);
     }
-    for (size_t i = 0; i < rows; i++)
-        for (int v = 0; v < V; v++) {
-            size_t at = i * ld + j + (size_t)v * VF_LANES, live = live_of(v, V, last);
-            vf dy = load_live(a->dy + at, live), d = vf_sub(load_live(a->x + at, live), m[v]);
-            s[v] = vf_add(s[v], dy);
-            t[v] = vf_fma(dy, d, t[v]);
-        }
-    for (int v = 0; v < V; v++) {
-        size_t at = j + (size_t)v * VF_LANES, live = live_of(v, V, last);
-        vf dgamma = vf_mul(t[v], inverse[v]);
-        if (a->dbeta)
-            vf_store_part(a->dbeta + at, s[v], live);
-        if (a->dgamma)
-            vf_store_part(a->dgamma + at, dgamma, live);
-        scale[v] = vf_mul(column_or(a->gamma, at, live, 1), inverse[v]);
-        s[v] = vf_div(s[v], count);
-        t[v] = vf_div(vf_mul(dgamma, inverse[v]), count);
-    }
-    if (!a->dx)
-        return;
-    for (size_t i = 0; i < rows; i++)
-        for (int v = 0; v < V; v++) {
-            size_t at = i * ld + j + (size_t)v * VF_LANES, live = live_of(v, V, last);
-            vf d = vf_sub(load_live(a->x + at, live), m[v]);
-            store_live(a->dx + at, vf_mul(scale[v], vf_fnma(d, t[v], vf_sub(load_live(a->dy + at, live), s[v]))), live);
-        }
+    store_live(c->s + j, s, live);
+    store_live(c->t + j, t, live);
 }
 
-static void batch_norm_bwd(void *dx, void *dgamma, void *dbeta, const void *dy, const void *x, const void *mean,
+FNN_INLINE void products_of(norm_columns *c, const real *dy, const real *x, size_t ld, size_t cols, const int R)
+{
+    size_t j = 0;
+    for (; j + VF_LANES <= cols; j += VF_LANES)
+        add_products(c, dy, x, ld, j, VF_LANES, R);
+    if (j < cols)
+        add_products(c, dy, x, ld, j, cols - j, R);
+}
+
+FNN_INLINE void batch_norm_dx(real *dx, const norm_columns *c, const real *dy, const real *x, size_t j, size_t live)
+{
+    vf d = vf_sub(load_live(x + j, live), load_live(c->center + j, live));
+    vf g = vf_fnma(d, load_live(c->t + j, live), vf_sub(load_live(dy + j, live), load_live(c->s + j, live)));
+    store_live(dx + j, vf_mul(load_live(c->scale + j, live), g), live);
+}
+
+/* with n = (x - mean) * inverse:  dbeta = sum dy,  dgamma = sum dy n,
+ * dx = gamma inverse (dy - (dbeta + n dgamma) / rows) */
+static void batch_norm_bwd(void *vdx, void *dgamma, void *dbeta, const void *vdy, const void *vx, const void *mean,
                            const void *variance, const void *gamma, double epsilon, size_t ld, size_t rows, size_t cols)
 {
-    const batch_norm_arrays a = {dx, dgamma, dbeta, dy, x, mean, variance, gamma, (real)epsilon};
-    size_t j = 0;
-    for (; j + NORM_AT_ONCE * VF_LANES <= cols; j += NORM_AT_ONCE * VF_LANES)
-        batch_norm_bwd_of(&a, ld, rows, j, VF_LANES, NORM_AT_ONCE);
-    for (; j < cols; j += VF_LANES)
-        batch_norm_bwd_of(&a, ld, rows, j, cols - j < VF_LANES ? cols - j : VF_LANES, 1);
+    norm_columns c;
+    const vf count = vf_set1((real)rows);
+    for (size_t first = 0; first < cols; first += NORM_COLUMNS) {
+        const real *x = (const real *)vx + first, *dy = (const real *)vdy + first;
+        const size_t n = cols - first < NORM_COLUMNS ? cols - first : NORM_COLUMNS;
+        size_t i = 0;
+        __builtin_memcpy(c.center, (const real *)mean + first, n * sizeof(real));
+        __builtin_memset(c.s, 0, n * sizeof(real));
+        __builtin_memset(c.t, 0, n * sizeof(real));
+        for (; i + NORM_ROWS <= rows; i += NORM_ROWS)
+            products_of(&c, dy + i * ld, x + i * ld, ld, n, NORM_ROWS);
+        for (; i < rows; i++)
+            products_of(&c, dy + i * ld, x + i * ld, ld, n, 1);
+        for (size_t j = 0; j < n; j += VF_LANES) {
+            size_t at = first + j, live = live_at(j, n);
+            vf inverse = inverse_deviation(load_live((const real *)variance + at, live), vf_set1((real)epsilon));
+            vf s = load_live(c.s + j, live), t = vf_mul(load_live(c.t + j, live), inverse);
+            if (dbeta)
+                store_live((real *)dbeta + at, s, live);
+            if (dgamma)
+                store_live((real *)dgamma + at, t, live);
+            store_live(c.s + j, vf_div(s, count), live);
+            store_live(c.t + j, vf_div(vf_mul(t, inverse), count), live);
+            store_live(c.scale + j, vf_mul(column_or(from(gamma, at), live, 1), inverse), live);
+        }
+        if (!vdx)
+            continue;
+        real *dx = (real *)vdx + first;
+        for (i = 0; i < rows; i++, dx += ld, dy += ld, x += ld) {
+            size_t j = 0;
+            for (; j + VF_LANES <= n; j += VF_LANES)
+                batch_norm_dx(dx, &c, dy, x, j, VF_LANES);
+            if (j < n)
+                batch_norm_dx(dx, &c, dy, x, j, n - j);
+        }
+    }
 }
 
 /* --- along a row --- */
@@ -203,7 +246,7 @@ FNN_INLINE void layer_norm_apply(real *y, const row_moments *m, const real *x, c
                                  size_t j, size_t lanes)
 {
     vf n = normalized(m, x + j, lanes);
-    store_live(y + j, vf_fma(n, column_or(gamma, j, lanes, 1), column_or(beta, j, lanes, 0)), lanes);
+    store_live(y + j, vf_fma(n, column_or(from(gamma, j), lanes, 1), column_or(from(beta, j), lanes, 0)), lanes);
 }
 
 static void layer_norm_fwd(void *vy, void *vstats, const void *vx, const void *gamma, const void *beta, double epsilon,
