@@ -6,11 +6,13 @@
 #define NORM_COLUMNS 512 /* worked on together: their sums and factors stay in the first cache */
 #define NORM_ROWS 8      /* added up together, in registers */
 
-/* 1 / sqrt(variance + epsilon), and 1 where there is nothing to divide by */
+/* 1 / sqrt(variance + epsilon), and 1 where there is nothing to divide by. A variance that overflowed gives NaN, not the
+ * 0 of IEEE's 1 / infinity: the loss then shows it, and the step is refused. */
 FNN_INLINE vf inverse_deviation(vf variance, vf epsilon)
 {
     vf one = vf_set1(1), square = vf_add(variance, epsilon);
-    return vf_div(one, vf_select(vf_eq(square, vf_zero()), one, vf_sqrt(square)));
+    vf one_or_nan = vf_add(one, vf_sub(square, square));
+    return vf_div(one_or_nan, vf_select(vf_eq(square, vf_zero()), one, vf_sqrt(square)));
 }
 
 /* a parameter of the columns at p, or what it is where there is none */

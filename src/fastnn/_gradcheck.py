@@ -71,7 +71,7 @@ def check_gradients(
     twin = float64_copy(model, X)
     plan = twin.plan
     if not plan.trained:
-        raise ValueError("the model has no trainable parameters: there are no gradients to check")
+        raise ValueError("the model has no parameters to train: there are no gradients to check")
     trainer = _runs.gradient_trainer(twin, X, y)
     loss = trainer.gradients()
     assert plan.grads is not None
