@@ -1,4 +1,5 @@
-"""The normalizations and the streams of noise in float64 NumPy, from the papers' formulas: nothing here calls a kernel."""
+"""The normalizations and the streams of noise in float64 NumPy, from the papers' formulas: nothing here calls a
+kernel."""
 
 from __future__ import annotations
 
@@ -15,16 +16,15 @@ def moments(x: Array, axis: int) -> tuple[Array, Array]:
 
 
 def normalize(x: Array, axis: int, epsilon: float, gamma: Any = 1.0, beta: Any = 0.0) -> Array:
-    """Ioffe and Szegedy 2015, algorithm 1 (axis 0: over the batch); Ba et al. 2016, equations 2 and 4 (axis 1: over the
-    features)."""
+    """Ioffe and Szegedy 2015, algorithm 1 (axis 0: over the batch); Ba et al. 2016, equations 2 and 4 (axis 1: over
+    the features)."""
     mean, variance = moments(x, axis)
     return np.asarray((x - mean) / np.sqrt(variance + epsilon) * gamma + beta)
 
 
-def normalize_backward(
-    dy: Array, x: Array, axis: int, epsilon: float, gamma: Any = 1.0
-) -> tuple[Array, Array, Array]:
-    """(dx, dgamma, dbeta), step by step as in Ioffe and Szegedy 2015, section 3, not in the closed form of the kernels."""
+def normalize_backward(dy: Array, x: Array, axis: int, epsilon: float, gamma: Any = 1.0) -> tuple[Array, Array, Array]:
+    """(dx, dgamma, dbeta), step by step as in Ioffe and Szegedy 2015, section 3, not in the closed form of the
+    kernels."""
     m = x.shape[axis]
     mean, variance = moments(x, axis)
     deviation = np.sqrt(variance + epsilon)
@@ -38,7 +38,8 @@ def normalize_backward(
 
 
 def philox(block: int, key: int, stream: int, step: int) -> list[int]:
-    """Four words of Philox4x32-10 (Salmon et al. 2011) in Python integers, with fastnn's counter (docs/numerics.md)."""
+    """Four words of Philox4x32-10 (Salmon et al. 2011) in Python integers, with fastnn's counter
+    (docs/numerics.md)."""
     low = 0xFFFFFFFF
     c = [block & low, stream << 16 | (block >> 32) & 0xFFFF, step & low, step >> 32 & low]
     k0, k1 = key & low, key >> 32
@@ -50,7 +51,8 @@ def philox(block: int, key: int, stream: int, step: int) -> list[int]:
 
 
 def normals(count: int, key: int, stream: int, step: int, dtype: Any) -> Array:
-    """Elements 0 .. count-1 of a stream of normal numbers, by Box and Muller 1958, as docs/numerics.md lays them out."""
+    """Elements 0 .. count-1 of a stream of normal numbers, by Box and Muller 1958, as docs/numerics.md lays them
+    out."""
     single = np.dtype(dtype) == np.float32
     pairs, bits = (64, 23) if single else (32, 52)
     out: list[Array] = []
@@ -61,7 +63,9 @@ def normals(count: int, key: int, stream: int, step: int, dtype: Any) -> Array:
             radius, angle = np.concatenate(words[:2]), np.concatenate(words[2:])
         else:
             radius, angle = words[1] << np.uint64(32) | words[0], words[3] << np.uint64(32) | words[2]
-        u, w = ((r >> np.uint64((32 if single else 64) - bits)).astype(np.float64) * 2.0**-bits for r in (radius, angle))
+        u, w = (
+            (r >> np.uint64((32 if single else 64) - bits)).astype(np.float64) * 2.0**-bits for r in (radius, angle)
+        )
         r = np.sqrt(-2 * np.log(1 - u))
         assert len(r) == pairs
         out.append(np.concatenate([r * np.cos(2 * np.pi * w), r * np.sin(2 * np.pi * w)]))

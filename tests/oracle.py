@@ -202,7 +202,8 @@ class Network:
         for index, moving in self.moving.items():
             momentum = self.model.layers[index].momentum  # type: ignore[attr-defined]
             self.moving[index] = [
-                momentum * old + (1 - momentum) * new for old, new in zip(moving, moments(tape[index][0], 0), strict=True)
+                momentum * old + (1 - momentum) * new
+                for old, new in zip(moving, moments(tape[index][0], 0), strict=True)
             ]
         for key, g in self.gradients(X, y).items():
             self.params[key] = optimizer.formula(self.params[key], g, [s[key] for s in self.states], t, rate)

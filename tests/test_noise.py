@@ -1,4 +1,5 @@
-"""GaussianNoise, GaussianDropout and AlphaDropout: the streams they draw, their moments, and that predictions go without."""
+"""GaussianNoise, GaussianDropout and AlphaDropout: the streams they draw, their moments, and that predictions go
+without."""
 
 from __future__ import annotations
 
@@ -131,8 +132,8 @@ def test_chunks_and_instruction_sets_draw_the_same(
 @pytest.mark.parametrize("kind", LAYERS)
 def test_gradients_are_differences_with_the_same_draw(kind: str) -> None:
     X = np.random.default_rng(3).standard_normal((30, 5))
-    model = Model([Dense(9, activation="selu"), LAYERS[kind](), Dense(4, activation="tanh"), LAYERS[kind](), Dense(2)],
-                  seed=4)  # fmt: skip
+    model = Model([Dense(9, activation="selu"), LAYERS[kind](), Dense(4, activation="tanh"), LAYERS[kind](),
+                  Dense(2)], seed=4)  # fmt: skip
     model.set(loss="mse", optimizer="sgd")
     assert fastnn.check_gradients(model, X, X[:, :2], rtol=1e-6)
 

@@ -137,9 +137,7 @@ def test_layer_norms_gradients_go_on_from_chunk_to_chunk(rows: int, contract_isa
     dx, dgamma, dbeta = np.empty_like(x), np.empty_like(gamma), np.empty_like(gamma)
     for first in range(0, rows, 5):
         part = slice(first, first + 5)
-        norm.layer_norm_backward(
-            dx[part], dgamma, dbeta, dy[part], x[part], whole["stats"][part], gamma, first > 0
-        )
+        norm.layer_norm_backward(dx[part], dgamma, dbeta, dy[part], x[part], whole["stats"][part], gamma, first > 0)
     for name, got in (("dx", dx), ("dgamma", dgamma), ("dbeta", dbeta)):
         assert_same_bits(got, whole[name], name)
 
@@ -231,5 +229,8 @@ def test_shapes_that_do_not_go_together_are_refused() -> None:
         norm.layer_norm_forward(np.ones((3, 4)), np.ones((4, 2)), x, None, None, EPSILON)
     with pytest.raises(ValueError, match=r"stats: expected shape \(4, 2\), got \(4, 3\)"):
         norm.layer_norm_forward(np.empty_like(x), np.ones((4, 3)), x, None, None, EPSILON)
-    with pytest.raises(ValueError, match="at least one row and one column"):
-        norm.column_moments(row, row.copy(), np.ones((0, 3)))
+    for empty in (np.ones((0, 3)), None):
+        with pytest.raises((ValueError, TypeError), match=r"at least one row|No matching signature"):
+            norm.column_moments(row, row.copy(), empty)
+    with pytest.raises(TypeError, match="variance: expected an array, got None"):
+        norm.normalize_columns(np.empty_like(x), x, None, None, None, None, 0.0)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def find(model: Model, X: Any) -> Found:
-    """The moments of X for the normalizations of the input that have none yet; nothing changes. X: None where the rows of
-    the training are not known beforehand. ValueError for a layer that cannot get its moments so."""
+    """The moments of X for the normalizations of the input that have none yet; nothing changes. X: None where the
+    rows of the training are not known beforehand. ValueError for a layer that cannot get its moments so."""
     found: Found = []
     for index, layer in enumerate(model.layers):
         if not isinstance(layer, Normalization) or layer.adapted:

@@ -170,8 +170,8 @@ cdef class Plan:
     def chunk_rows(self, Py_ssize_t batch):
         """Rows that go through forward and backward together while training: a large batch goes in chunks whose
         activations stay in cache. What a chunk adds to the gradients goes on where the one before stopped, so the bits
-        are those of the whole batch. A part written in Python sees the whole batch: its gradients do not go on; so does a
-        batch normalization, which is by the moments of all rows."""
+        are those of the whole batch. A part written in Python sees the whole batch: its gradients do not go on; so does
+        a batch normalization, which is by the moments of all rows."""
         if self.whole_batch:
             return batch
         row = sum(2 * s.n_out for s in self.specs) * self.dtype.itemsize  # an output and a gradient each
@@ -343,8 +343,8 @@ cdef char *_ptr(address):
 
 
 def _extra(s):
-    """Numbers a row that an operation keeps beside its output: a mask, the input of an activation merged into dense, the
-    moments of the row."""
+    """Numbers a row that an operation keeps beside its output: a mask, the input of an activation merged into dense,
+    the moments of the row."""
     if isinstance(s, LayerNormSpec):
         return 2
     merged = isinstance(s, DenseSpec) and ACTIVATION_SAVES[s.activation] == "X"

@@ -96,8 +96,8 @@ class GaussianSpec(NamedTuple):
 
 
 class BatchNormSpec(NamedTuple):
-    """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta by columns: by the batch's moments while training, by their
-    moving averages otherwise."""
+    """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta by columns: by the batch's moments while training, by
+    their moving averages otherwise."""
 
     layer: int
     n_in: int

@@ -103,7 +103,9 @@ class Dense(Layer):
             return 0
         return (2 * self.n_in + 1 + (self.activation.names[0] != "linear")) * self.n_neurons
 
-    weights = Tensor("The weights (n_inputs, n_neurons): a live view; writing into it changes the model. Assigning copies.")
+    weights = Tensor(
+        "The weights (n_inputs, n_neurons): a live view; writing into it changes the model. Assigning copies."
+    )
     biases = Tensor("The biases (1, n_neurons): a live view. Assigning copies; (n_neurons,) is taken too.")
 
 

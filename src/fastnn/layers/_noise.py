@@ -20,9 +20,9 @@ def _share(rate: float) -> float:
 class GaussianNoise(Layer):
     """While training y = x + stddev * z, with a normal number z for each element; otherwise nothing happens.
 
-    stddev: at least 0. The noise of a step depends on seed, layer, step and element alone. It is drawn by Box and Muller
-    from as many random bits as the type holds, so z stays within 5.7 in float32 and 8.5 in float64. ValueError or
-    TypeError for a stddev that is no such number.
+    stddev: at least 0. The noise of a step depends on seed, layer, step and element alone. It is drawn by Box and
+    Muller from as many random bits as the type holds, so z stays within 5.7 in float32 and 8.5 in float64. ValueError
+    or TypeError for a stddev that is no such number.
     """
 
     names = ("GaussianNoise",)
@@ -57,12 +57,12 @@ class GaussianDropout(Layer):
 
 
 class AlphaDropout(Layer):
-    """Dropout for SELU: while training, each input is, with probability ``rate``, SELU's limit on the left, -1.758, and
-    all are then scaled and shifted so that mean 0 and variance 1 stay; otherwise nothing happens.
+    """Dropout for SELU: while training, each input is, with probability ``rate``, SELU's limit on the left, -1.758,
+    and all are then scaled and shifted so that mean 0 and variance 1 stay; otherwise nothing happens.
 
-    rate: the share dropped, in [0, 1), else ValueError; rounded to the nearest 2^-16 when masks are drawn, which depend
-    on seed, layer, step and element alone. Goes with ``Dense(n, activation="selu", weight_initializer="lecun_normal")``.
-    Source: Klambauer et al. 2017.
+    rate: the share dropped, in [0, 1), else ValueError; rounded to the nearest 2^-16 when masks are drawn, which
+    depend on seed, layer, step and element alone. Goes with ``Dense(n, activation="selu",
+    weight_initializer="lecun_normal")``. Source: Klambauer et al. 2017.
     """
 
     names = ("AlphaDropout",)

@@ -41,17 +41,17 @@ class _Scaled(Layer):
 class BatchNorm(_Scaled):
     """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, for each feature.
 
-    While training, mean and variance are those of the batch, all its rows with equal weight; the variance is the biased
-    one (over the number of rows), for the moving average too, as in Keras (PyTorch keeps the unbiased). With every step
-    the moving averages go on: moving = momentum * moving + (1 - momentum) * batch. Otherwise the moving averages take
-    their place, and a row's output depends on that row alone. A step that is refused, since its loss is not finite,
-    leaves them as they were. With ``accumulate``, each batch is normalized by itself, and the averages move once a
-    step, by the mean of the batches' moments. A batch of one row gives beta.
+    While training, mean and variance are those of the batch, all its rows with equal weight; the variance is the
+    biased one (over the number of rows), for the moving average too, as in Keras (PyTorch keeps the unbiased). With
+    every step the moving averages go on: moving = momentum * moving + (1 - momentum) * batch. Otherwise the moving
+    averages take their place, and a row's output depends on that row alone. A step that is refused, since its loss is
+    not finite, leaves them as they were. With ``accumulate``, each batch is normalized by itself, and the averages
+    move once a step, by the mean of the batches' moments. A batch of one row gives beta.
 
     Shapes: x and y (rows, n_in); gamma (at first 1), beta (0), moving_mean (0) and moving_variance (1) are (1, n_in).
-    momentum: in [0, 1), PyTorch's is 1 minus it. epsilon: above 0. center, scale: whether there is beta, gamma. Names and
-    defaults are Keras's. The moving averages are saved with the model, but no gradient, penalty or clipping touches
-    them. A training batch goes through a model with this layer as a whole, not in chunks of rows.
+    momentum: in [0, 1), PyTorch's is 1 minus it. epsilon: above 0. center, scale: whether there is beta, gamma. Names
+    and defaults are Keras's. The moving averages are saved with the model, but no gradient, penalty or clipping
+    touches them. A training batch goes through a model with this layer as a whole, not in chunks of rows.
 
     Source: Ioffe and Szegedy 2015. ValueError or TypeError for arguments out of range.
     """
@@ -90,8 +90,8 @@ class LayerNorm(_Scaled):
     """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, mean and biased variance those of each row.
 
     Training and prediction do the same; rows do not know of each other. Shapes: x and y (rows, n_in); gamma (at first
-    1) and beta (0) are (1, n_in). epsilon: above 0; 1e-3 is Keras's default, PyTorch's is 1e-5. center, scale: whether
-    there is beta, gamma.
+    1) and beta (0) are (1, n_in). epsilon: above 0; 1e-3 is Keras's default, PyTorch's is 1e-5. center, scale:
+    whether there is beta, gamma.
 
     Source: Ba, Kiros and Hinton 2016. ValueError or TypeError for arguments out of range.
     """

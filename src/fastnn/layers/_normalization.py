@@ -7,7 +7,6 @@ import numpy as np
 from fastnn import _checks
 from fastnn.base import Layer
 from fastnn.engine.spec import NormalizationSpec
-from fastnn.kernels.norm import column_moments
 from fastnn.layers._parameters import assign, view
 
 if TYPE_CHECKING:
@@ -15,40 +14,47 @@ if TYPE_CHECKING:
 
     from fastnn.engine.spec import Spec
 
-ROWS = 4096  # looked at together: the bits depend on it, so it depends on nothing
+BLOCK = 1 << 20  # elements looked at together; the bits depend on it, so it depends on nothing
 
 
 def moments(name: str, X: Any, width: int | None = None, where: str = "") -> tuple[NDArray[Any], NDArray[Any]]:
-    """(mean, biased variance) of each column of X (rows, features) as float64, of any number type and strides; two passes
-    over blocks of rows, joined by Chan, Golub and LeVeque (1983). name, where: for messages."""
+    """(mean, biased variance) of each column of X (rows, features) as float64, of any number type and strides; two
+    passes over blocks of rows, joined by Chan, Golub and LeVeque (1983). name, where: for messages."""
+    from fastnn.kernels.norm import column_moments  # only here: it would lengthen every import of the package
+
     rows = _checks.as_rows(name, X, width, where)
     _checks.need_rows(name, rows)
     mean, squares, n = np.zeros(rows.shape[1]), np.zeros(rows.shape[1]), 0
     block_mean, block_variance = np.empty_like(mean), np.empty_like(mean)
-    for start in range(0, len(rows), ROWS):
-        block = np.ascontiguousarray(rows[start : start + ROWS], np.float64)
+    step = max(BLOCK // rows.shape[1], 1)
+    for start in range(0, len(rows), step):
+        block = np.ascontiguousarray(rows[start : start + step], np.float64)
         column_moments(block_mean, block_variance, block)
-        share, apart = len(block) / (n + len(block)), block_mean - mean
-        squares += block_variance * len(block) + apart * apart * (n * share)
-        mean += apart * share
+        share = len(block) / (n + len(block))
+        with np.errstate(over="ignore", invalid="ignore"):  # the sums show it
+            apart = block_mean - mean
+            squares += block_variance * len(block) + apart * apart * (n * share)
+            mean += apart * share
         n += len(block)
     bad = ~np.isfinite(squares)
     if bad.any():
-        raise ValueError(f"{name}: NaN, infinity or too large numbers in column {int(bad.argmax())}: no mean and variance")
+        raise ValueError(
+            f"{name}: NaN, infinity or too large numbers in column {int(bad.argmax())}: no mean and variance"
+        )
     return mean, squares / n
 
 
 class Normalization(Layer):
     """y = (x - mean) / sqrt(variance) for each feature: inputs of mean 0 and variance 1, by moments of the data.
 
-    ``adapt(X)`` takes the moments from data; where the layer stands first (or after ``Input``) and has none yet, ``train``
-    and ``fit`` take them from the rows they train on, validation aside, before the first step. ``mean`` and ``variance``
-    may be given instead, a number for all features or one for each. A feature of variance 0 is only centred, so that a
-    constant column becomes 0. Until there are moments, x goes through unchanged.
+    ``adapt(X)`` takes the moments from data; where the layer stands first (or after ``Input``) and has none yet,
+    ``train`` and ``fit`` take them from the rows they train on, validation aside, before the first step. ``mean`` and
+    ``variance`` may be given instead, a number for all features or one for each. A feature of variance 0 is only
+    centred, so that a constant column becomes 0. Until there are moments, x goes through unchanged.
 
-    Shapes: x and y (rows, n_in), mean and variance (1, n_in) in the model's type. They are saved with the model and never
-    trained; ``sample_weight`` plays no part. ValueError or TypeError for moments that are not finite, below 0, or of
-    another shape, or where one is given without the other.
+    Shapes: x and y (rows, n_in), mean and variance (1, n_in) in the model's type. They are saved with the model and
+    never trained; ``sample_weight`` plays no part. ValueError or TypeError for moments that are not finite, below 0,
+    or of another shape, or where one is given without the other.
     """
 
     names = ("Normalization",)
@@ -66,11 +72,11 @@ class Normalization(Layer):
         return {"mean": mean, "variance": variance}
 
     def adapt(self, X: ArrayLike) -> None:
-        """Take mean and variance of each feature from X (rows, features), of any number type and strides, in float64 and
-        block by block: a memory-mapped file is fine. What was there before is forgotten.
+        """Take mean and variance of each feature from X (rows, features), of any number type and strides, in float64
+        and block by block: a memory-mapped file is fine. What was there before is forgotten.
 
-        Raises ValueError or TypeError for X that does not fit, has no rows, or holds NaN or infinity, ValueError where
-        the moments were given; nothing has changed then.
+        Raises ValueError or TypeError for X that does not fit, has no rows, or holds NaN or infinity, ValueError
+        where the moments were given; nothing has changed then.
         """
         if self._given is not None:
             raise ValueError(f"{self.label()} was given its mean and variance: there is nothing to adapt")
@@ -94,7 +100,8 @@ class Normalization(Layer):
 
     @property
     def mean(self) -> NDArray[Any]:
-        """What is subtracted (1, n_in): a live view after finalize, 0 where there are no moments. Assigning copies."""
+        """What is subtracted (1, n_in): a live view after finalize, 0 where there are no moments. Assigning
+        copies."""
         return view(self, "mean")
 
     @mean.setter
