@@ -97,9 +97,10 @@ def _part(family: Any, description: dict[str, Any], custom: dict[str, type[Any]]
     arguments = dict(description)
     if isinstance(arguments.get("layers"), list):  # of a layer that holds layers
         arguments["layers"] = [_part(Layer, layer, custom) for layer in arguments["layers"]]
-    activation = arguments.get("activation")
-    if isinstance(activation, dict) and activation.get("name") in custom:
-        arguments["activation"] = _part(Layer, activation, custom)
+    for key in ("projection", "activation"):
+        inner = arguments.get(key)
+        if isinstance(inner, dict) and (key == "projection" or inner.get("name") in custom):
+            arguments[key] = _part(Layer, inner, custom)
     description = dict(arguments)
     found = custom.get(str(arguments.pop("name", None)))
     if found is not None and issubclass(found, family):

@@ -18,16 +18,16 @@ from fastnn.layers._input import Input
 
 
 class Call(NamedTuple):
-    """A layer at work. index: its number, of parameters, random streams and messages. sources: the places, in the list
-    of calls, of those whose outputs it reads; INPUT for the rows that come in. held: how deep it lies in other layers."""
+    """A layer at work. number: of its parameters, random streams and in messages. sources: the places, in the list of
+    calls, of those whose outputs it reads; INPUT for the rows that come in. held: how deep it lies in other layers."""
 
     layer: Layer
-    index: int
+    number: int
     sources: tuple[int, ...]
     held: int
 
     def label(self) -> str:
-        return f"layer {self.index} ({type(self.layer).__name__})"
+        return f"layer {self.number} ({type(self.layer).__name__})"
 
 
 class Network:
@@ -59,7 +59,7 @@ class Network:
 
     def numbered(self) -> list[Call]:
         """The calls by number."""
-        return sorted(self.calls, key=lambda call: call.index)
+        return sorted(self.calls, key=lambda call: call.number)
 
     def input_width(self) -> int | None:
         """Width of the rows that come in, None where no layer states it."""
@@ -99,12 +99,12 @@ class Network:
             reads = tuple(INPUT if j == INPUT else values[j] for j in call.sources)
             if isinstance(call.layer, Input) and len(self.inputs) > 1:
                 n_in = n_out = call.layer.n_inputs
-                made: list[Spec] = [ColumnsSpec(call.index, total, start, n_out)]
+                made: list[Spec] = [ColumnsSpec(call.number, total, start, n_out)]
                 start += n_out
             else:
                 widths = [total if j == INPUT else outs[j] for j in call.sources]
                 n_in = self._width_before(call, widths)
-                n_out, made = call.layer.width(n_in), call.layer.lower_from(call.index, widths)
+                n_out, made = call.layer.width(n_in), call.layer.lower_from(call.number, widths)
             for i, spec in enumerate(made):
                 wiring.append(reads if i == 0 else (len(specs) - 1,))
                 specs.append(spec)
@@ -200,8 +200,8 @@ def side_by_side(name: str, X: Any, inputs: Sequence[Input]) -> Any:
     if len(X) != len(inputs):
         total = sum(layer.n_inputs for layer in inputs)
         raise ValueError(
-            f"{name}: expected a list of {len(inputs)} arrays, one for each input, or one array of {total} columns, got "
-            f"a list of {len(X)}"
+            f"{name}: expected a list of {len(inputs)} arrays, one for each input, or one array of {total} columns, "
+            f"got a list of {len(X)}"
         )
     parts = []
     for what, value, layer in zip(names, X, inputs, strict=True):

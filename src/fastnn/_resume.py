@@ -28,7 +28,7 @@ class Saved:
 
     def __init__(self, model: Model, path: str | os.PathLike[str]) -> None:
         layers = model.numbered
-        own = [layer.activation for layer in layers if isinstance(getattr(layer, "activation", None), Layer)]
+        own = [part for part in (getattr(layer, "activation", None) for layer in layers) if isinstance(part, Layer)]
         parts = [type(part) for part in (*layers, *own, model.loss, model.optimizer) if part is not None]
         self.model = saved = type(model).load(path, custom_objects=parts)
         mine, theirs = ([layer.describe() for layer in m.layers] for m in (model, saved))

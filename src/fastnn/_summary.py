@@ -23,22 +23,23 @@ def summary_text(network: Network, dtype: np.dtype[Any], n_in: int | None, state
     calls = network.numbered()
     layers = [call.layer for call in calls if not call.held]
     in_a_row = not network.inputs and all(call.sources == (place - 1,) for place, call in enumerate(network.calls))
-    rows = [HEADER if in_a_row else (*HEADER[:2], "reads", *HEADER[2:])]
+    rows: list[tuple[str, ...]] = [HEADER if in_a_row else (*HEADER[:2], "reads", *HEADER[2:])]
     for call in calls:
         layer = call.layer
         activation = getattr(layer, "activation", None)
         name = type(layer).__name__
         if activation is not None and activation.names[0] != "linear":
             name += f" ({activation.names[0]})"
-        if getattr(layer, "name", None) is not None:
-            name += f" {layer.name!r}"
+        named = getattr(layer, "name", None)  # an input
+        if named is not None:
+            name += f" {named!r}"
         cells: tuple[str, ...] = ("?",) * 4
         if n_in is not None:
             count = layer.parameter_count
             cells = (f"(rows, {layer.n_out})", f"{count:,}", _size(count * dtype.itemsize), f"{layer.flops:,}")
         if not in_a_row:
             cells = (cells[0], _reads(call, network), *cells[1:])
-        rows.append((f"{'  ' * call.held}{call.index} {name}", *cells))
+        rows.append((f"{'  ' * call.held}{call.number} {name}", *cells))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     left = len(HEADER) - 3 if in_a_row else len(HEADER) - 2
     lines = [
@@ -73,7 +74,7 @@ def _reads(call: Call, network: Network) -> str:
         for layer in network.inputs[: network.inputs.index(call.layer)]:
             start += layer.n_inputs
         return f"X[:, {start}:{start + call.layer.n_inputs}]"
-    return ", ".join("X" if j < 0 else str(network.calls[j].index) for j in call.sources)
+    return ", ".join("X" if j < 0 else str(network.calls[j].number) for j in call.sources)
 
 
 def _size(nbytes: float) -> str:

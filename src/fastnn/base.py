@@ -82,7 +82,7 @@ class Registered:
 
 
 class Node:
-    """A value in a graph: what a layer makes of others. Calling a layer gives one; ``Model(inputs=, outputs=)`` takes it."""
+    """A value in a graph: what a layer makes of others. Calling a layer gives one; ``Model(outputs=)`` takes it."""
 
     _made = itertools.count()
 
@@ -139,7 +139,7 @@ class Layer(Registered):
             raise TypeError(f"{name}: expected {wanted}, got {type(source).__name__}{join}")
         if self._node is not None or self.index is not None:
             raise ValueError(
-                f"{self.label()}: a layer is called once: make a second one (two with the same weights are not supported)"
+                f"{self.label()}: a layer is called once: make a second one (sharing its weights is not supported)"
             )
         self._node = Node(self, tuple(Node.of(name, value) for value in (source if self.joins else (source,))))
         return self._node

@@ -38,8 +38,8 @@ class Model(Online):
     itself.
 
     inputs, outputs: a graph instead of layers, made by calling layers: ``a, b = Input(4), Input(3)``,
-    ``y = Dense(2)(Concatenate()([Dense(16)(a), b]))``, ``Model(inputs=[a, b], outputs=y)``. X is then a list, an array for
-    each input, or a dict by the names of the inputs, both copied side by side once; or one array with all columns.
+    ``y = Dense(2)(Concatenate()([Dense(16)(a), b]))``, ``Model(inputs=[a, b], outputs=y)``. X is then a list, an array
+    for each input, or a dict by the inputs' names, both copied side by side once; or one array with all the columns.
 
     seed: keys the initial weights, shuffles and dropout masks; the same seed gives the same bits on every machine. None
     draws one, kept in ``model.seed``. dtype: "float32" or "float64", of parameters and predictions.
@@ -101,7 +101,7 @@ class Model(Online):
         if self._graph is not None:
             raise ValueError("the model is a graph: call the layer on a node, and make a model of that")
         if layer._node is not None and not layer.begins:
-            raise ValueError(f"{layer.label()} is part of a graph: give Model its inputs= and outputs=, or make a new one")
+            raise ValueError(f"{layer.label()} is part of a graph: make a Model of its inputs= and outputs=")
         if layer in self.layers or layer.index is not None:
             raise ValueError(f"{layer.label()} belongs to a model already: make a new one")
         if len(self.layers) >= MOST_LAYERS:
@@ -165,7 +165,7 @@ class Model(Online):
             plan = Plan(specs, self.dtype, self._fused, sources)
             try:
                 for call, n_in in calls:
-                    call.layer.bind(plan, call.index, n_in)
+                    call.layer.bind(plan, call.number, n_in)
                     call.layer.initialize(self.seed)
             except BaseException:
                 self._unfinalize()

@@ -142,7 +142,9 @@ def fuse(specs: list[Spec], sources: Sources) -> tuple[list[Spec], Sources]:
     return fused, wired
 
 
-def without(kind: type[Any], specs: list[Spec], sources: Sources, most: int | None = None) -> tuple[list[Spec], Sources]:
+def without(
+    kind: type[Any], specs: list[Spec], sources: Sources, most: int | None = None
+) -> tuple[list[Spec], Sources]:
     """The plan without the operations of a kind: who read them reads what they read. most: how many, from the first."""
     kept: list[Spec] = []
     wired: Sources = []

@@ -4,8 +4,8 @@ Forward goes through the operations in order, backward in reverse. A buffer is f
 In a chain both come to two buffers in turn.
 
 The gradient of a value is the sum over its readers, from the last that runs forward to the first, and within one
-reader that has it twice from its first source to its last: the order in which backward meets them. Nothing is computed for what
-leads to no trained parameter.
+reader that has it twice from its first source to its last: the order in which backward meets them. Nothing is computed
+for what leads to no trained parameter.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from fastnn.engine.spec import INPUT, ColumnsSpec, DenseSpec, MergeSpec, PythonS
 
 
 class Slot(NamedTuple):
-    """What an operation gives to one of its sources: buffer ``to``, None where the source needs nothing; ``also`` is the
-    buffer with what other readers have given before, to be added."""
+    """What an operation gives to one of its sources: buffer ``to``, None where the source needs nothing; ``also`` is
+    the buffer with what other readers have given before, to be added."""
 
     to: int | None = None
     also: int | None = None

@@ -25,10 +25,10 @@ class Dense(Layer):
     ``Dense(n_inputs, n_neurons)`` states both sizes, ``Dense(n_neurons)`` takes its inputs from the layer before.
     Shapes: x (rows, n_inputs), weights (n_inputs, n_neurons), biases (1, n_neurons), y (rows, n_neurons).
 
-    activation: a name or an ``Activation``, linear by default, or one written in Python (``fastnn.custom.Activation``; the
-    layer takes a copy of it, so that one object serves several layers, as a built-in one does). weight_initializer: ``he_normal`` by default;
-    ``"book"`` is the book's 0.01 * normal. Biases start at zero. The regularizers add l1 * sum |w| + l2 * sum w^2 to
-    the loss.
+    activation: a name or an ``Activation``, linear by default, or a ``fastnn.custom.Activation``, written in Python, of
+    which the layer takes a copy, so that one object serves several layers, as a built-in one does.
+    weight_initializer: ``he_normal`` by default; ``"book"`` is the book's 0.01 * normal. Biases start at zero. The
+    regularizers add l1 * sum |w| + l2 * sum w^2 to the loss.
     """
 
     names = ("Dense",)

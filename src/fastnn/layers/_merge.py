@@ -19,7 +19,7 @@ class Merge(Layer):
 
     def combine(self, widths: Sequence[int], names: Sequence[str]) -> int:
         if len(widths) < 2:
-            raise ValueError(f"joins two or more values and reads 1, {names[0]}: call it on a list, as in Add()([a, b])")
+            raise ValueError(f"joins two or more values and reads {names[0]} alone: call it on a list of nodes")
         if self.how != "concatenate" and len(set(widths)) > 1:
             found = ", ".join(f"{width} ({name})" for width, name in zip(widths, names, strict=True))
             raise ValueError(f"expected values of equal width, got {found}")

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 class Residual(Layer):
     """y = x + f(x), f being the layers that it holds: what they learn is the difference from doing nothing.
 
-    ``Residual([Dense(64, activation="relu"), Dense(64)])``. f has to keep the width. Where it does not, or always where
-    projection is True, y = x.W + b + f(x) with a ``Dense`` of its own; a ``Dense`` given as projection is taken as it is.
-    ``layers`` are f's, ``projection`` is the Dense or None; Residuals may be nested. An activation after the sum is a layer
-    after this one.
+    ``Residual([Dense(64, activation="relu"), Dense(64)])``. f has to keep the width; where it does not, projection=True
+    makes that y = x.W + b + f(x), with a ``Dense`` of f's width. A ``Dense`` given as projection is taken as it is.
+    ``layers`` are f's, ``projection`` is the Dense or None. Residuals may be nested. An activation after the sum is a
+    layer of its own, after this one.
     Source: He et al., Deep residual learning for image recognition, 2015; the projection is their equation 2.
     """
 
@@ -56,9 +56,10 @@ class Residual(Layer):
 
     @classmethod
     def rebuild(cls, **config: Any) -> Residual:
-        layers = [layer if isinstance(layer, Layer) else Layer.from_description(layer) for layer in config["layers"]]
-        projection = config["projection"]
-        return cls(layers, projection=Layer.from_description(projection) if isinstance(projection, dict) else projection)
+        def made(part: Any) -> Any:
+            return Layer.from_description(part) if isinstance(part, dict) else part
+
+        return cls([made(layer) for layer in config["layers"]], projection=made(config["projection"]))
 
     def width(self, n_in: int) -> int:
         return n_in if self.projection is None else self.projection.n_neurons
