@@ -87,7 +87,7 @@ def evaluate(
 
 
 def predict(model: Model, X: Any, batch_size: int | None) -> Array:
-    rows = model.rows_of("X", X)
+    rows = _checks.as_rows("X", X, model.plan.n_in, "layer 0: ")
     data = feed.Data(model.plan, rows)
     need = data.n * model.plan.n_out * model.dtype.itemsize
     if need > physical_memory():

@@ -191,11 +191,12 @@ class Model(Online):
 
     def rows_of(self, name: str, X: Any) -> Any:
         """X as rows of the model's width: of a graph, a list or dict of arrays is put side by side."""
-        return _checks.as_rows(name, self._side_by_side(name, X), self.plan.n_in, "layer 0: ")
+        side_by_side = X if self._graph is None else self._side_by_side(name, X)
+        return _checks.as_rows(name, side_by_side, self.plan.n_in, "layer 0: ")
 
     def _side_by_side(self, name: str, X: Any) -> Any:
-        inputs = self._network().inputs if self._graph is not None and isinstance(X, (list, tuple, dict)) else ()
-        return _network.side_by_side(name, X, inputs) if inputs else X
+        several = isinstance(X, (list, tuple, dict))
+        return _network.side_by_side(name, X, self._network().inputs) if several else X
 
     @property
     def plan(self) -> Plan:
@@ -249,7 +250,8 @@ class Model(Online):
         return self._buffers[key]
 
     def _ready(self, X: Any) -> Any:
-        X = self._side_by_side("X", X)
+        if self._graph is not None:
+            X = self._side_by_side("X", X)
         if self._plan is None:
             X = _checks.as_rows("X", X)
             self.finalize(X.shape[1] if self.layers and self._network().input_width() is None else None)
