@@ -84,8 +84,8 @@ def _writes_dy(spec: Spec) -> bool:
 
 
 class Backward(NamedTuple):
-    """turns: of each operation, None where it has none. buffers: how many there are. to_input: the one with the gradient of the
-    rows that came in, None where that was not asked for, or nothing depends on them."""
+    """turns: of each operation, None where it has none. buffers: how many there are. to_input: the one with the
+    gradient of the rows that came in, None where that was not asked for, or nothing depends on them."""
 
     turns: list[Turn | None]
     buffers: int
