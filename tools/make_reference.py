@@ -67,6 +67,8 @@ def page(family: str, cls: type[Any]) -> str:
     module = re.sub(r"\._\w+$", "", cls.__module__)  # where users find it
     parts.append(f"`{module}.{cls.__name__}{plain}`")
     how = FAMILIES[family][1].format(name=cls.names[0], cls=cls.__name__)
+    if getattr(cls, "joins", False):
+        how = f"`{cls.__name__}()([a, b])`, in a [graph](../../graphs.md)"
     parts.append(f"Names: {names}. {how}")
     parts.append(inspect.cleandoc(cls.__doc__ or "").replace("``", "`"))
     if has_picture(family, cls):

@@ -37,8 +37,10 @@ from fastnn.activations import (
 from fastnn.checkpoint import FormatError
 from fastnn.history import History
 from fastnn.layers import (
+    Add,
     AlphaDropout,
     BatchNorm,
+    Concatenate,
     Dense,
     Dropout,
     GaussianDropout,
@@ -46,8 +48,10 @@ from fastnn.layers import (
     Input,
     Layer,
     LayerNorm,
+    Multiply,
     Normalization,
     Rescale,
+    Residual,
 )
 from fastnn.model import Model
 
@@ -58,8 +62,10 @@ __all__ = [
     "GELU",
     "SELU",
     "Activation",
+    "Add",
     "AlphaDropout",
     "BatchNorm",
+    "Concatenate",
     "Dense",
     "Dropout",
     "Exponential",
@@ -78,10 +84,12 @@ __all__ = [
     "LogSoftmax",
     "Mish",
     "Model",
+    "Multiply",
     "Normalization",
     "ReLU",
     "ReLU6",
     "Rescale",
+    "Residual",
     "SiLU",
     "Sigmoid",
     "Softmax",

@@ -45,7 +45,7 @@ def make_data(
         raise ValueError(
             f"loss: {loss!r} takes scores and has {last} in it, and the model ends in {last}: leave out one of the two"
         )
-    rows = _checks.as_rows(names[0], X, plan.n_in, "layer 0: ")
+    rows = model.rows_of(names[0], X)
     _checks.need_rows(names[0], rows)
     targets, labels = _checks.as_targets(names[1], y, len(rows), plan.n_out, loss.takes_labels, loss.names[0])
     if check_finite:
@@ -215,7 +215,7 @@ class TrainingRun(Run):
         epochs = _checks.whole("epochs", epochs, 0)
         accumulate = _checks.whole("accumulate", accumulate, 1)
         check_finite = control.check_finite
-        X = _checks.as_rows("X", X, model.plan.n_in, "layer 0: ")
+        X = model.rows_of("X", X)
         _checks.need_rows("X", X)
         if validation_split != 0:
             if validation_data is not None:

@@ -13,6 +13,13 @@ cdef struct Step:
     uint64_t number      # of the training step, from 1: keys the dropout masks
     uint32_t *twister    # MT19937's state where the masks shall come from it, else NULL
 
+# one source of an operation that reads several
+cdef struct Part:
+    char *x
+    size_t n             # its columns
+    char *dx             # NULL where nothing before needs it; may be dy
+    const char *also     # what its other readers have given already, to be added; NULL where there is none
+
 # one operation: its functions and what they work on. Which fields are used is up to the functions.
 cdef struct Op:
     void (*forward)(Op *o, const Step *s) noexcept nogil
@@ -56,6 +63,11 @@ cdef struct Op:
     double epsilon, momentum
     void *buffers        # of an operation in Python: its Buffers, where its part and its failure are kept
     int number           # and its place there
+    Part *parts          # of an operation with several sources, which then has no x and dx of its own
+    size_t part_count
+    size_t first_column  # of those that are read of x
+    const char *also     # what the source's other readers have given already: added to dx by summed_backward
+    void (*own_backward)(Op *o, const Step *s) noexcept nogil
 
 cdef void dense_forward(Op *o, const Step *s) noexcept nogil
 cdef void dense_backward(Op *o, const Step *s) noexcept nogil

@@ -1,10 +1,10 @@
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uintptr_t
 
 from fastnn._core cimport fnn_kernels
 from fastnn.engine.ops cimport Op, Step
 
 cdef class Plan:
-    cdef readonly object specs, dtype, tensors, params, grads, states
+    cdef readonly object specs, sources, dtype, tensors, params, grads, states
     cdef readonly bint fused
     cdef readonly Py_ssize_t n_in, n_out, size, trained, widest
     cdef const fnn_kernels *k
@@ -16,9 +16,11 @@ cdef class Buffers:
     cdef readonly Plan plan
     cdef readonly Py_ssize_t rows
     cdef readonly bint training
-    cdef object memory, op_memory, layer_of
+    cdef object memory, op_memory, part_memory, reader_memory, layer_of
     cdef Op *ops
-    cdef int count, first_trained
+    cdef int count, first_trained, gradient_buffers
+    cdef int input_readers    # how many read the rows that come in; where more than one, reader_at says from where
+    cdef uintptr_t *reader_at
     cdef bint settles    # there is an operation that has something to do once a step is taken
     cdef bint failed     # an operation in Python has raised; what follows works on nothing
     cdef object links, error
@@ -29,6 +31,7 @@ cdef class Buffers:
     cdef char *losses
     cdef char *weights
     cdef void fail(self, error) noexcept
+    cdef void spread_input(self, char *x) noexcept nogil
     cdef char *output(self) noexcept nogil
     cdef void forward(self, const Step *s) noexcept nogil
     cdef void backward(self, const Step *s) noexcept nogil

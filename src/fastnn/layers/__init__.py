@@ -4,14 +4,18 @@ from fastnn.base import Layer
 from fastnn.layers._dense import Dense
 from fastnn.layers._dropout import Dropout
 from fastnn.layers._input import Input
+from fastnn.layers._merge import Add, Concatenate, Multiply
 from fastnn.layers._noise import AlphaDropout, GaussianDropout, GaussianNoise
 from fastnn.layers._norm import BatchNorm, LayerNorm
 from fastnn.layers._normalization import Normalization
 from fastnn.layers._rescale import Rescale
+from fastnn.layers._residual import Residual
 
 __all__ = [
+    "Add",
     "AlphaDropout",
     "BatchNorm",
+    "Concatenate",
     "Dense",
     "Dropout",
     "GaussianDropout",
@@ -19,6 +23,8 @@ __all__ = [
     "Input",
     "Layer",
     "LayerNorm",
+    "Multiply",
     "Normalization",
     "Rescale",
+    "Residual",
 ]
