@@ -8,15 +8,31 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _model_file
 
 if TYPE_CHECKING:
+    from fastnn._measures import Measures
     from fastnn.engine.loop import Trainer
     from fastnn.model import Model
 
 
-def position(trainer: Trainer, order: dict[str, Any]) -> dict[str, Any] | None:
-    """Where in its epoch a training is, as values that JSON can hold; None between epochs. order: what has to be the
-    same for the rest of the epoch to be the rest of that epoch."""
+def position(trainer: Trainer, order: dict[str, Any], measures: Measures | None = None) -> dict[str, Any] | None:
+    """Where in its epoch a training is, as values that JSON can hold and arrays; None between epochs. order: what has to
+    be the same for the rest of the epoch to be the rest of that epoch."""
     at = trainer.position()
-    return {**order, "at": list(at)} if at[1] else None
+    if not at[1]:
+        return None
+    metrics = {} if measures is None else {"metrics": measures.names, "arrays": measures.tally.state()}
+    return {**order, "at": list(at), **metrics}
+
+
+def take_up_metrics(measures: Measures, at: dict[str, Any]) -> bool:
+    """Whether the metrics could go on from a ``position``."""
+    counted = at.get("arrays", {}).get("rows")
+    if at.get("metrics") != measures.names or counted is None or counted.tolist() != [at["at"][5]]:
+        return False
+    try:
+        measures.tally.load(at["arrays"])
+    except ValueError:
+        return False
+    return True
 
 
 class Saved:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _checks
+from fastnn import _checks, _measures
 from fastnn._runs import make_data, make_trainer, make_validation, set_precision
 from fastnn._training import Control, Run
 
@@ -83,8 +83,10 @@ class StreamRun(Run):
         self.source, self.check_finite = source, control.check_finite
         data = self._data(model, source.first)
         self.buffers, self.n = model.training_buffers(data.n), data.n
-        validation = make_validation(model, validation_data, control.check_finite)
+        measures = _measures.of(model, data)
+        validation, validated = make_validation(model, validation_data, control.check_finite)
         super().__init__(model, control, epochs, validation)
+        self.measures = {"": measures, "val_": validated}
         self.measured = {} if validation is None else {"val_": tuple(validation_data[:2])}
         surfacing: dict[str, Any] = {
             **self.surfacing(),
@@ -92,7 +94,7 @@ class StreamRun(Run):
         }  # each epoch has to be given its first batch
         self.trainer = make_trainer(
             model, self.buffers, data, epochs=epochs, batch=data.n, validation=validation, streaming=True,
-            check_finite=control.check_finite, accumulate=self.accumulate, **surfacing,
+            check_finite=control.check_finite, accumulate=self.accumulate, measures=measures, **surfacing,
         )  # fmt: skip
         model.position = None
         source.next()  # the first, which the trainer has

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fastnn import _checks, _resume
+from fastnn import _checks, _measures, _resume
 from fastnn.callbacks._base import CallbackSet, Logs
 from fastnn.engine import loop
 from fastnn.history import KEYS
 from fastnn.kernels.arrays import all_finite
-from fastnn.metrics import measure
+from fastnn.metrics._objects import Metric
 
 if TYPE_CHECKING:
     from fastnn.engine import feed
@@ -76,6 +76,8 @@ class Run:
         self.resumed = resumed
         self.optimizer = model.optimizer_object
         self.epochs_before, self.rows_before = model.epochs_done, len(model.history)
+        self.measures: dict[str, _measures.Measures | None] = {}  # the native ones, by prefix
+        self.functions = any(not isinstance(m, Metric) for m in model.metrics.values())
         self.measured: dict[str, tuple[Any, Any]] = {}  # rows that metrics in Python are taken on, by prefix
         self.measured_at = model.epochs_done if resumed is None else -1  # epochs done when that was last
         self.begun: tuple[int, int] = (-1, -1)  # epoch and step that callbacks were told the beginning of
@@ -158,26 +160,28 @@ class Run:
             "epochs": self.epochs,
             "steps": self.steps(),
             "metrics": [key for key in KEYS if self._measures(key)]
-            + [prefix + name for prefix in self.measured for name in model.metrics],
+            + [prefix + name for prefix, m in self.measures.items() if m is not None for name in m.names]
+            + [p + name for p in self.measured for name, m in model.metrics.items() if not isinstance(m, Metric)],
         }
         self.callbacks.begin(model, params, self.resumed)
         if self.resumed is None or not len(model.history):
             return
         if self.validation is not None and model.position is None and model.history["val_loss"][-1] is None:
-            model.history.mend_validation(*self.validation.run(nothing))
+            pair, validated = self.validation.run(nothing), self.measures.get("val_")
+            model.history.mend_validation(*pair, {} if validated is None else validated.values())
         self._measure()
         self.callbacks.epoch_end(model.epochs_done, self._logs())
 
     def _measure(self) -> None:
         """Take the metrics written in Python of an epoch that has just ended, once."""
         model = self.model
-        if not model.metrics or model.epochs_done == self.measured_at or model.position is not None:
+        if not self.functions or model.epochs_done == self.measured_at or model.position is not None:
             return
         self.measured_at = model.epochs_done
         for prefix, (X, y) in self.measured.items():
             predicted, targets = model.predict(X), np.asarray(y)
-            for name, metric in model.metrics.items():
-                model.history.enter(prefix + name, measure(name, metric, targets, predicted))
+            for name, value in _measures.of_functions(model, targets, predicted).items():
+                model.history.enter(prefix + name, value)
 
     def _measures(self, key: str) -> bool:
         if key.startswith("val_") and self.validation is None:
@@ -229,12 +233,23 @@ class Run:
         if len(records):
             columns = dict(zip(loop.RECORD, records.T.tolist(), strict=True))
             columns["loss"] = (records[:, 0] + records[:, 1]).tolist()
+            for prefix, measures in self.measures.items():
+                if measures is not None:  # then each epoch surfaces by itself: there is just one
+                    done = not prefix or not np.isnan(records[0, 4])
+                    columns |= {prefix + k: [v if done else np.nan] for k, v in measures.values().items()}
             model.history.put(place, columns)
             if self.control.print_every:  # then each epoch surfaces by itself: there is just one
                 self._print_epoch()
         trainer.drop_records()
         model.steps_done, model.epochs_done = trainer.steps_done, trainer.epochs_done
-        model.position = None if self.order is None else _resume.position(trainer, self.order)
+        model.position = None if self.order is None else _resume.position(trainer, self.order, self.measures.get(""))
+
+    def sought(self, at: dict[str, Any]) -> None:
+        """Let the metrics of a broken epoch go on from its place; where the file has none of them, or others, they are
+        those of the rest of the epoch, and not entered."""
+        measures = self.measures.get("")
+        if measures is not None and not _resume.take_up_metrics(measures, at):
+            self.measures[""] = None
 
     def _report(self) -> None:
         if self.progress is None:
