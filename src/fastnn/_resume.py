@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def position(trainer: Trainer, order: dict[str, Any], measures: Measures | None = None) -> dict[str, Any] | None:
-    """Where in its epoch a training is, as values that JSON can hold and arrays; None between epochs. order: what has to
-    be the same for the rest of the epoch to be the rest of that epoch."""
+    """Where in its epoch a training is, as values that JSON can hold, and arrays; None between epochs. order: what has
+    to be the same for the rest of the epoch to be the rest of that epoch."""
     at = trainer.position()
     if not at[1]:
         return None

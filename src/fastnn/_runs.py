@@ -30,8 +30,8 @@ class _Pair(NamedTuple):
 
 
 class Evaluation(_Pair):
-    """Mean loss over the rows, without penalties, and the accuracy (NaN where none is counted): a pair, with ``metrics``,
-    a dict of what ``Model.set(metrics=)`` asked for, beside it."""
+    """Mean loss over the rows, without penalties, and the accuracy (NaN where none is counted): a pair. Beside it
+    ``metrics``, a dict of what ``Model.set(metrics=)`` asked for."""
 
     metrics: dict[str, float]
 
@@ -178,19 +178,10 @@ def make_trainer(
     )  # fmt: skip
 
 
-def make_evaluator(
-    model: Model,
-    X: Any,
-    y: Any,
-    sample_weight: Any = None,
-    names: tuple[str, str, str] = NAMES,
-    check_finite: bool = False,
-) -> Validation:
-    """An evaluation of validation data that a training run makes after each epoch."""
-    data, _, _ = make_data(model, X, y, names, check_finite, sample_weight)
-    measures = _measures.of(model, data)
-    buffers = model.inference_buffers(None, data.n)
-    return feed.Evaluator(model.plan, buffers, data, make_head(model, measures)), measures
+def make_evaluator(model: Model, X: Any, y: Any) -> feed.Evaluator:
+    """An evaluation that a training run makes after each epoch."""
+    data, _, _ = make_data(model, X, y, NAMES, False)
+    return feed.Evaluator(model.plan, model.inference_buffers(None, data.n), data, make_head(model))
 
 
 def make_validation(model: Model, validation_data: Any, check_finite: bool) -> Validation:
@@ -201,7 +192,10 @@ def make_validation(model: Model, validation_data: Any, check_finite: bool) -> V
         raise TypeError("validation_data: expected a pair (X, y), or (X, y, sample_weight)")
     X, y, *weights = validation_data
     names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
-    return make_evaluator(model, X, y, weights[0] if weights else None, names, check_finite)
+    data, _, _ = make_data(model, X, y, names, check_finite, weights[0] if weights else None)
+    measures = _measures.of(model, data)
+    buffers = model.inference_buffers(None, data.n)
+    return feed.Evaluator(model.plan, buffers, data, make_head(model, measures)), measures
 
 
 def split(X: Array, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any, Any, tuple[Any, Any, Any]]:

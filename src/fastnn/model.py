@@ -329,7 +329,7 @@ class Model(Online):
         sample_weight: ArrayLike | None = None,
         class_weight: Any = None,
     ) -> Evaluation:
-        """(loss, accuracy) over the rows: the mean loss without penalties, with weights as in ``train``; and beside them
+        """(loss, accuracy) over the rows: the mean loss without penalties, with weights as in ``train``; beside them
         ``.metrics``, a dict of what ``set(metrics=)`` asked for. batch_size bounds memory, never changes bits."""
         with self._lock:
             return _runs.evaluate(self, self._ready(X), y, batch_size, sample_weight, class_weight)

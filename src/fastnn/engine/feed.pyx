@@ -141,8 +141,8 @@ cdef object python_arrays(Buffers b, const Step *step, const Targets *of):
 
 
 cdef void seed_gradient(Head head, Buffers b, const Step *step, const Targets *of, double scale) noexcept nogil:
-    """Where the backward pass begins: scale times the gradient of each row's loss by the predictions in b, or by what the
-    last activation is of where the two are merged, and times its weight."""
+    """Where the backward pass begins: scale times the gradient of each row's loss, times its weight, by the predictions
+    in b, or by what the last activation is of where the two are merged."""
     cdef char *dp = b.ops[b.count - 1].dy
     cdef size_t cols = b.plan.n_out
     if head.merged:

@@ -8,7 +8,7 @@ import numpy as np
 cimport numpy as cnp
 from libc.math cimport INFINITY, NAN, isfinite, sqrt
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from fastnn._core cimport (
     FNN_MOST_STATES, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation, schedule_rate, workspace,

@@ -22,36 +22,35 @@ AVERAGES = ("binary", "macro", "micro", "weighted", None)
 
 
 class Counts(NamedTuple):
-    """Of each class (classes,): rows of it that were found, rows predicted to be of it, rows of it; and all rows.
+    """each: (3, classes), of each class the rows of it that were found, those predicted to be of it, and those of it;
+    and how many rows there are.
 
     many: the columns are questions of their own (multi-label), not classes that exclude one another.
     """
 
-    found: Floats
-    predicted: Floats
-    actual: Floats
+    each: Floats
     rows: float
     many: bool = False
 
     @classmethod
     def of(cls, counts: NDArray[Any], rows: float, many: bool = False) -> Counts:
         """Of (classes, 3) counts. One column is a yes or no: classes 0 and 1."""
-        found, predicted, actual = counts.astype(np.float64).T
+        each = counts.T.astype(np.float64)
         if len(counts) > 1:
-            return cls(found, predicted, actual, float(rows), many)
-        no = rows - predicted - actual + found
-        return cls(*(np.append(n, y) for n, y in ((no, found), (rows - predicted, predicted), (rows - actual, actual))),
-                   float(rows))  # fmt: skip
+            return cls(each, float(rows), many)
+        found, predicted, actual = each[:, 0]
+        no = [rows - predicted - actual + found, rows - predicted, rows - actual]
+        return cls(np.array([no, each[:, 0]]).T, float(rows))
 
     @classmethod
     def of_confusion(cls, matrix: NDArray[Any]) -> Counts:
         """Of a confusion matrix, true classes in rows."""
-        return cls(matrix.diagonal().astype(np.float64), matrix.sum(0, np.float64), matrix.sum(1, np.float64),
-                   float(matrix.sum(dtype=np.float64)))  # fmt: skip
+        each = np.array([matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)], np.float64)
+        return cls(each, float(matrix.sum(dtype=np.float64)))
 
     def occurring(self) -> NDArray[np.bool_]:
         """The classes that a macro average is over: those that were there or predicted; of questions all."""
-        here: NDArray[np.bool_] = (self.predicted + self.actual > 0) | self.many
+        here: NDArray[np.bool_] = (self.each[1] + self.each[2] > 0) | self.many
         return here
 
 
@@ -86,17 +85,17 @@ def mean(values: Any) -> float:
 
 def averaged(score: Score, counts: Counts, average: str | None) -> Floats:
     """One number for an average, one for each class where that is None."""
-    each = score(*counts[:3])
+    each = score(*counts.each)
     if average is None:
         return each
     if average == "binary":
         return each[1]
     if average == "micro":
-        return score(*(math.fsum(part) for part in counts[:3]))
+        return score(*(math.fsum(part) for part in counts.each))
     if average == "macro":
         return np.float64(mean(each[counts.occurring()]))  # type: ignore[return-value]
-    total = math.fsum(counts.actual)
-    return ratio(math.fsum(each * counts.actual), total)
+    total = math.fsum(counts.each[2])
+    return ratio(math.fsum(each * counts.each[2]), total)
 
 
 def check_average(where: str, average: Any, known: tuple[str | None, ...] = AVERAGES) -> str | None:
@@ -108,14 +107,15 @@ def check_average(where: str, average: Any, known: tuple[str | None, ...] = AVER
 
 def balanced_accuracy(counts: Counts) -> float:
     """The mean recall of the classes that occur. Brodersen et al. 2010."""
-    return mean(recall(*counts[:3])[counts.actual > 0])
+    return mean(recall(*counts.each)[counts.each[2] > 0])
 
 
 def matthews(counts: Counts) -> float:
     """The correlation of true and predicted classes; 0 where either is only one. Gorodkin 2004."""
-    right, rows = math.fsum(counts.found), counts.rows
-    both = right * rows - math.fsum(counts.predicted * counts.actual)
-    spread = (rows**2 - math.fsum(counts.predicted**2)) * (rows**2 - math.fsum(counts.actual**2))
+    found, predicted, actual = counts.each
+    rows = counts.rows
+    both = math.fsum(found) * rows - math.fsum(predicted * actual)
+    spread = (rows**2 - math.fsum(predicted**2)) * (rows**2 - math.fsum(actual**2))
     return both / math.sqrt(spread) if spread > 0 else 0.0
 
 

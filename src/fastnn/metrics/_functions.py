@@ -191,8 +191,8 @@ def classification_report(
     counts = Counts.of_confusion(matrix)
     names = [str(class_names[i]) if i < len(class_names) else str(c) for i, c in enumerate(classes)]
     scores = (_averages.precision, _averages.recall, _averages.f1)
-    support = [f"{n:g}" if sample_weight is not None else f"{int(n)}" for n in (*counts.actual, counts.rows)]
-    each = np.stack([score(*counts[:3]) for score in scores], axis=1)
+    support = [f"{n:g}" if sample_weight is not None else f"{int(n)}" for n in (*counts.each[2], counts.rows)]
+    each = np.stack([score(*counts.each) for score in scores], axis=1)
     rows = [(name, *(f"{v:.{digits}f}" for v in each[i]), support[i]) for i, name in enumerate(names)]
     rows.append(("", "", "", "", ""))
     accuracy = _averages.ratio(matrix.trace(), matrix.sum())
@@ -238,15 +238,14 @@ def _binary(score: _averages.Score, true: Any, predicted: Any, classes: Any, sam
     counts = Counts.of_confusion(_matrix(true, predicted, len(classes), sample_weight))
     if len(classes) == 1 and classes[0] != 1:
         return 0.0
-    return float(score(*(part[-1] for part in counts[:3])))
+    return float(score(*counts.each[:, -1]))
 
 
 def _chosen(counts: Counts, classes: Any, labels: Any) -> Counts:
     """The counts of these classes, in this order; all of them belong to the macro average."""
     place = {c: i for i, c in enumerate(classes.tolist())}
     at = np.array([place.get(label, -1) for label in labels.tolist()], int)
-    parts = (np.where(at >= 0, part[at], 0.0) for part in counts[:3])
-    return Counts(*parts, counts.rows, True)
+    return Counts(np.where(at >= 0, counts.each[:, at], 0.0), counts.rows, True)
 
 
 def _multilabel(y_true: Any, y_pred: Any, threshold: float, sample_weight: Any) -> Counts:
@@ -255,9 +254,10 @@ def _multilabel(y_true: Any, y_pred: Any, threshold: float, sample_weight: Any) 
         raise ValueError(f"y_pred: expected shape {t.shape}, that of y_true, got {p.shape}")
     w = weights("sample_weight", sample_weight, len(t))
     if w is None:
-        return Counts(*kernels.yes_counts(p, t, threshold, 0.5).astype(np.float64).T, float(len(t)), True)
+        return Counts(kernels.yes_counts(p, t, threshold, 0.5).T.astype(np.float64), float(len(t)), True)
     yes, is_so = p > threshold, t > 0.5
-    return Counts(*(part @ w for part in ((yes & is_so).T, yes.T, is_so.T)), math.fsum(w), True)
+    each = [(part * w[:, None]).sum(axis=0) for part in (yes & is_so, yes, is_so)]
+    return Counts(np.array(each), math.fsum(w), True)
 
 
 def _matrix(true: Any, predicted: Any, classes: int, sample_weight: Any) -> NDArray[Any]:

@@ -4,7 +4,7 @@ train and validate; and metrics of one's own, functions in Python."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
@@ -22,7 +22,7 @@ Function: TypeAlias = "Callable[[NDArray[Any], NDArray[Any]], float]"
 
 
 class Setting(NamedTuple):
-    """What a metric is of. kind: "categorical" (a row is of one class), "binary" (each output is a yes or a no) or
+    """What a metric is of. kind: "categorical" (a row is of one class), "binary" (each output a yes or a no) or
     "regression"; threshold: above what an output is a yes; labels: whether the targets are class labels."""
 
     kind: str
@@ -94,13 +94,16 @@ class Metric(Registered):
 
 
 class _Averaged(Metric):
-    """average: "binary", of class 1; "macro", the mean over the classes that occur, in targets or predictions; "micro",
+    """average: "binary", of class 1; "macro", the mean over the classes in targets or predictions; "micro",
     of all classes' counts together; "weighted", the mean weighted by each class's rows; None for each class by itself,
-    which the history then has as ``f1_0``, ``f1_1``. "auto" is "binary" for a model with one output, "macro" for others.
+    which the history then has as ``f1_0``, ``f1_1``. "auto" is "binary" for a model with one output, else "macro".
     threshold: above what an output is a yes, instead of the loss's (0.5; 0 for scores); not for softmax and the like.
     """
 
-    score: ClassVar[_averages.Score]
+    @staticmethod
+    def score(found: Any, predicted: Any, actual: Any) -> Any:
+        """The number of each class."""
+        raise NotImplementedError
 
     def __init__(
         self, average: str | None = "auto", *, threshold: float | None = None, name: str | None = None
@@ -137,7 +140,7 @@ class _Averaged(Metric):
 
     def values(self, tally: Tally, setting: Setting) -> list[float]:
         counts = _counts(tally, setting, self._limit(setting))
-        return _floats(_averages.averaged(type(self).score, counts, self._average(setting)))
+        return _floats(_averages.averaged(self.score, counts, self._average(setting)))
 
 
 class Precision(_Averaged):
@@ -195,8 +198,8 @@ class MatthewsCorrelation(_OfCounts):
 
 
 class TopKAccuracy(Metric):
-    """The share of rows whose class is among the k with the largest outputs; of equal ones the first come first, so that
-    k = 1 is the accuracy. In the history as ``top_3_accuracy``."""
+    """The share of rows whose class is among the k with the largest outputs; of equal ones the first come first: k = 1
+    is the accuracy. In the history as ``top_3_accuracy``."""
 
     names = ("top_k_accuracy", "top_k_categorical_accuracy")
 
@@ -259,7 +262,10 @@ class ROCAUC(Metric):
 class _OfErrors(Metric):
     """One number of the errors of each output, averaged over the outputs."""
 
-    formula: ClassVar[Callable[[Any, float], Any]]
+    @staticmethod
+    def formula(sums: Any, rows: float) -> Any:
+        """The number of each output, of the tally's sums."""
+        raise NotImplementedError
 
     def part(self, setting: Setting) -> tuple[str, float]:
         if setting.labels:
@@ -269,7 +275,7 @@ class _OfErrors(Metric):
     def values(self, tally: Tally, setting: Setting) -> list[float]:
         if not tally.rows:
             return [np.nan]
-        return [_averages.mean(type(self).formula(tally.errors(), float(tally.rows)))]
+        return [_averages.mean(self.formula(tally.errors(), float(tally.rows)))]
 
 
 class MSE(_OfErrors):
