@@ -38,6 +38,7 @@ FLOORS = [
     ("fastnn._progress", 4),
     ("fastnn._weights", 2),
     ("fastnn._measures", 4),
+    ("fastnn._probes", 4),
     ("fastnn._runs", 4),
     ("fastnn._training", 4),
     ("fastnn._online", 4),

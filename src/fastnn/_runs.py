@@ -85,6 +85,14 @@ def make_data(
     return feed.Data(plan, rows, targets, labels, weights), rows, given
 
 
+def make_loss_head(model: Model) -> feed.Head:
+    """The loss alone: nothing is counted."""
+    loss = model.loss_object
+    part = loss if loss.kernel == "python" else None
+    smoothing = loss.smoothing(model.plan.n_out)
+    return feed.Head(loss.kernel, model.merged, None, 0.0, loss.parameter, *smoothing, part)
+
+
 def make_head(model: Model, measures: _measures.Measures | None = None) -> feed.Head:
     accuracy, loss = model.accuracy_object, model.loss_object
     kernel = None if accuracy is None else accuracy.kernel

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn import _checks, _model_file, _resume, _runs, checkpoint
 from fastnn._online import Callbacks, Online
+from fastnn._probes import Probes
 from fastnn._runs import Evaluation
 from fastnn._summary import summary_text
 from fastnn._training import Progress, control
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 MOST_SEED = 2**64 - 1
 
 
-class Model(Online):
+class Model(Online, Probes):
     """A network: layers in a row, a loss, an optimizer.
 
     ``Model([Dense(64, activation="relu"), Dense(3, activation="softmax")])`` or ``add`` layer by layer; ``set`` the

@@ -56,7 +56,7 @@ cdef class Plan:
 cdef class Buffers:
     cdef readonly Plan plan
     cdef readonly Py_ssize_t rows
-    cdef readonly bint training
+    cdef readonly bint training, to_input
     cdef object memory, op_memory, layer_of
     cdef Op *ops
     cdef int count, first_trained
@@ -72,3 +72,6 @@ cdef class Buffers:
     cdef char *output(self) noexcept nogil
     cdef void forward(self, const Step *s) noexcept nogil
     cdef void backward(self, const Step *s) noexcept nogil
+    cdef void backward_to_input(self, const Step *s) noexcept nogil
+
+cdef void dropout_forward(Op *o, const Step *s) noexcept nogil

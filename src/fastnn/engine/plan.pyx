@@ -77,6 +77,13 @@ cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
         s.k.penalty_grad_acc(o.db, o.b, o.n_out, o.l1_b, o.l2_b)
 
 
+cdef void dense_to_input(Op *o, const Step *s) noexcept nogil:
+    """Backward where no parameter's gradient is wanted."""
+    if o.act != FNN_ACT_linear and not o.dy_is_dz:
+        s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out, o.alpha)
+    dense.backward_to_input(s.k, o.dx, o.dy, o.w, &o.to_dx, s.rows, o.n_in, o.n_out, s.ws)
+
+
 cdef void activation_forward(Op *o, const Step *s) noexcept nogil:
     s.k.act_fwd[o.act](o.y, o.x, s.rows, o.n_out, o.alpha)
 
@@ -232,15 +239,19 @@ cdef class Buffers:
     """The activations of a plan for up to ``rows`` rows, with those of the gradients where ``training``, and its
     operations with every pointer in place.
 
-    head: the name of the activation whose gradient the loss has merged with its own, or None.
+    head: the name of the activation whose gradient the loss has merged with its own, or None. to_input: forward is that
+    of a prediction, and backward goes through to the input, whose gradient is then ``ops[0].dx``, and gives none of
+    the parameters'.
     """
 
-    def __init__(self, Plan plan, Py_ssize_t rows, bint training, bint labels=False, bint head=False):
-        self.plan, self.rows, self.training = plan, rows, training
-        specs = plan.specs if training else [s for s in plan.specs if not isinstance(s, DropoutSpec)]
+    def __init__(self, Plan plan, Py_ssize_t rows, bint training, bint labels=False, bint head=False,
+                 bint to_input=False):
+        cdef bint drops = training and not to_input
+        self.plan, self.rows, self.training, self.to_input = plan, rows, training, to_input
+        specs = plan.specs if drops else [s for s in plan.specs if not isinstance(s, DropoutSpec)]
         self.count = len(specs)
         self.layer_of = [s.layer for s in specs]
-        self.links = {i: LayerLink(plan, s, training) for i, s in enumerate(specs) if isinstance(s, PythonSpec)}
+        self.links = {i: LayerLink(plan, s, drops, to_input) for i, s in enumerate(specs) if isinstance(s, PythonSpec)}
         self.op_memory = aligned_empty(max(self.count, 1) * sizeof(Op))
         self.ops = <Op *><uintptr_t>self.op_memory.ctypes.data
         memset(self.ops, 0, max(self.count, 1) * sizeof(Op))
@@ -261,7 +272,7 @@ cdef class Buffers:
         size = self.plan.dtype.itemsize
         wants = {"x": rows * self.plan.n_in * size, "t": rows * self.plan.n_out * size, "labels": rows * 4,
                  "losses": rows * size, "weights": rows * size}
-        widest = max([1] + [s.n_out for s in specs])
+        widest = max([self.plan.n_in if self.to_input else 1] + [s.n_out for s in specs])
         if training:
             for i, s in enumerate(specs):
                 wants["y", i] = rows * s.n_out * size
@@ -280,7 +291,7 @@ cdef class Buffers:
         cdef int i
         trained = [i for i, s in enumerate(specs)
                    if isinstance(s, DenseSpec) or (isinstance(s, PythonSpec) and s.tensors)]
-        self.first_trained = trained[0] if trained else len(specs)
+        self.first_trained = -1 if self.to_input else trained[0] if trained else len(specs)
         x = at["x"]
         for i, s in enumerate(specs):
             o = &self.ops[i]
@@ -295,6 +306,8 @@ cdef class Buffers:
                     o.z = _ptr(at["extra", i])
             if isinstance(s, DenseSpec):
                 o.saved = o.z
+                if self.to_input:
+                    o.backward = dense_to_input
                 self.ws_bytes = max(self.ws_bytes, dense.scratch(self.plan.k, self.rows, o.n_in, o.n_out))
             elif isinstance(s, ActivationSpec):
                 o.saved = o.x if ACTIVATION_SAVES[s.activation] == "X" else o.y
@@ -325,8 +338,8 @@ cdef class Buffers:
             if i > self.first_trained:
                 side = 1 - side
                 o.dx = _ptr(at["d", side])
-                before = &self.ops[i - 1]
-                if self.plan.fused and isinstance(specs[i - 1], DenseSpec) and before.act != FNN_ACT_linear:
+                before = &self.ops[i - 1] if i else o
+                if self.plan.fused and i and isinstance(specs[i - 1], DenseSpec) and before.act != FNN_ACT_linear:
                     o.to_dx.kind = FNN_EPI_BACKWARD
                     o.to_dx.act, o.to_dx.alpha = before.act, before.alpha
                     o.to_dx.saved = before.saved
@@ -360,6 +373,11 @@ cdef class Buffers:
     cdef void backward(self, const Step *s) noexcept nogil:
         cdef int i
         for i in range(self.count - 1, self.first_trained - 1, -1):
+            self.ops[i].backward(&self.ops[i], s)
+
+    cdef void backward_to_input(self, const Step *s) noexcept nogil:
+        cdef int i
+        for i in range(self.count - 1, -1, -1):
             self.ops[i].backward(&self.ops[i], s)
 
 
