@@ -112,7 +112,7 @@ def test_what_is_refused() -> None:
         net().predict_samples(X, 0)
     with pytest.raises(ValueError, match="seed: expected at least 0"):
         net().predict_samples(X, seed=-1)
-    with pytest.raises(TypeError, match="samples: expected a whole number, got 2.5"):
+    with pytest.raises(TypeError, match=r"samples: expected a whole number, got 2\.5"):
         net().predict_samples(X, 2.5)  # type: ignore[arg-type]
     with pytest.raises(MemoryError, match="a result of shape"):
         net().predict_samples(X, 2**50)

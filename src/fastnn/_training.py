@@ -77,6 +77,7 @@ class Run:
         self.optimizer = model.optimizer_object
         self.epochs_before, self.rows_before = model.epochs_done, len(model.history)
         self.measures: dict[str, _measures.Measures | None] = {}  # the native ones, by prefix
+        self.unmeasured = -1  # an epoch of which a part is missing
         self.functions = any(not isinstance(m, Metric) for m in model.metrics.values())
         self.measured: dict[str, tuple[Any, Any]] = {}  # rows that metrics in Python are taken on, by prefix
         self.measured_at = model.epochs_done if resumed is None else -1  # epochs done when that was last
@@ -235,21 +236,24 @@ class Run:
             columns["loss"] = (records[:, 0] + records[:, 1]).tolist()
             for prefix, measures in self.measures.items():
                 if measures is not None:  # then each epoch surfaces by itself: there is just one
-                    done = not prefix or not np.isnan(records[0, 4])
+                    done = not np.isnan(records[0, 4]) if prefix else trainer.epochs_done - 1 != self.unmeasured
                     columns |= {prefix + k: [v if done else np.nan] for k, v in measures.values().items()}
             model.history.put(place, columns)
             if self.control.print_every:  # then each epoch surfaces by itself: there is just one
                 self._print_epoch()
         trainer.drop_records()
         model.steps_done, model.epochs_done = trainer.steps_done, trainer.epochs_done
-        model.position = None if self.order is None else _resume.position(trainer, self.order, self.measures.get(""))
+        if self.order is None:
+            model.position = None
+        else:
+            measured = self.measures.get("") if trainer.epochs_done != self.unmeasured else None
+            model.position = _resume.position(trainer, self.order, measured)
 
     def sought(self, at: dict[str, Any]) -> None:
-        """Let the metrics of a broken epoch go on from its place; where the file has none of them, or others, they are
-        those of the rest of the epoch, and not entered."""
+        """Let the metrics of a broken epoch go on from its place; where the file has others, it goes without."""
         measures = self.measures.get("")
-        if measures is not None and not _resume.take_up_metrics(measures, at):
-            self.measures[""] = None
+        if measures is not None and not _resume.take_up_metrics(measures, at, self.rows()):
+            self.unmeasured = self.trainer.epochs_done
 
     def _report(self) -> None:
         if self.progress is None:
