@@ -107,7 +107,7 @@ def test_contents_of_another_method_are_a_format_error(tmp_path: Path) -> None:
     Ensemble(trained(1)).save(tmp_path)
     contents = json.loads((tmp_path / "ensemble.json").read_text())
     (tmp_path / "ensemble.json").write_text(json.dumps({**contents, "method": "median"}))
-    with pytest.raises(FormatError, match="do not make an ensemble .*method: expected 'mean' or 'vote'"):
+    with pytest.raises(FormatError, match=r"do not make an ensemble .*method: expected 'mean' or 'vote'"):
         Ensemble.load(tmp_path)
     with pytest.raises(FileNotFoundError):
         Ensemble.load(tmp_path / "nowhere")

@@ -48,7 +48,7 @@ def make(metrics: Any = ()) -> Model:
 @pytest.mark.parametrize("accumulate", [1, 4])
 @pytest.mark.parametrize("steps", [1, 3, 5, 6, 7, 11, 12])
 def test_broken_off_after_any_step(tmp_path: Path, steps: int, accumulate: int) -> None:
-    """90 rows in batches of 16: 6 batches an epoch, 6 steps, or with accumulate 2, of which the second has 2 batches."""
+    """90 rows in batches of 16: an epoch of 6 steps, or with accumulate of 2, the second of 2 batches."""
     names = ["f1", "auc", "recall_micro"]
     whole, broken = make(names), make(names)
     whole.train_stream(shuffled(whole), epochs=4, validation_data=HELD, accumulate=accumulate)
@@ -57,8 +57,12 @@ def test_broken_off_after_any_step(tmp_path: Path, steps: int, accumulate: int) 
         save = cb.ModelCheckpoint(path, save_freq=1)
         with pytest.raises(StopError):
             broken.train_stream(
-                shuffled(broken), epochs=4, validation_data=HELD, accumulate=accumulate, callbacks=[save, stop_after(steps)]
-            )  # fmt: skip
+                shuffled(broken),
+                epochs=4,
+                validation_data=HELD,
+                accumulate=accumulate,
+                callbacks=[save, stop_after(steps)],
+            )
         assert bits(broken) != bits(whole)
     again = make(names)
     again.train_stream(shuffled(again), epochs=4, validation_data=HELD, accumulate=accumulate, resume=path)
@@ -113,8 +117,8 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -> Non
     before = bits(model)
     short = [(X[:16], Y[:16]), (X[16:32], Y[16:32])]
     for act, text in (
-        (lambda: model.train_stream(short, epochs=2, resume=path), "saved after 3 batches of an epoch or more, this one has 2"),
-        (lambda: model.train_stream(shuffled(model), accumulate=2, resume=path), "accumulate=1, here it is accumulate=2"),
+        (lambda: model.train_stream(short, epochs=2, resume=path), "3 batches of an epoch or more, this one has 2"),
+        (lambda: model.train_stream(shuffled(model), accumulate=2, resume=path), "=1, here it is accumulate=2"),
         (lambda: model.train(X, Y, batch_size=16, resume=path), "within an epoch of rows=None, here it is rows=90"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=text):
