@@ -135,7 +135,7 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     /* counts[3 j ..] += of column j: rows where p and t are above their limits, where p is, where t is */             \
     K(void, yes_counts_acc,                                                                                            \
       (int64_t *counts, const void *p, const void *t, size_t rows, size_t cols, double p_above, double t_above))       \
-    /* sums[4 j ..] += of column j, with d = p - t, s = t - shift[j]: d^2, |d|, s, s^2; rows ascending */              \
+    /* sums (4, cols) += of each column, with d = p - t, s = t - its shift: d^2, |d|, s, s^2; rows ascending */        \
     K(void, error_sums_acc,                                                                                            \
       (double *sums, const double *shift, const void *p, const void *t, size_t rows, size_t cols))                     \
     /* e^x, ln x, erf x: the vector functions by themselves, in place allowed */                                       \

@@ -57,16 +57,25 @@ static void yes_counts_acc(int64_t *counts, const void *vp, const void *vt, size
     }
 }
 
-/* sums[4 j ..] += of column j, with d = p - t and s = t - shift[j]: d^2, |d|, s, s^2 */
-static void error_sums_acc(double *sums, const double *shift, const void *vp, const void *vt, size_t rows, size_t cols)
+/* of column j, with d = p - t and s = t - shift[j]: sums[j] += d^2, sums[cols + j] += |d|, sums[2 cols + j] += s,
+ * sums[3 cols + j] += s^2 */
+static void error_sums_acc(double *restrict sums, const double *restrict shift, const void *vp, const void *vt,
+                           size_t rows, size_t cols)
 {
     const real *p = vp, *t = vt;
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < cols; j++) {
-            double d = (double)p[i * cols + j] - (double)t[i * cols + j], s = (double)t[i * cols + j] - shift[j];
-            sums[4 * j] += d * d;
-            sums[4 * j + 1] += d < 0 ? -d : d;
-            sums[4 * j + 2] += s;
-            sums[4 * j + 3] += s * s;
+    for (size_t j = 0; j < cols; j++) {
+        double squares = sums[j], sizes = sums[cols + j], s1 = sums[2 * cols + j], s2 = sums[3 * cols + j];
+        double centre = shift[j];
+        for (size_t i = j; i < rows * cols; i += cols) {
+            double d = (double)p[i] - (double)t[i], s = (double)t[i] - centre;
+            squares += d * d;
+            sizes += d < 0 ? -d : d;
+            s1 += s;
+            s2 += s * s;
         }
+        sums[j] = squares;
+        sums[cols + j] = sizes;
+        sums[2 * cols + j] = s1;
+        sums[3 * cols + j] = s2;
+    }
 }

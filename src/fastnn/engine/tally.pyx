@@ -169,8 +169,8 @@ cdef class Tally:
         return int(self.counts_array[self.places["top_k", k]])
 
     def errors(self):
-        """(cols, 4) sums of d^2, |d|, s, s^2: csrc/kernels/metrics.h."""
-        return self.sums_array[:4 * self.cols].reshape(self.cols, 4)
+        """(4, cols) sums of d^2, |d|, s, s^2: csrc/kernels/metrics.h."""
+        return self.sums_array[:4 * self.cols].reshape(4, self.cols)
 
     @property
     def predictions(self):

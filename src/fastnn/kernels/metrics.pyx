@@ -4,7 +4,8 @@ csrc/kernels/metrics.h.
 Class numbers are int32; counts are exact whole numbers, sums are float64 in the order of the rows.
 """
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -64,12 +65,12 @@ def yes_counts(const floating[:, ::1] p, const floating[:, ::1] t, double p_abov
 
 
 def error_sums(const floating[:, ::1] p, const floating[:, ::1] t, const double[::1] shift):
-    """(cols, 4) float64 sums over the rows of d^2, |d|, s and s^2, with d = p - t and s = t - shift[column]."""
+    """(4, cols) float64 sums over the rows of d^2, |d|, s and s^2, with d = p - t and s = t - shift[column]."""
     cdef size_t rows = p.shape[0], cols = p.shape[1]
     cdef fnn_fp_state found
     _check_shape("t", (t.shape[0], t.shape[1]), (p.shape[0], p.shape[1]))
     _check_shape("shift", (shift.shape[0],), (p.shape[1],))
-    sums = np.zeros((cols, 4))
+    sums = np.zeros((4, cols))
     cdef double[:, ::1] to = sums
     if rows and cols:
         with nogil:
@@ -109,17 +110,78 @@ def weighted_confusion(const int32_t[::1] true, const int32_t[::1] predicted, co
     return counts
 
 
-def pairs_in_order(const floating[::1] yes, const floating[::1] no):
-    """Twice the number of pairs (y, n) of these two ascending lists with n < y, those with n == y counting half: the
-    statistic of Mann and Whitney (1947), an exact whole number."""
-    cdef Py_ssize_t i, below = 0, up_to = 0, m = no.shape[0]
+# --- the area under the ROC curve ---
+cdef enum:
+    DIGIT = 11  # bits of a key that a pass sorts by
+    BUCKETS = 2048
+
+
+cdef uint64_t _key(floating x) noexcept nogil:
+    """A whole number that has the order of x, which is no NaN; of -0 that of 0."""
+    cdef uint32_t narrow
+    cdef uint64_t wide
+    x += 0
+    if sizeof(floating) == 4:
+        memcpy(&narrow, &x, 4)
+        return narrow ^ (0xFFFFFFFFu if narrow >> 31 else 0x80000000u)
+    memcpy(&wide, &x, 8)
+    return wide ^ (0xFFFFFFFFFFFFFFFFu if wide >> 63 else 0x8000000000000000u)
+
+
+cdef uint64_t *_sorted(uint64_t *keys, uint64_t *spare, size_t n, int bits) noexcept nogil:
+    """The keys ascending, in one of the two places: a radix sort, the lowest digits first."""
+    cdef size_t count[BUCKETS]
+    cdef size_t i, digit, total, here
+    cdef int shift = -DIGIT
+    while shift + DIGIT < bits:
+        shift += DIGIT
+        memset(count, 0, sizeof(count))
+        for i in range(n):
+            count[(keys[i] >> shift) % BUCKETS] += 1
+        if n == 0 or count[(keys[0] >> shift) % BUCKETS] == n:  # one digit for all: in order already
+            continue
+        total = 0
+        for digit in range(BUCKETS):
+            here, count[digit] = count[digit], total
+            total += here
+        for i in range(n):
+            digit = (keys[i] >> shift) % BUCKETS
+            spare[count[digit]] = keys[i]
+            count[digit] += 1
+        keys, spare = spare, keys
+    return keys
+
+
+def pairs_in_order(const floating[:] scores, const uint8_t[:] yes):
+    """(pairs, yeses): twice the number of pairs of a yes and a no in which the yes has the larger score, equal ones
+    counting half, an exact whole number (the statistic of Mann and Whitney 1947), and how many yeses there are. (-1, 0)
+    where a score is NaN. Shapes: (rows,) both, yes of 0 and 1."""
+    cdef Py_ssize_t i, n = scores.shape[0]
+    cdef size_t ups = 0, downs = 0, u, below = 0, up_to = 0
+    cdef bint bad = False
     cdef int64_t twice = 0
+    cdef uint64_t key
+    _check_shape("yes", (yes.shape[0],), (n,))
+    cdef uint64_t[:, ::1] room = np.empty((4, n + 1), np.uint64)
+    cdef uint64_t *a = &room[0, 0]
+    cdef uint64_t *b = &room[1, 0]
     with nogil:
-        for i in range(yes.shape[0]):
-            while below < m and no[below] < yes[i]:
-                below += 1
-            up_to = max(up_to, below)
-            while up_to < m and no[up_to] == yes[i]:
-                up_to += 1
-            twice += below + up_to
-    return twice
+        for i in range(n):
+            bad |= scores[i] != scores[i]
+            key = _key(scores[i])
+            a[ups] = b[downs] = key  # one of the two stays
+            ups += yes[i]
+            downs += 1 - yes[i]
+        if not bad:
+            a = _sorted(a, &room[2, 0], ups, 8 * sizeof(floating))
+            b = _sorted(b, &room[3, 0], downs, 8 * sizeof(floating))
+            for u in range(ups):
+                while below < downs and b[below] < a[u]:
+                    below += 1
+                up_to = max(up_to, below)
+                while up_to < downs and b[up_to] == a[u]:
+                    up_to += 1
+                twice += below + up_to
+    if bad:
+        return -1, 0
+    return twice, ups

@@ -122,14 +122,11 @@ def matthews(counts: Counts) -> float:
 def auc(scores: NDArray[Any], yes: NDArray[np.bool_], weights: Floats | None = None) -> float:
     """The share of pairs of a yes and a no in which the yes has the larger score, equals counting half: the area under
     the ROC curve (Hanley and McNeil 1982). NaN where there is no yes, no no, or a NaN among the scores."""
-    if np.isnan(scores).any():
-        return math.nan
     if weights is not None:
-        return _weighted_auc(scores, yes, weights)
-    ups, downs = np.sort(scores[yes]), np.sort(scores[~yes])
-    if not len(ups) or not len(downs):
-        return math.nan
-    return pairs_in_order(ups, downs) / (2 * len(ups) * len(downs))
+        return math.nan if np.isnan(scores).any() else _weighted_auc(scores, yes, weights)
+    pairs, ups = pairs_in_order(scores, yes.view(np.uint8))
+    all_pairs = ups * (len(scores) - ups)
+    return pairs / (2 * all_pairs) if pairs >= 0 and all_pairs else math.nan
 
 
 def _weighted_auc(scores: NDArray[Any], yes: NDArray[np.bool_], weights: Floats) -> float:
@@ -155,7 +152,7 @@ def column_aucs(scores: NDArray[Any], targets: NDArray[Any], weights: Floats | N
     areas, sizes = [], []
     for j in columns:
         yes = targets == j if exclusive else targets[:, j] != 0
-        areas.append(auc(np.ascontiguousarray(scores[:, j]), yes, weights))
+        areas.append(auc(scores[:, j], yes, weights))
         sizes.append(float(yes.sum()) if weights is None else math.fsum(weights[yes]))
     return np.array(areas), np.array(sizes)
 

@@ -141,10 +141,11 @@ def roc_auc_score(
         return _plain(_averages.averaged_auc(*column_aucs(scores, true, w), average))
     true = true.reshape(-1)
     if outputs <= 2:
-        values = np.unique(true)
-        if len(values) > 2:
-            raise ValueError(f"y_true: expected two classes to go with y_score {given.shape}, got {len(values)}")
-        answers = (true == values[-1]) if len(values) == 2 else np.asarray(true == 1)
+        values = _ends(true)
+        answers = np.asarray(true == values[-1]) if len(values) == 2 else np.asarray(true == 1)
+        if len(values) == 2 and not (answers | (true == values[0])).all():
+            several = len(np.unique(true))
+            raise ValueError(f"y_true: expected two classes to go with y_score {given.shape}, got {several}")
         scores, true = np.ascontiguousarray(scores[:, -1:]), answers.reshape(-1, 1)
     else:
         true = _checks.as_labels("y_true", true, outputs)
@@ -332,6 +333,14 @@ def _classes(name: str, value: Any, threshold: float) -> tuple[NDArray[Any], int
             f"{a.dtype} of shape {a.shape}"
         )
     return (a.astype(np.int32) if a.dtype.kind == "b" else a), 0
+
+
+def _ends(a: NDArray[Any]) -> NDArray[Any]:
+    """The smallest and the largest value; one where they are equal."""
+    if a.dtype.kind not in "fiub":
+        return np.unique(a)[[0, -1]] if len(np.unique(a)) > 1 else np.unique(a)
+    low, high = a.min(), a.max()
+    return np.array([low]) if low == high else np.array([low, high])
 
 
 def _plain(values: Any) -> Any:

@@ -20,8 +20,8 @@ MULTI = ("uniform_average", "raw_values")
 
 
 def squared(sums: Floats, rows: float) -> Floats:
-    """The mean squared error of each column, from (columns, 4) sums of csrc/kernels/metrics.h."""
-    return sums[:, 0] / rows
+    """The mean squared error of each column, from (4, columns) sums of csrc/kernels/metrics.h."""
+    return sums[0] / rows
 
 
 def root(sums: Floats, rows: float) -> Floats:
@@ -29,12 +29,12 @@ def root(sums: Floats, rows: float) -> Floats:
 
 
 def absolute(sums: Floats, rows: float) -> Floats:
-    return sums[:, 1] / rows
+    return sums[1] / rows
 
 
 def r2(sums: Floats, rows: float) -> Floats:
     """1 - squared errors / squares around the targets' mean. Where all targets are equal: 1 if they are met, else 0."""
-    errors, spread = sums[:, 0], sums[:, 3] - sums[:, 2] ** 2 / rows
+    errors, spread = sums[0], sums[3] - sums[2] ** 2 / rows
     flat = np.where(errors == 0, 1.0, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(spread == 0, flat, 1.0 - errors / spread)
@@ -119,5 +119,5 @@ def _sums(y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Floats, float, 
         return error_sums(p, t, t[0]), float(len(t)), len(t)
     # a row of weight w counts as w rows: each term is a sum over rows of a column made for it
     d, s = p - t, t - t[int(np.argmax(w > 0))]
-    terms = np.stack([d * d, np.abs(d), s, s * s], axis=2) * w[:, None, None]
-    return terms.sum(axis=0), math.fsum(w), int(np.count_nonzero(w))
+    sums = np.stack([(term * w[:, None]).sum(axis=0) for term in (d * d, np.abs(d), s, s * s)])
+    return sums, math.fsum(w), int(np.count_nonzero(w))
