@@ -249,3 +249,31 @@ def test_more_than_the_machine_has_is_refused_at_once() -> None:
     X = np.broadcast_to(np.ones((1, 4), np.float32), (2**40, 4))
     with pytest.raises(MemoryError, match=r"a result of shape \(1099511627776, 1000, 4\) needs"):
         model.jacobian(X)
+
+
+def test_every_instruction_set_gives_the_same_bits(rng: np.random.Generator) -> None:
+    """Gradients, samples with dropout, and metrics."""
+    from conftest import CONTRACT
+
+    from fastnn import _core
+
+    X, y = data("labels", rng, 300)
+    before, found = _core.active_isa(), {}
+    try:
+        for isa in [name for name in CONTRACT if name in _core.available_isas()]:
+            _core.use_isa(isa)
+            model = Model(
+                [Input(5), Rescale(0.5), Dense(33, activation="gelu"), Dropout(0.3), Dense(3, activation="softmax")],
+                seed=6,
+            )
+            model.set(loss="categorical_crossentropy", metrics=["f1", "auc", "mcc", "precision_weighted"])
+            values = np.array(list(model.evaluate(X, y).metrics.values()))
+            model.set(metrics=["rmse", "mae", "mse", "r2"])
+            values = np.append(values, list(model.evaluate(X, np.eye(3)[y]).metrics.values()))
+            parts = (model.jacobian(X), model.input_gradient(X, y), model.predict_samples(X, 4), values)
+            found[isa] = [part.tobytes() for part in parts]
+    finally:
+        _core.use_isa(before)
+    first = found["scalar"]
+    assert all(bits == first for bits in found.values())
+    assert len(found) > 1 or len(_core.available_isas()) == 1

@@ -517,3 +517,15 @@ def test_the_comparison_can_fail(rng: np.random.Generator) -> None:
     said[0] = (said[0] + 1) % 3
     with pytest.raises(AssertionError):
         near(metrics.f1_score(y, said, average="macro"), want)
+
+
+def test_lines_of_progress_and_of_print_every_show_them(capsys: Any, rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((60, 4)), rng.integers(0, 3, 60)
+    model = small_model(["f1"])
+    history = model.train(X, y, epochs=2, batch_size=20, validation_split=0.5, print_every=1)
+    out = capsys.readouterr().out
+    assert f", f1: {history['f1'][-1]:.3f}, lr: 0.001" in out
+    assert f", f1: {history['val_f1'][-1]:.3f}\n" in out
+    model.train(X, y, epochs=3, validation_split=0.5, verbose=1)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith(f"f1 {history['f1'][-1]:.4f}  val_f1 {history['val_f1'][-1]:.4f}")

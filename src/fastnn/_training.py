@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """What ``train`` tells about ten times a second, and at each end of an epoch that it notices."""
+    """What ``train`` tells about ten times a second, and at each end of an epoch that it notices.
+
+    One that has a method ``measured`` is handed the metrics of the epoch before, a dict by the names of the history.
+    """
 
     def update(self, *, epoch: int, epochs: int, step: int, steps: int, loss: float, accuracy: float) -> None: ...
 
@@ -260,6 +264,9 @@ class Run:
             return
         trainer = self.trainer
         loss, accuracy = trainer.running()
+        names = {prefix + name for prefix, m in self.measures.items() if m is not None for name in m.names}
+        if names and hasattr(self.progress, "measured"):
+            self.progress.measured({key: value for key, value in self._logs().items() if key in names})
         self.progress.update(
             epoch=self.epochs - trainer.epochs_left,
             epochs=self.epochs,
@@ -277,12 +284,18 @@ class Run:
         penalty = trainer.regularization_loss()
         print(f"step: {trainer.step_in_epoch - 1}, {_figures(loss, penalty, accuracy)}, lr: {rate}")
 
+    def _more(self, prefix: str, values: Mapping[str, float]) -> str:
+        """The metrics of an epoch, for its line."""
+        measures = self.measures.get(prefix)
+        names = () if measures is None else measures.names
+        return "".join(f", {name}: {values[prefix + name]:.3f}" for name in names)
+
     def _print_epoch(self) -> None:
         e = {k: float("nan") if v is None else v for k, v in self.model.history.last().items()}
         figures = _figures(e["data_loss"], e["regularization_loss"], e["accuracy"])
-        print(f"training, {figures}, lr: {e['learning_rate']}")
+        print(f"training, {figures}{self._more('', e)}, lr: {e['learning_rate']}")
         if self.model.history["val_loss"][-1] is not None:
-            print(f"validation, acc: {e['val_accuracy']:.3f}, loss: {e['val_loss']:.3f}")
+            print(f"validation, acc: {e['val_accuracy']:.3f}, loss: {e['val_loss']:.3f}{self._more('val_', e)}")
         sys.stdout.flush()
 
 

@@ -144,21 +144,30 @@ class _Averaged(Metric):
 
 
 class Precision(_Averaged):
-    """found / predicted: the share of the rows predicted to be of a class that are. 0 where none is predicted."""
+    """found / predicted: the share of the rows predicted to be of a class that are. 0 where none is predicted.
+
+    average, threshold: docs/metrics.md. Source: van Rijsbergen 1979, chapter 7.
+    """
 
     names = ("precision", "precision_score")
     score = staticmethod(_averages.precision)
 
 
 class Recall(_Averaged):
-    """found / actual: the share of a class's rows that are found (sensitivity). 0 where there are none."""
+    """found / actual: the share of a class's rows that are found (sensitivity). 0 where there are none.
+
+    average, threshold: docs/metrics.md. Source: van Rijsbergen 1979, chapter 7.
+    """
 
     names = ("recall", "recall_score", "sensitivity")
     score = staticmethod(_averages.recall)
 
 
 class F1(_Averaged):
-    """2 found / (predicted + actual), the harmonic mean of precision and recall; 0 where that is of nothing."""
+    """2 found / (predicted + actual), the harmonic mean of precision and recall; 0 where that is of nothing.
+
+    average, threshold: docs/metrics.md. Source: van Rijsbergen 1979, chapter 7.
+    """
 
     names = ("f1", "f1_score")
     score = staticmethod(_averages.f1)
@@ -168,7 +177,7 @@ class _OfCounts(Metric):
     """One number of the counts of exclusive classes."""
 
     @staticmethod
-    def formula(counts: Counts) -> float:
+    def of_counts(counts: Counts) -> float:
         raise NotImplementedError
 
     def part(self, setting: Setting) -> tuple[str, float]:
@@ -180,21 +189,21 @@ class _OfCounts(Metric):
         return "classes", setting.threshold
 
     def values(self, tally: Tally, setting: Setting) -> list[float]:
-        return [self.formula(_counts(tally, setting, setting.threshold))]
+        return [self.of_counts(_counts(tally, setting, setting.threshold))]
 
 
 class BalancedAccuracy(_OfCounts):
     """The mean recall of the classes that occur in the targets. Brodersen et al. 2010."""
 
     names = ("balanced_accuracy",)
-    formula = staticmethod(_averages.balanced_accuracy)
+    of_counts = staticmethod(_averages.balanced_accuracy)
 
 
 class MatthewsCorrelation(_OfCounts):
     """The correlation of true and predicted classes, -1 to 1. Matthews 1975; for many classes Gorodkin 2004."""
 
     names = ("matthews_correlation", "mcc")
-    formula = staticmethod(_averages.matthews)
+    of_counts = staticmethod(_averages.matthews)
 
 
 class TopKAccuracy(Metric):
@@ -263,7 +272,7 @@ class _OfErrors(Metric):
     """One number of the errors of each output, averaged over the outputs."""
 
     @staticmethod
-    def formula(sums: Any, rows: float) -> Any:
+    def of_sums(sums: Any, rows: float) -> Any:
         """The number of each output, of the tally's sums."""
         raise NotImplementedError
 
@@ -275,28 +284,28 @@ class _OfErrors(Metric):
     def values(self, tally: Tally, setting: Setting) -> list[float]:
         if not tally.rows:
             return [np.nan]
-        return [_averages.mean(self.formula(tally.errors(), float(tally.rows)))]
+        return [_averages.mean(self.of_sums(tally.errors(), float(tally.rows)))]
 
 
 class MSE(_OfErrors):
     """The mean over rows and outputs of (p - t)^2."""
 
     names = ("mse", "mean_squared_error")
-    formula = staticmethod(_regression.squared)
+    of_sums = staticmethod(_regression.squared)
 
 
 class RMSE(_OfErrors):
     """The square root of an output's mean of (p - t)^2; the mean over the outputs."""
 
     names = ("rmse", "root_mean_squared_error")
-    formula = staticmethod(_regression.root)
+    of_sums = staticmethod(_regression.root)
 
 
 class MAE(_OfErrors):
     """The mean over rows and outputs of |p - t|."""
 
     names = ("mae", "mean_absolute_error")
-    formula = staticmethod(_regression.absolute)
+    of_sums = staticmethod(_regression.absolute)
 
 
 class R2(_OfErrors):
@@ -304,7 +313,7 @@ class R2(_OfErrors):
     targets of an output are equal: 1 if they are met, else 0. NaN for a single row."""
 
     names = ("r2", "r2_score")
-    formula = staticmethod(_regression.r2)
+    of_sums = staticmethod(_regression.r2)
 
     def values(self, tally: Tally, setting: Setting) -> list[float]:
         return super().values(tally, setting) if tally.rows > 1 else [np.nan]
