@@ -160,6 +160,16 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(double, sum, (double start, const void *x, size_t n))                                                            \
     /* 1 where every one of n values is finite */                                                                      \
     K(int, all_finite, (const void *x, size_t n))                                                                      \
+    /* best[i] = the number of the first largest of row i; NaN is never larger */                                      \
+    K(void, argmax_rows, (int32_t *best, const void *x, size_t rows, size_t cols))                                     \
+    /* in how many rows the label is among the k first by falling score, equals by rising number */                    \
+    K(uint64_t, top_k_count, (const void *p, const int32_t *labels, size_t rows, size_t cols, size_t k))               \
+    /* counts[3 j ..] += of column j: rows where p and t are above their limits, where p is, where t is */             \
+    K(void, yes_counts_acc,                                                                                            \
+      (int64_t *counts, const void *p, const void *t, size_t rows, size_t cols, double p_above, double t_above))       \
+    /* sums (4, cols) += of each column, with d = p - t, s = t - its shift: d^2, |d|, s, s^2; rows ascending */        \
+    K(void, error_sums_acc,                                                                                            \
+      (double *sums, const double *shift, const void *p, const void *t, size_t rows, size_t cols))                     \
     /* e^x, ln x, erf x: the vector functions by themselves, in place allowed */                                       \
     K(void, map_exp, (void *y, const void *x, size_t n))                                                               \
     K(void, map_log, (void *y, const void *x, size_t n))                                                               \

@@ -165,9 +165,9 @@ ARGUMENTS: list[Row] = [
     ("an optimizer for a loss", lambda m: m.set(loss=SGD()), TypeError, "loss: expected a name or a Loss, got SGD"),
     (
         "unknown metrics",
-        lambda m: m.compile(metrics=["auc"]),
+        lambda m: m.compile(metrics=["acu"]),
         ValueError,
-        r"metrics: expected 'accuracy' and functions",
+        r"metric: unknown name 'acu' \(did you mean 'auc'\?\)",
     ),
     ("unknown activation", lambda m: m.add(Dense(3, activation="rleu")), ValueError, "activation: unknown .*'relu'"),
     (

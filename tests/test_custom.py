@@ -426,8 +426,8 @@ def test_metrics_by_kerass_name_in_files_and_in_streams(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metrics", "error", "text"),
     [
-        ([3], TypeError, r"metrics\[0\]: expected a function of \(y_true, y_pred\), got 3"),
-        ([Tanh], TypeError, r"metrics\[0\]: expected a function"),
+        ([3], TypeError, r"metrics\[0\]: expected a name, a metric or a function of \(y_true, y_pred\), got 3"),
+        ([Tanh], TypeError, r"metrics\[0\]: expected a name, a metric or a function"),
         ([worst, worst], ValueError, r"metrics\[1\]: 'worst' cannot be its name"),
         ([lambda t, p: 0], ValueError, r"metrics\[0\]: '<lambda>' cannot be its name"),
     ],

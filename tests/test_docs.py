@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ["graphs.md", "layers.md", "optimizers.md", "training.md", "your_own_parts.md"]
+PAGES = [
+    "asking_a_model.md",
+    "graphs.md",
+    "layers.md",
+    "metrics.md",
+    "optimizers.md",
+    "training.md",
+    "your_own_parts.md",
+]
 
 
 def examples(page: Path) -> str:

@@ -26,7 +26,7 @@ from fastnn.activations import Activation  # noqa: E402
 from fastnn.base import Layer, Registered  # noqa: E402
 from fastnn.initializers import Initializer  # noqa: E402
 from fastnn.losses import Loss  # noqa: E402
-from fastnn.metrics import Accuracy  # noqa: E402
+from fastnn.metrics import Accuracy, Metric  # noqa: E402
 from fastnn.optimizers import Optimizer  # noqa: E402
 from fastnn.schedules import Schedule  # noqa: E402
 
@@ -39,6 +39,7 @@ FAMILIES: dict[str, tuple[type[Registered], str]] = {
     "initializers": (Initializer, '`Dense(64, weight_initializer="{name}")`'),
     "layers": (Layer, "`model.add({cls}(...))`"),
     "accuracies": (Accuracy, '`model.set(accuracy="{name}")`'),
+    "metrics": (Metric, '`model.set(metrics=["{name}"])`'),
 }
 
 

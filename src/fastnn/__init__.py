@@ -68,6 +68,7 @@ __all__ = [
     "Concatenate",
     "Dense",
     "Dropout",
+    "Ensemble",
     "Exponential",
     "FormatError",
     "GELUTanh",
@@ -122,6 +123,7 @@ set_default()
 
 # loaded when first asked for, to keep the import short: name -> module, and what of it
 _LAZY = {
+    "Ensemble": ("fastnn.ensemble", "Ensemble"),
     "check_gradients": ("fastnn._gradcheck", "check_gradients"),
     "callbacks": ("fastnn.callbacks", None),
     "custom": ("fastnn.custom", None),

@@ -1,6 +1,6 @@
 # _core.pxd - what _core hands to the other Cython modules by cimport. csrc/ is linked into _core alone: types come from
 # fnn.h, functions only from here.
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 cdef extern from "fpstate.h" nogil:
     ctypedef unsigned long fnn_fp_state
@@ -79,6 +79,13 @@ cdef extern from "fnn.h" nogil:
                        Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept nogil
         double (*sum)(double start, const void *x, size_t n) noexcept nogil
         int (*all_finite)(const void *x, size_t n) noexcept nogil
+        void (*argmax_rows)(int32_t *best, const void *x, size_t rows, size_t cols) noexcept nogil
+        uint64_t (*top_k_count)(const void *p, const int32_t *labels, size_t rows, size_t cols,
+                                size_t k) noexcept nogil
+        void (*yes_counts_acc)(int64_t *counts, const void *p, const void *t, size_t rows, size_t cols,
+                               double p_above, double t_above) noexcept nogil
+        void (*error_sums_acc)(double *sums, const double *shift, const void *p, const void *t, size_t rows,
+                               size_t cols) noexcept nogil
         void (*map_exp)(void *y, const void *x, size_t n) noexcept nogil
         void (*map_log)(void *y, const void *x, size_t n) noexcept nogil
         void (*map_erf)(void *y, const void *x, size_t n) noexcept nogil

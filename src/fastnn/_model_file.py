@@ -10,7 +10,7 @@ from fastnn import _network
 from fastnn.base import Layer, Registered
 from fastnn.history import History
 from fastnn.losses import Loss
-from fastnn.metrics import Accuracy
+from fastnn.metrics import Accuracy, Metric
 from fastnn.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -48,7 +48,11 @@ def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
         "metadata": model.metadata,
         "position": model.position,
     }
+    description["metrics"] = [m.describe() for m in model.metrics.values() if isinstance(m, Metric)]
     description["callbacks"], arrays = _callbacks(model.callback_states)
+    if model.position is not None and "arrays" in model.position:  # what metrics have counted of the epoch
+        description["position"] = {k: v for k, v in model.position.items() if k != "arrays"}
+        arrays |= {f"position.{name}": array for name, array in model.position["arrays"].items()}
     return description, {**_views(model.plan), **arrays}
 
 
@@ -137,5 +141,9 @@ def rebuild(cls: type[Model], d: dict[str, Any], tensors: Tensors, custom: dict[
     model.steps_done, model.epochs_done = d["steps_done"], d["epochs_done"]
     model.history = History.from_state(d["history"])
     model.position = d.get("position")
+    if isinstance(model.position, dict):
+        counted = {n.removeprefix("position."): t for n, t in tensors.items() if n.startswith("position.")}
+        model.position |= {"arrays": counted} if counted else {}
+    model.metrics = {m.name: m for m in (Metric.from_description(m) for m in d.get("metrics", []))}
     model.callback_states = _callback_states(d.get("callbacks", []), tensors)
     return model

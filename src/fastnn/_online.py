@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fastnn import _runs
+from fastnn import _resume, _runs
 from fastnn._runs import Evaluation
 from fastnn._training import Progress, Run, control
 from fastnn.callbacks._base import Callback, CallbackSet
@@ -78,6 +79,7 @@ class Online:
         accumulate: int = 1,
         callbacks: Callbacks = (),
         time_limit: float | None = None,
+        resume: str | os.PathLike[str] | None = None,
         check_finite: bool = True,
         verbose: int = 0,
         progress: Progress | None = None,
@@ -90,6 +92,11 @@ class Online:
         in ``train``. Batches of the rows that ``train`` would take, in their order, give its bits. Rows that lie in one
         array, memory-mapped for instance, need no stream.
 
+        resume: a file to go on from, as in ``train``; ``epochs`` is then the total. Of an epoch that was broken off, as
+        many batches as it had taken are drawn and passed over, so that the bits are those of an unbroken training
+        where the stream gives the same batches again: a list does, a function does that makes each epoch's from
+        ``model.epochs_done``; an iterator has to begin where that epoch began.
+
         Raises as ``train`` does, naming the batch, and ValueError for a stream that has ended before its epochs.
         """
         from fastnn import _stream
@@ -101,6 +108,7 @@ class Online:
                 run = _stream.StreamRun(
                     model, source, control(callbacks, print_every, progress, time_limit, check_finite),
                     epochs=epochs, validation_data=validation_data, accumulate=accumulate,
+                    total_epochs=resume is not None, resumed=_resume.saved(model, resume),
                 )  # fmt: skip
             return self._run(run, verbose)
 

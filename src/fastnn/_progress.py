@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ class Lines:
 
     def __init__(self, stream: IO[str], lines: int = 10) -> None:
         self.stream, self.lines, self.next = stream, lines, 0.0
+        self.metrics: dict[str, float] = {}
+
+    def measured(self, metrics: dict[str, float]) -> None:
+        self.metrics = metrics
 
     def update(self, *, epoch: int, epochs: int, step: int, steps: int, loss: float, accuracy: float) -> None:
         if epoch == 0 or epoch < self.next or math.isnan(loss):
@@ -32,7 +36,11 @@ class Lines:
         self.next = epoch + epochs / self.lines
         if self.next > epochs:
             self.next = epochs if epoch < epochs else math.inf
-        print(f"epoch {epoch:{len(str(epochs))}d}/{epochs}  {figures(loss, accuracy)}", file=self.stream, flush=True)
+        print(
+            f"epoch {epoch:{len(str(epochs))}d}/{epochs}  {figures(loss, accuracy, self.metrics)}",
+            file=self.stream,
+            flush=True,
+        )
 
 
 class Bar:
@@ -41,21 +49,27 @@ class Bar:
     def __init__(self, progress: RichProgress) -> None:
         self.progress = progress
         self.task: TaskID | None = None
+        self.metrics: dict[str, float] = {}
+
+    def measured(self, metrics: dict[str, float]) -> None:
+        self.metrics = metrics
 
     def update(self, *, epoch: int, epochs: int, step: int, steps: int, loss: float, accuracy: float) -> None:
         fields: dict[str, Any] = {"epoch": epoch, "epochs": epochs}
         if not math.isnan(loss):  # nothing is known of an epoch that has just begun
-            fields["figures"] = figures(loss, accuracy)
+            fields["figures"] = figures(loss, accuracy, self.metrics)
         done = epoch + step / steps if epoch < epochs else epochs
         if self.task is None:
             self.task = self.progress.add_task("training", total=epochs, **{"figures": "", **fields})
         self.progress.update(self.task, completed=done, **fields)
 
 
-def figures(loss: float, accuracy: float) -> str:
-    """``loss 0.1234  accuracy 0.9876``; without the second where none is counted."""
+def figures(loss: float, accuracy: float, metrics: Mapping[str, float] | None = None) -> str:
+    """``loss 0.1234  accuracy 0.9876``; without the second where none is counted. metrics: what follows."""
     text = f"loss {loss:.4f}" if abs(loss) < 1e5 else f"loss {loss:.4g}"
-    return text if math.isnan(accuracy) else f"{text}  accuracy {accuracy:.4f}"
+    if not math.isnan(accuracy):
+        text += f"  accuracy {accuracy:.4f}"
+    return text + "".join(f"  {name} {value:.4f}" for name, value in (metrics or {}).items())
 
 
 @contextlib.contextmanager

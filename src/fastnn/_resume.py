@@ -9,15 +9,34 @@ from fastnn import _model_file
 from fastnn.base import Layer
 
 if TYPE_CHECKING:
+    from fastnn._measures import Measures
     from fastnn.engine.loop import Trainer
     from fastnn.model import Model
 
 
-def position(trainer: Trainer, order: dict[str, Any]) -> dict[str, Any] | None:
-    """Where in its epoch a training is, as values that JSON can hold; None between epochs. order: what has to be the
-    same for the rest of the epoch to be the rest of that epoch."""
+def position(trainer: Trainer, order: dict[str, Any], measures: Measures | None = None) -> dict[str, Any] | None:
+    """Where in its epoch a training is, as values that JSON can hold, and arrays; None between epochs. order: what has
+    to be the same for the rest of the epoch to be the rest of that epoch."""
     at = trainer.position()
-    return {**order, "at": list(at)} if at[1] else None
+    if not at[1]:
+        return None
+    if "rows" not in order:  # of a stream the steps say it all
+        at = (0, *at[1:])
+    metrics = {} if measures is None else {"metrics": measures.names, "arrays": measures.tally.state()}
+    return {**order, "at": list(at), **metrics}
+
+
+def take_up_metrics(measures: Measures, at: dict[str, Any], rows: int) -> bool:
+    """Whether the metrics could go on from a ``position``, with so many rows at hand."""
+    counted = at.get("arrays", {}).get("rows")
+    if at.get("metrics") != measures.names or counted is None or counted.tolist() != [at["at"][5]]:
+        return False
+    try:
+        measures.tally.need_room(len(at["arrays"].get("scores", ())) + rows)
+        measures.tally.load(at["arrays"])
+    except ValueError:
+        return False
+    return True
 
 
 class Saved:
@@ -44,18 +63,23 @@ class Saved:
             if here != there:
                 raise ValueError(f"resume: {os.fspath(path)} holds another model: {what}: expected {here}, got {there}")
 
+    def place(self, order: dict[str, Any]) -> dict[str, Any] | None:
+        """The place in an epoch that was broken off, None between epochs. ValueError where ``order`` is another."""
+        at = self.model.position
+        if at is None:
+            return None
+        for key in order:
+            if at.get(key) != order[key]:
+                raise ValueError(
+                    f"resume: the file was saved within an epoch of {key}={at.get(key)}, here it is {key}={order[key]}"
+                )
+        _check_place(at.get("at"), order.get("rows", 0))
+        return at
+
     def take_up(self, model: Model, order: dict[str, Any]) -> dict[str, Any] | None:
         """Bring the model to the saved state; returns the place in an epoch that was broken off. ValueError, and
         nothing changed, where ``order`` is not that of the epoch."""
-        saved, at = self.model, self.model.position
-        if at is not None:
-            for key in order:
-                if at.get(key) != order[key]:
-                    raise ValueError(
-                        f"resume: the file was saved within an epoch of {key}={at.get(key)}, here it is "
-                        f"{key}={order[key]}"
-                    )
-            _check_place(at.get("at"), order["rows"])
+        saved, at = self.model, self.place(order)
         model.plan.params[...] = saved.plan.params
         model.plan.need_training_arenas(len(saved.plan.states))
         for mine, theirs in zip(model.plan.states, saved.plan.states, strict=False):

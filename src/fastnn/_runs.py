@@ -6,26 +6,43 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn import _adapting, _checks, _resume
+from fastnn import _adapting, _checks, _measures, _resume
 from fastnn._training import Control, Run, not_finite, nothing
 from fastnn._weights import row_weights
 from fastnn.engine import feed, loop
 from fastnn.engine.plan import Buffers, physical_memory
-from fastnn.metrics import regression_precision
+from fastnn.metrics._accuracies import regression_precision
+from fastnn.metrics._objects import Metric
 
 if TYPE_CHECKING:
     from fastnn._checks import Array
     from fastnn.model import Model
 
+    Validation = tuple[feed.Evaluator | None, _measures.Measures | None]
+
 
 NAMES = ("X", "y", "sample_weight")
 
 
-class Evaluation(NamedTuple):
-    """Mean loss over the rows, without penalties, and the accuracy (NaN where none is counted)."""
-
+class _Pair(NamedTuple):
     loss: float
     accuracy: float
+
+
+class Evaluation(_Pair):
+    """Mean loss over the rows, without penalties, and the accuracy (NaN where none is counted): a pair. Beside it
+    ``metrics``, a dict of what ``Model.set(metrics=)`` asked for."""
+
+    metrics: dict[str, float]
+
+    def __new__(cls, loss: float, accuracy: float, metrics: dict[str, float] | None = None) -> Evaluation:
+        pair = super().__new__(cls, loss, accuracy)
+        pair.metrics = metrics or {}
+        return pair
+
+    def __repr__(self) -> str:
+        more = f", metrics={self.metrics}" if self.metrics else ""
+        return f"Evaluation(loss={self.loss!r}, accuracy={self.accuracy!r}{more})"
 
 
 def make_data(
@@ -58,17 +75,32 @@ def make_data(
         targets = _checks.as_signs(names[1], targets, loss.names[0])
     given = targets if targets is not None else labels
     assert given is not None
+    accuracy = model.accuracy_object
+    if labels is not None and accuracy is not None and accuracy.kernel != "categorical":
+        raise ValueError(
+            f"{names[1]}: the accuracy {accuracy.names[0]!r} needs targets ({len(rows)}, {plan.n_out}), and these are "
+            f"class labels: set(accuracy='categorical') or 'auto'"
+        )
     weights = row_weights(names[2], sample_weight, class_weight, targets, labels, plan.n_out, plan.dtype)
     return feed.Data(plan, rows, targets, labels, weights), rows, given
 
 
-def make_head(model: Model) -> feed.Head:
+def make_loss_head(model: Model) -> feed.Head:
+    """The loss alone: nothing is counted."""
+    loss = model.loss_object
+    part = loss if loss.kernel == "python" else None
+    smoothing = loss.smoothing(model.plan.n_out)
+    return feed.Head(loss.kernel, model.merged, None, 0.0, loss.parameter, *smoothing, part)
+
+
+def make_head(model: Model, measures: _measures.Measures | None = None) -> feed.Head:
     accuracy, loss = model.accuracy_object, model.loss_object
     kernel = None if accuracy is None else accuracy.kernel
     limit = loss.threshold if kernel == "binary" else model.precision or 0.0
     part = loss if loss.kernel == "python" else None
     smoothing = loss.smoothing(model.plan.n_out)
-    return feed.Head(loss.kernel, model.merged, kernel, limit, loss.parameter, *smoothing, part)
+    tally = None if measures is None else measures.tally
+    return feed.Head(loss.kernel, model.merged, kernel, limit, loss.parameter, *smoothing, part, tally)
 
 
 def set_precision(model: Model, targets: Array) -> None:
@@ -82,8 +114,16 @@ def evaluate(
 ) -> Evaluation:
     data, _, targets = make_data(model, X, y, NAMES, False, sample_weight, class_weight)
     set_precision(model, targets)
-    evaluator = feed.Evaluator(model.plan, model.inference_buffers(batch_size, data.n), data, make_head(model))
-    return Evaluation(*evaluator.run(nothing))
+    functions = [name for name, metric in model.metrics.items() if not isinstance(metric, Metric)]
+    measures = _measures.of(model, data, bool(functions))
+    head = make_head(model, measures)
+    pair = feed.Evaluator(model.plan, model.inference_buffers(batch_size, data.n), data, head).run(nothing)
+    if measures is None:
+        return Evaluation(*pair)
+    values = measures.values()
+    if functions:
+        values |= _measures.of_functions(model, np.asarray(y), measures.tally.predictions)
+    return Evaluation(*pair, values)
 
 
 def predict(model: Model, X: Any, batch_size: int | None) -> Array:
@@ -122,17 +162,21 @@ def train_on_batch(
     model.plan.need_training_arenas(model.optimizer_object.state_count)
     set_precision(model, targets)
     buffers = model.training_buffers(data.n)
-    trainer = make_trainer(model, buffers, data, batch=data.n, check_finite=check_finite, step_every=1)
+    measures = _measures.of(model, data)
+    trainer = make_trainer(
+        model, buffers, data, batch=data.n, check_finite=check_finite, step_every=1, measures=measures
+    )
     why = trainer.run()
     if why == loop.NONFINITE:
         raise FloatingPointError(not_finite(model, trainer))
     model.steps_done, model.position = trainer.steps_done, None
-    return Evaluation(*trainer.last_step()[:2])
+    return Evaluation(*trainer.last_step()[:2], None if measures is None else measures.values())
 
 
 def make_trainer(
     model: Model, buffers: Buffers, data: feed.Data, *, epochs: int = 1, batch: int, shuffle: bool = False,
-    validation: feed.Evaluator | None = None, check_finite: bool = True, **more: Any,
+    validation: feed.Evaluator | None = None, check_finite: bool = True, measures: _measures.Measures | None = None,
+    **more: Any,
 ) -> loop.Trainer:  # fmt: skip
     """A native training of the model from where it stands."""
     optimizer = model.optimizer_object
@@ -140,33 +184,29 @@ def make_trainer(
     if optimizer.kernel == "python":
         step += (optimizer,)
     return loop.Trainer(
-        model.plan, buffers, data, make_head(model), step, model.steps_done, model.epochs_done, epochs, batch,
+        model.plan, buffers, data, make_head(model, measures), step, model.steps_done, model.epochs_done, epochs, batch,
         shuffle, model.seed, validation, check_finite, clip=optimizer.clip, **more,
     )  # fmt: skip
 
 
-def make_evaluator(
-    model: Model,
-    X: Any,
-    y: Any,
-    sample_weight: Any = None,
-    names: tuple[str, str, str] = NAMES,
-    check_finite: bool = False,
-) -> feed.Evaluator:
-    """An evaluation of validation data that a training run makes after each epoch."""
-    data, _, _ = make_data(model, X, y, names, check_finite, sample_weight)
+def make_evaluator(model: Model, X: Any, y: Any) -> feed.Evaluator:
+    """An evaluation that a training run makes after each epoch."""
+    data, _, _ = make_data(model, X, y, NAMES, False)
     return feed.Evaluator(model.plan, model.inference_buffers(None, data.n), data, make_head(model))
 
 
-def make_validation(model: Model, validation_data: Any, check_finite: bool) -> feed.Evaluator | None:
-    """The evaluation of (X, y) or (X, y, sample_weight), None where there is none."""
+def make_validation(model: Model, validation_data: Any, check_finite: bool) -> Validation:
+    """The evaluation of (X, y) or (X, y, sample_weight) and its metrics, None where there is none."""
     if validation_data is None:
-        return None
+        return None, None
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
         raise TypeError("validation_data: expected a pair (X, y), or (X, y, sample_weight)")
     X, y, *weights = validation_data
     names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
-    return make_evaluator(model, X, y, weights[0] if weights else None, names, check_finite)
+    data, _, _ = make_data(model, X, y, names, check_finite, weights[0] if weights else None)
+    measures = _measures.of(model, data)
+    buffers = model.inference_buffers(None, data.n)
+    return feed.Evaluator(model.plan, buffers, data, make_head(model, measures)), measures
 
 
 def split(X: Array, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any, Any, tuple[Any, Any, Any]]:
@@ -231,7 +271,8 @@ class TrainingRun(Run):
         if resumed is not None:
             model.precision = resumed.model.precision
         set_precision(model, targets)
-        validation = make_validation(model, validation_data, check_finite)
+        measures = _measures.of(model, data)
+        validation, validated = make_validation(model, validation_data, check_finite)
         found = _adapting.find(model, X) if resumed is None else []
         order = {"rows": n, "batch_size": batch, "shuffle": bool(shuffle), "accumulate": accumulate}
         at = None if resumed is None else resumed.take_up(model, order)  # nothing that is checked comes after
@@ -239,15 +280,17 @@ class TrainingRun(Run):
         if total_epochs:
             epochs = max(epochs - model.epochs_done, 0)
         super().__init__(model, control, epochs, validation, None if resumed is None else model.callback_states)
+        self.measures = {"": measures, "val_": validated}
         self.order = order
         self.measured = {"": (X, y)} | ({} if validation is None else {"val_": tuple(validation_data[:2])})
         self.trainer = make_trainer(
             model, buffers, data, epochs=epochs, batch=batch, shuffle=bool(shuffle), validation=validation,
-            check_finite=check_finite, accumulate=accumulate, **self.surfacing(),
+            check_finite=check_finite, accumulate=accumulate, measures=measures, **self.surfacing(),
         )  # fmt: skip
         model.position = at
         if at is not None:
             self.trainer.seek(at["at"])
+            self.sought(at)
 
     def rows(self) -> int:
         assert self.order is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _adapting, _checks
+from fastnn import _adapting, _checks, _measures, _resume
 from fastnn._runs import make_data, make_trainer, make_validation, set_precision
 from fastnn._training import Control, Run
 
@@ -71,21 +71,51 @@ class Source:
         self.in_epoch += 1
         return pair
 
+    def pass_over(self, least: int, most: int) -> Pair | None:
+        """The batch after the first ``most`` of an epoch, None where it ends before. ValueError where it has not even
+        ``least``."""
+        for taken in range(most + 1):
+            pair = self.next()
+            if pair is None:
+                if taken < least:
+                    raise ValueError(
+                        f"resume: the file was saved after {least} batches of an epoch or more, this one has {taken}"
+                    )
+                break
+        return pair
+
+    def again(self) -> None:
+        """Ask a function for its batches anew: the epoch is another than when it was asked first."""
+        if callable(self.batches):
+            self.running, self.ahead, self.taken = self._start(), None, 0
+
 
 class StreamRun(Run):
-    """One call of ``train_stream``."""
+    """One call of ``train_stream``. resumed: the saved training to go on from; then ``epochs`` is the total."""
 
     def __init__(
-        self, model: Model, source: Source, control: Control, *, epochs: int, validation_data: Any, accumulate: int
-    ) -> None:
+        self, model: Model, source: Source, control: Control, *, epochs: int, validation_data: Any, accumulate: int,
+        total_epochs: bool = False, resumed: _resume.Saved | None = None,
+    ) -> None:  # fmt: skip
         epochs, self.accumulate = _checks.whole("epochs", epochs, 0), _checks.whole("accumulate", accumulate, 1)
         model.plan.need_training_arenas(model.optimizer_object.state_count)
         self.source, self.check_finite = source, control.check_finite
-        _adapting.find(model, None)
-        data = self._data(model, source.first)
+        if resumed is None:
+            _adapting.find(model, None)
+        order = {"stream": True, "accumulate": self.accumulate}
+        pair = source.pass_over(0, 0) if resumed is None else self._place(model, resumed, order)
+        if resumed is not None:
+            model.precision = resumed.model.precision
+        data = self._data(model, source.first if pair is None else pair)
         self.buffers, self.n = model.training_buffers(data.n), data.n
-        validation = make_validation(model, validation_data, control.check_finite)
-        super().__init__(model, control, epochs, validation)
+        measures = _measures.of(model, data)
+        validation, validated = make_validation(model, validation_data, control.check_finite)
+        at = None if resumed is None else resumed.take_up(model, order)  # nothing that is checked comes after
+        if total_epochs:
+            epochs = max(epochs - model.epochs_done, 0)
+        super().__init__(model, control, epochs, validation, None if resumed is None else model.callback_states)
+        self.order = order
+        self.measures = {"": measures, "val_": validated}
         self.measured = {} if validation is None else {"val_": tuple(validation_data[:2])}
         surfacing: dict[str, Any] = {
             **self.surfacing(),
@@ -93,11 +123,30 @@ class StreamRun(Run):
         }  # each epoch has to be given its first batch
         self.trainer = make_trainer(
             model, self.buffers, data, epochs=epochs, batch=data.n, validation=validation, streaming=True,
-            check_finite=control.check_finite, accumulate=self.accumulate, **surfacing,
+            check_finite=control.check_finite, accumulate=self.accumulate, measures=measures, **surfacing,
         )  # fmt: skip
-        model.position = None
-        source.next()  # the first, which the trainer has
+        model.position = at
         self.fed = model.epochs_done  # the epoch that has been given its first batch
+        if at is not None:
+            self.trainer.seek([data.n if pair is None else 0, *at["at"][1:]])
+            self.sought(at)
+            if pair is None:  # its last step was the file's
+                self._close()
+
+    def _place(self, model: Model, resumed: _resume.Saved, order: dict[str, Any]) -> Pair | None:
+        """The batch to go on with: those that the broken epoch had taken are drawn and passed over."""
+        at, before = resumed.place(order), model.epochs_done
+        steps = 0 if at is None else at["at"][1]
+        model.epochs_done = resumed.model.epochs_done  # a function may look at it
+        try:
+            self.source.again()
+            return self.source.pass_over((steps - 1) * self.accumulate + 1, steps * self.accumulate)
+        finally:
+            model.epochs_done = before
+
+    def _close(self) -> None:
+        self.trainer.close_epoch()
+        self.source.in_epoch = 0
 
     def _data(self, model: Model, pair: Pair) -> feed.Data:
         names = f"{self.source.name}[0]", f"{self.source.name}[1]", f"{self.source.name}[2]"
@@ -117,8 +166,7 @@ class StreamRun(Run):
     def feed(self) -> None:
         pair = self.source.next()
         if pair is None:
-            self.trainer.close_epoch()
-            self.source.in_epoch = 0
+            self._close()
             return
         data = self._data(self.model, pair)
         if data.n > self.buffers.rows:

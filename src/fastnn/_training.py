@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fastnn import _checks, _resume
+from fastnn import _checks, _measures, _resume
 from fastnn.callbacks._base import CallbackSet, Logs
 from fastnn.engine import loop
 from fastnn.history import KEYS
 from fastnn.kernels.arrays import all_finite
-from fastnn.metrics import measure
+from fastnn.metrics._objects import Metric
 
 if TYPE_CHECKING:
     from fastnn.engine import feed
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """What ``train`` tells about ten times a second, and at each end of an epoch that it notices."""
+    """What ``train`` tells about ten times a second, and at each end of an epoch that it notices.
+
+    One that has a method ``measured`` is handed the metrics of the epoch before, a dict by the names of the history.
+    """
 
     def update(self, *, epoch: int, epochs: int, step: int, steps: int, loss: float, accuracy: float) -> None: ...
 
@@ -76,6 +80,9 @@ class Run:
         self.resumed = resumed
         self.optimizer = model.optimizer_object
         self.epochs_before, self.rows_before = model.epochs_done, len(model.history)
+        self.measures: dict[str, _measures.Measures | None] = {}  # the native ones, by prefix
+        self.unmeasured = -1  # an epoch of which a part is missing
+        self.functions = any(not isinstance(m, Metric) for m in model.metrics.values())
         self.measured: dict[str, tuple[Any, Any]] = {}  # rows that metrics in Python are taken on, by prefix
         self.measured_at = model.epochs_done if resumed is None else -1  # epochs done when that was last
         self.begun: tuple[int, int] = (-1, -1)  # epoch and step that callbacks were told the beginning of
@@ -158,26 +165,28 @@ class Run:
             "epochs": self.epochs,
             "steps": self.steps(),
             "metrics": [key for key in KEYS if self._measures(key)]
-            + [prefix + name for prefix in self.measured for name in model.metrics],
+            + [prefix + name for prefix, m in self.measures.items() if m is not None for name in m.names]
+            + [p + name for p in self.measured for name, m in model.metrics.items() if not isinstance(m, Metric)],
         }
         self.callbacks.begin(model, params, self.resumed)
         if self.resumed is None or not len(model.history):
             return
         if self.validation is not None and model.position is None and model.history["val_loss"][-1] is None:
-            model.history.mend_validation(*self.validation.run(nothing))
+            pair, validated = self.validation.run(nothing), self.measures.get("val_")
+            model.history.mend_validation(*pair, {} if validated is None else validated.values())
         self._measure()
         self.callbacks.epoch_end(model.epochs_done, self._logs())
 
     def _measure(self) -> None:
         """Take the metrics written in Python of an epoch that has just ended, once."""
         model = self.model
-        if not model.metrics or model.epochs_done == self.measured_at or model.position is not None:
+        if not self.functions or model.epochs_done == self.measured_at or model.position is not None:
             return
         self.measured_at = model.epochs_done
         for prefix, (X, y) in self.measured.items():
             predicted, targets = model.predict(X), np.asarray(y)
-            for name, metric in model.metrics.items():
-                model.history.enter(prefix + name, measure(name, metric, targets, predicted))
+            for name, value in _measures.of_functions(model, targets, predicted).items():
+                model.history.enter(prefix + name, value)
 
     def _measures(self, key: str) -> bool:
         if key.startswith("val_") and self.validation is None:
@@ -229,18 +238,35 @@ class Run:
         if len(records):
             columns = dict(zip(loop.RECORD, records.T.tolist(), strict=True))
             columns["loss"] = (records[:, 0] + records[:, 1]).tolist()
+            for prefix, measures in self.measures.items():
+                if measures is not None:  # then each epoch surfaces by itself: there is just one
+                    done = not np.isnan(records[0, 4]) if prefix else trainer.epochs_done - 1 != self.unmeasured
+                    columns |= {prefix + k: [v if done else np.nan] for k, v in measures.values().items()}
             model.history.put(place, columns)
             if self.control.print_every:  # then each epoch surfaces by itself: there is just one
                 self._print_epoch()
         trainer.drop_records()
         model.steps_done, model.epochs_done = trainer.steps_done, trainer.epochs_done
-        model.position = None if self.order is None else _resume.position(trainer, self.order)
+        if self.order is None:
+            model.position = None
+        else:
+            measured = self.measures.get("") if trainer.epochs_done != self.unmeasured else None
+            model.position = _resume.position(trainer, self.order, measured)
+
+    def sought(self, at: dict[str, Any]) -> None:
+        """Let the metrics of a broken epoch go on from its place; where the file has others, it goes without."""
+        measures = self.measures.get("")
+        if measures is not None and not _resume.take_up_metrics(measures, at, self.rows()):
+            self.unmeasured = self.trainer.epochs_done
 
     def _report(self) -> None:
         if self.progress is None:
             return
         trainer = self.trainer
         loss, accuracy = trainer.running()
+        names = {prefix + name for prefix, m in self.measures.items() if m is not None for name in m.names}
+        if names and hasattr(self.progress, "measured"):
+            self.progress.measured({key: value for key, value in self._logs().items() if key in names})
         self.progress.update(
             epoch=self.epochs - trainer.epochs_left,
             epochs=self.epochs,
@@ -258,12 +284,18 @@ class Run:
         penalty = trainer.regularization_loss()
         print(f"step: {trainer.step_in_epoch - 1}, {_figures(loss, penalty, accuracy)}, lr: {rate}")
 
+    def _more(self, prefix: str, values: Mapping[str, float]) -> str:
+        """The metrics of an epoch, for its line."""
+        measures = self.measures.get(prefix)
+        names = () if measures is None else measures.names
+        return "".join(f", {name}: {values[prefix + name]:.3f}" for name in names)
+
     def _print_epoch(self) -> None:
         e = {k: float("nan") if v is None else v for k, v in self.model.history.last().items()}
         figures = _figures(e["data_loss"], e["regularization_loss"], e["accuracy"])
-        print(f"training, {figures}, lr: {e['learning_rate']}")
+        print(f"training, {figures}{self._more('', e)}, lr: {e['learning_rate']}")
         if self.model.history["val_loss"][-1] is not None:
-            print(f"validation, acc: {e['val_accuracy']:.3f}, loss: {e['val_loss']:.3f}")
+            print(f"validation, acc: {e['val_accuracy']:.3f}, loss: {e['val_loss']:.3f}{self._more('val_', e)}")
         sys.stdout.flush()
 
 

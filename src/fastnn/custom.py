@@ -45,8 +45,9 @@ class Layer(base.Layer):
 
     x (rows, n_in), of the model's type; forward gives y (rows, n_out), backward takes the loss's gradient by y and
     gives that by x; with parameters, a pair of that and their gradients by name. ``self.training`` says whether forward
-    is of a training step. The parameters are attributes, live views as those of ``Dense``. A layer that changes the
-    width says so in ``width(n_in)``. What the constructor was given belongs into ``config()``, for files.
+    is of a training step; backward may follow in either case, as in ``Model.input_gradient``. The parameters are
+    attributes, live views as those of ``Dense``. A layer that changes the width says so in ``width(n_in)``. What the
+    constructor was given belongs into ``config()``, for files.
     """
 
     training = False
@@ -117,8 +118,7 @@ class Activation(Layer):
         raise NotImplementedError(f"{type(self).__name__}: write derivative(self, x)")
 
     def forward(self, x: NDArray[Any]) -> NDArray[Any]:
-        if self.training:
-            self._x = x
+        self._x = x
         return self.formula(x)
 
     def backward(self, dy: NDArray[Any]) -> Any:

@@ -25,6 +25,9 @@ class History:
         """Write epochs from ``row`` (from 0) on and forget what follows them; NaN becomes None where nothing was
         measured. Whole columns at a time: a small net has a hundred thousand epochs a second."""
         count = len(columns["loss"])
+        for key in columns:
+            if key not in self._columns:
+                self._columns[key] = [None] * len(self)
         for key, column in self._columns.items():
             values = columns.get(key, [math.nan] * count)
             always = key in ("loss", "data_loss")
@@ -34,10 +37,11 @@ class History:
         """Become a copy of another."""
         self._columns = {key: list(column) for key, column in other._columns.items()}
 
-    def mend_validation(self, loss: float, accuracy: float) -> None:
+    def mend_validation(self, loss: float, accuracy: float, metrics: dict[str, float]) -> None:
         """Enter into the last epoch what its validation, cut off when it ended, would have measured."""
         self.enter("val_loss", loss)
-        self.enter("val_accuracy", None if math.isnan(accuracy) else accuracy)
+        for key, value in ({"accuracy": accuracy} | metrics).items():
+            self.enter(f"val_{key}", None if math.isnan(value) else value)
 
     def enter(self, key: str, value: float | None) -> None:
         """Put a value into the last epoch, in a new column where there is none of that name."""

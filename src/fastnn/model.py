@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn import _checks, _model_file, _network, _resume, _runs, checkpoint
 from fastnn._online import Callbacks, Online
+from fastnn._probes import Probes
 from fastnn._runs import Evaluation
 from fastnn._summary import summary_text
 from fastnn._training import Progress, control
@@ -21,7 +22,8 @@ from fastnn.engine.spec import MOST_LAYERS
 from fastnn.history import KEYS, History
 from fastnn.losses import Loss
 from fastnn.metrics import Accuracy, Metric
-from fastnn.metrics import by_name as metrics_by_name
+from fastnn.metrics._objects import Function
+from fastnn.metrics._objects import by_name as metrics_by_name
 from fastnn.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 MOST_SEED = 2**64 - 1
 
 
-class Model(Online):
+class Model(Online, Probes):
     """A network: layers in a row or as a graph, a loss, an optimizer.
 
     ``Model([Dense(64, activation="relu"), Dense(3, activation="softmax")])`` or ``add`` layer by layer; ``set`` the
@@ -69,7 +71,7 @@ class Model(Online):
         self.optimizer: Optimizer | None = None
         self.accuracy: Accuracy | str | None = "auto"
         self.precision: float | None = None  # of the regression accuracy; from the first training targets
-        self.metrics: dict[str, Metric] = {}  # of one's own, by name
+        self.metrics: dict[str, Metric | Function] = {}  # beside the accuracy, by name
         self.steps_done = 0
         self.epochs_done = 0
         self._fused = True
@@ -114,18 +116,21 @@ class Model(Online):
         loss: Any = None,
         optimizer: Any = None,
         accuracy: Any = ...,
-        metrics: Iterable[Metric] | None = None,
+        metrics: Any = None,
     ) -> None:
         """Choose loss, optimizer and accuracy, by name or as objects; what is left out stays as it is.
 
-        accuracy: "auto", as at the start, goes with the loss; None counts nothing. metrics: functions
-        ``f(y_true, y_pred)`` that give a number; after each epoch of ``train`` the history has it under the function's
-        name, for all training rows at the weights of the moment, and as ``val_...`` for the validation data. A file
-        does not hold them. A new optimizer starts its state and step count anew. ValueError for unknown names.
+        accuracy: "auto", as at the start, goes with the loss; None counts nothing. metrics: a list of names such as
+        "f1", objects of ``fastnn.metrics``, and functions ``f(y_true, y_pred)`` that give a number. Each epoch of
+        ``train`` enters them into the history, as ``val_...`` for the validation data, and ``evaluate`` gives them.
+        Native ones are of the epoch's predictions as they were trained on, like the accuracy, and count each row once;
+        functions are called after the epoch, for all training rows at the weights of the moment, and a file does not
+        hold them. A new optimizer starts its state and step count anew. ValueError for unknown names.
         """
         with self._lock:
             if metrics is not None:
-                self.metrics = metrics_by_name(metrics, KEYS)
+                metrics, named = metrics_by_name(metrics, KEYS)
+                accuracy = named if named is not None and accuracy is ... else accuracy
             new_loss = self.loss if loss is None else Loss.resolve(loss)
             new_optimizer = self.optimizer if optimizer is None else Optimizer.resolve(optimizer)
             if accuracy is ...:
@@ -138,15 +143,12 @@ class Model(Online):
                 if self._plan is not None:
                     self._plan.drop_states()
             self.loss, self.optimizer, self.accuracy = new_loss, new_optimizer, accuracy
+            self.metrics = self.metrics if metrics is None else metrics
             self._buffers.clear()
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None) -> None:
-        """Keras's name for ``set``. metrics: functions, as there, and "accuracy", which is counted in any case."""
-        given = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics or ())
-        names = [metric for metric in given if isinstance(metric, str)]
-        if not set(names) <= {"accuracy", "acc"}:
-            raise ValueError(f"metrics: expected 'accuracy' and functions of (y_true, y_pred), got {metrics!r}")
-        self.set(loss=loss, optimizer=optimizer, metrics=[metric for metric in given if not isinstance(metric, str)])
+        """Keras's name for ``set``. metrics: as there, and "accuracy", which is counted in any case."""
+        self.set(loss=loss, optimizer=optimizer, metrics=() if metrics is None else metrics)
 
     def finalize(self, n_inputs: int | None = None) -> None:
         """Work out all sizes, allocate the parameters and draw the initial weights. Does nothing the second time.
@@ -331,8 +333,8 @@ class Model(Online):
         sample_weight: ArrayLike | None = None,
         class_weight: Any = None,
     ) -> Evaluation:
-        """(loss, accuracy) over the rows: the mean loss without penalties, with weights as in ``train``. batch_size
-        bounds memory, never changes bits."""
+        """(loss, accuracy) over the rows: the mean loss without penalties, with weights as in ``train``; beside them
+        ``.metrics``, a dict of what ``set(metrics=)`` asked for. batch_size bounds memory, never changes bits."""
         with self._lock:
             return _runs.evaluate(self, self._ready(X), y, batch_size, sample_weight, class_weight)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn import metrics
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -96,8 +98,7 @@ def confusion_matrix(
     scores = np.asarray(y_pred)
     outputs = scores.shape[1] if scores.ndim == 2 else 0
     classes = max(int(true.max()) + 1, int(predicted.max()) + 1, len(class_names), outputs)
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (true, predicted), 1)
+    counts = metrics.confusion_matrix(true, predicted, labels=np.arange(classes))
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = [class_names[k] if k < len(class_names) else str(k) for k in range(classes)]
     side = min(max(0.62 * classes, 3.2), 14.0)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MODES = ("auto", "min", "max")
 # words of names whose values mode="auto" takes to be better the higher
-HIGHER_IS_BETTER = ("accuracy", "precision", "recall", "f1", "auc", "r2", "score")
+HIGHER_IS_BETTER = ("accuracy", "precision", "recall", "sensitivity", "f1", "auc", "mcc", "correlation", "r2", "score")
 
 
 class Best:

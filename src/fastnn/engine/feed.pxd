@@ -1,6 +1,7 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from fastnn.engine.plan cimport Buffers, Plan, Step
+from fastnn.engine.tally cimport Tally
 
 cdef extern from "clock.h" nogil:
     double fnn_seconds() noexcept
@@ -40,6 +41,7 @@ cdef class Head:
     cdef int loss, metric
     cdef double limit, parameter, keep, floor
     cdef bint mean_over_outputs, smoothed
+    cdef readonly Tally tally  # of the metrics, None where there are none
 
 cdef class Evaluator:
     cdef Plan plan
@@ -54,7 +56,7 @@ cdef class Evaluator:
 cdef void load_x(Data d, Buffers b, const Step *step, const uint32_t *index, size_t first) noexcept nogil
 cdef Targets load_targets(Data d, Buffers b, const Step *step, const uint32_t *index, size_t first) noexcept nogil
 cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, Targets *of) noexcept nogil
+cdef void seed_gradient(Head head, Buffers b, const Step *step, const Targets *of, double scale) noexcept nogil
 cdef double mean(const Sums *s) noexcept nogil
 cdef double share(const Sums *s, Head head) noexcept nogil
-cdef object python_arrays(Buffers b, const Step *step, const Targets *of)
 cdef void *scratch(Buffers b) except? NULL

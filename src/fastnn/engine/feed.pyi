@@ -4,6 +4,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastnn.engine.plan import Buffers, Plan
+from fastnn.engine.tally import Tally
 
 _Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -18,6 +19,8 @@ class Data:
     ) -> None: ...
     @property
     def n(self) -> int: ...
+    @property
+    def has_labels(self) -> bool: ...
     @staticmethod
     def can_gather(dtype: Any) -> bool: ...
 
@@ -32,9 +35,12 @@ class Head:
         keep: float = 1.0,
         floor: float = 0.0,
         part: Any = None,
+        tally: Tally | None = None,
     ) -> None: ...
     @property
     def merged(self) -> bool: ...
+    @property
+    def tally(self) -> Tally | None: ...
 
 class Evaluator:
     def __init__(self, plan: Plan, buffers: Buffers, data: Data, head: Head) -> None: ...

@@ -11,6 +11,7 @@ from libc.string cimport memcpy
 
 from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, gather_shared, workspace
 from fastnn.engine.plan cimport Buffers, Plan, Step
+from fastnn.engine.tally cimport Tally
 from fastnn._core import LOSSES, METRICS, SOURCES
 from fastnn.engine import link
 from fastnn.kernels.losses import HEADS
@@ -49,6 +50,11 @@ cdef class Data:
         if labels is not None:
             self.labels = <const int32_t *>cnp.PyArray_DATA(labels)
 
+    @property
+    def has_labels(self):
+        """Whether the targets are class labels."""
+        return self.labels != NULL
+
     @staticmethod
     def can_gather(dtype):
         """Whether arrays of this type are read as they are (others are converted first)."""
@@ -60,11 +66,12 @@ cdef class Head:
 
     loss, metric: names of the registry (metric may be None); limit: of the metric, as fnn.h says; parameter: the
     loss's; keep, floor: the loss sees targets * keep + floor (label smoothing), the metric never does. part: a loss
-    written in Python, in place of the name's kernel.
+    written in Python, in place of the name's kernel. tally: what metrics count beside.
     """
 
     def __init__(self, str loss, bint merged, metric=None, double limit=0.0, double parameter=0.0, double keep=1.0,
-                 double floor=0.0, part=None):
+                 double floor=0.0, part=None, Tally tally=None):
+        self.tally = tally
         self.python, self.part = part is not None, part
         self.loss = -1 if self.python else LOSSES[loss]
         self.merged, self.limit, self.parameter = merged, limit, parameter
@@ -82,6 +89,8 @@ cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, Targets *of) n
         return
     if head.metric >= 0:
         s.right += step.k.metric_count[head.metric](p, of.t, of.labels, step.rows, cols, head.limit)
+    if head.tally is not None:
+        head.tally.add(p, of.t, of.labels, step.rows)
     if head.smoothed:
         if of.t != NULL:
             step.k.affine(b.t, of.t, step.rows * cols, head.keep, head.floor)
@@ -129,6 +138,37 @@ cdef object python_arrays(Buffers b, const Step *step, const Targets *of):
     targets = np.empty((step.rows, b.plan.n_out), b.plan.dtype)
     memcpy(cnp.PyArray_DATA(targets), of.t, cnp.PyArray_NBYTES(targets))
     return p.astype(np.float64), targets.astype(np.float64)
+
+
+cdef void seed_gradient(Head head, Buffers b, const Step *step, const Targets *of, double scale) noexcept nogil:
+    """Where the backward pass begins: scale times the gradient of each row's loss, times its weight, by the predictions
+    in b, or by what the last activation is of where the two are merged."""
+    cdef char *dp = b.ops[b.count - 1].dy
+    cdef size_t cols = b.plan.n_out
+    if head.merged:
+        if head.mean_over_outputs:
+            scale /= <double>cols
+        step.k.residual(dp, b.output(), of.t, of.labels, step.rows, cols, scale)
+    elif head.python:
+        python_gradient(head, b, step, of, scale)
+    else:
+        step.k.loss_bwd[head.loss](dp, b.output(), of.t, of.labels, step.rows, cols, scale, head.parameter)
+    if of.weights != NULL:
+        step.k.scale_rows(dp, dp, of.weights, step.rows, cols)
+
+
+cdef void python_gradient(Head head, Buffers b, const Step *step, const Targets *of, double scale) noexcept with gil:
+    """The gradient of a loss written in Python; what it raises waits in the buffers."""
+    cdef cnp.ndarray dp
+    try:
+        p, targets = python_arrays(b, step, of)
+        dp = link.loss_gradient(head.part, p, targets, scale).astype(b.plan.dtype)
+        memcpy(b.ops[b.count - 1].dy, cnp.PyArray_DATA(dp), cnp.PyArray_NBYTES(dp))
+    except BaseException as error:
+        error.add_note(f"in derivative of the loss {type(head.part).__name__}")
+        b.fail(error)
+    finally:
+        (<Step *>step).ws = workspace(b.ws_bytes)
 
 
 cdef void load_rows(Source *source, char *to, const Step *step, const uint32_t *index, size_t first,
@@ -187,6 +227,8 @@ cdef class Evaluator:
     cdef void start(self) noexcept nogil:
         self.sums = Sums(0, 0, 0, 0)
         self.done = 0
+        if self.head.tally is not None:
+            self.head.tally.start()
 
     cdef bint go_on(self, void *ws, double until) noexcept nogil:
         """Work until all rows are done (True) or the clock says so."""

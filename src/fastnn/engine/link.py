@@ -20,10 +20,11 @@ def _result(what: str, value: Any, shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 class LayerLink:
-    """A layer's turn in the plan. training: whether these are the buffers of training, inference's have no backward."""
+    """A layer's turn in the plan. training: whether these are the buffers of training; those of inference have no
+    backward, but to_input, where the gradients of the layer's own tensors are dropped."""
 
-    def __init__(self, plan: Any, spec: Any, training: bool) -> None:
-        self.spec, self.training = spec, training
+    def __init__(self, plan: Any, spec: Any, training: bool, to_input: bool = False) -> None:
+        self.spec, self.training, self.to_input = spec, training, to_input
         grads = plan.grads if training else None
         self.grads = {} if grads is None else {n: plan.view(grads, spec.layer, n) for n, _ in spec.tensors}
 
@@ -36,6 +37,8 @@ class LayerLink:
         """dx, None where nothing before needs it; the gradients of the layer's own tensors go into their arena."""
         given = self.spec.part.backward(dy)
         dx, grads = given if self.spec.tensors else (given, {})
+        if self.to_input:
+            return _result("backward", dx, (len(dy), self.spec.n_in), dy.dtype)
         if set(grads) != set(self.grads):
             raise ValueError(f"backward: expected gradients of {sorted(self.grads)}, got {sorted(grads)}")
         for name, view in self.grads.items():

@@ -8,14 +8,14 @@ import numpy as np
 cimport numpy as cnp
 from libc.math cimport INFINITY, NAN, isfinite, sqrt
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from fastnn._core cimport (
     FNN_MOST_STATES, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation, schedule_rate, workspace,
 )
 from fastnn.engine.feed cimport (
-    BREATHS, Data, Evaluator, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, mean, python_arrays,
-    scratch, share,
+    BREATHS, Data, Evaluator, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, mean, scratch,
+    seed_gradient, share,
 )
 from fastnn.engine.plan cimport Buffers, Plan, Step
 from fastnn._core import OPTIMIZERS, SCHEDULES
@@ -72,7 +72,7 @@ cdef class Trainer:
     cdef readonly int recorded
     cdef size_t batch, chunk
     cdef uint64_t seed
-    cdef bint check_finite, begun, streaming, closing
+    cdef bint check_finite, begun, streaming, closing, sought
     cdef readonly bint validating
     cdef int optimizer  # -1: part, written in Python
     cdef object part
@@ -178,11 +178,13 @@ cdef class Trainer:
         """Go on from a ``position`` of an earlier Trainer over the same data."""
         (self.row_done, self.step_in_epoch, self.rate_now, self.sums.loss, self.sums.right, self.sums.rows,
          self.sums.elements) = position
-        self.row = self.row_done
+        self.row, self.sought = self.row_done, True
 
     def feed(self, Data data, Buffers b):
         """Give a stream its next batch."""
         self.data, self.b, self.batch, self.row, self.row_done = data, b, data.n, 0, 0
+        if self.head.tally is not None:
+            self.head.tally.need_room(data.n)
 
     def close_epoch(self):
         """Let the epoch of a stream end with what it was fed."""
@@ -269,23 +271,9 @@ cdef class Trainer:
         return load_targets(self.data, self.b, step, self.index, self.row + step.first)
 
     cdef void _backward(self, const Step *step, const Targets *of) noexcept nogil:
-        cdef double scale = 1.0 / <double>step.batch
-        cdef char *dp
-        cdef size_t cols = self.plan.n_out
         if self.b.count == 0:
             return
-        dp = self.b.ops[self.b.count - 1].dy
-        if self.head.merged:
-            if self.head.mean_over_outputs:
-                scale /= <double>cols
-            step.k.residual(dp, self.b.output(), of.t, of.labels, step.rows, cols, scale)
-        elif self.head.python:
-            self._python_loss(step, of, scale)
-        else:
-            step.k.loss_bwd[self.head.loss](dp, self.b.output(), of.t, of.labels, step.rows, cols, scale,
-                                            self.head.parameter)
-        if of.weights != NULL:
-            step.k.scale_rows(dp, dp, of.weights, step.rows, cols)
+        seed_gradient(self.head, self.b, step, of, 1.0 / <double>step.batch)
         self.b.backward(step)
 
     cdef bint _shown(self) noexcept nogil:
@@ -293,19 +281,6 @@ cdef class Trainer:
         epoch_every-th epoch."""
         return (self.step_every > 0 and (self.epochs_run + 1) % self.epoch_every == 0
                 and (self.step_in_epoch % self.step_every == 0 or self.row + self.batch >= <size_t>self.data.n))
-
-    cdef void _python_loss(self, const Step *step, const Targets *of, double scale) noexcept with gil:
-        """The gradient of a loss written in Python; what it raises waits in the buffers."""
-        cdef cnp.ndarray dp
-        try:
-            p, targets = python_arrays(self.b, step, of)
-            dp = link.loss_gradient(self.head.part, p, targets, scale).astype(self.plan.dtype)
-            memcpy(self.b.ops[self.b.count - 1].dy, cnp.PyArray_DATA(dp), cnp.PyArray_NBYTES(dp))
-        except BaseException as error:
-            error.add_note(f"in derivative of the loss {type(self.head.part).__name__}")
-            self.b.fail(error)
-        finally:
-            (<Step *>step).ws = workspace(self.b.ws_bytes)
 
     cdef void _python_step(self) noexcept with gil:
         """A step of an optimizer written in Python; what it raises waits in the buffers."""
@@ -381,6 +356,8 @@ cdef class Trainer:
         self.sums.right += self.last_batch.right
         self.sums.rows += self.last_batch.rows
         self.sums.elements += self.last_batch.elements
+        if self.head.tally is not None:
+            self.head.tally.commit()
 
     def finish_epoch(self):
         """After a break: record an epoch whose steps are all done, without its validation if that was not reached."""
@@ -407,8 +384,12 @@ cdef class Trainer:
 
     cdef void _start_epoch(self) noexcept nogil:
         self.begun = True
-        if self.row == 0:  # else seek() has set the sums
+        if self.sought:  # seek() has set the sums
+            self.sought = False
+        else:
             self.sums = Sums(0, 0, 0, 0)
+            if self.head.tally is not None:
+                self.head.tally.start()
         if self.index != NULL:
             permutation(self.index, self.data.n, self.seed, STREAM_SHUFFLE, self.epochs_done)
 

@@ -7,5 +7,6 @@ cdef void multiply_backward(Op *o, const Step *s) noexcept nogil
 cdef void concatenate_forward(Op *o, const Step *s) noexcept nogil
 cdef void concatenate_backward(Op *o, const Step *s) noexcept nogil
 cdef void columns_forward(Op *o, const Step *s) noexcept nogil
+cdef void columns_backward(Op *o, const Step *s) noexcept nogil
 cdef void summed_backward(Op *o, const Step *s) noexcept nogil
 cdef void no_backward(Op *o, const Step *s) noexcept nogil

@@ -3,7 +3,7 @@
 Shapes: parts x (rows, n) each, y and dy (rows, n_out). Each value of ``add`` and ``multiply`` is one chain over the
 parts in their order, so its bits depend on nothing else. What moves and is not computed goes by memcpy.
 """
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 
 cdef void add_forward(Op *o, const Step *s) noexcept nogil:
@@ -81,6 +81,14 @@ cdef void columns_forward(Op *o, const Step *s) noexcept nogil:
     """y = n_out columns of x, from first_column on."""
     cdef size_t part = o.n_out * s.k.itemsize
     copy_columns(o.y, part, o.x + o.first_column * s.k.itemsize, o.n_in * s.k.itemsize, part, s.rows)
+
+
+cdef void columns_backward(Op *o, const Step *s) noexcept nogil:
+    """dx = 0 but for these columns, where the gradient of the rows that came in is wanted."""
+    cdef size_t item = s.k.itemsize, part = o.n_out * item
+    if o.dx != NULL:
+        memset(o.dx, 0, s.rows * o.n_in * item)
+        copy_columns(o.dx + o.first_column * item, o.n_in * item, o.dy, part, part, s.rows)
 
 
 cdef void summed_backward(Op *o, const Step *s) noexcept nogil:

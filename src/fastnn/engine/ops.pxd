@@ -71,6 +71,7 @@ cdef struct Op:
 
 cdef void dense_forward(Op *o, const Step *s) noexcept nogil
 cdef void dense_backward(Op *o, const Step *s) noexcept nogil
+cdef void dense_to_input(Op *o, const Step *s) noexcept nogil
 cdef void activation_forward(Op *o, const Step *s) noexcept nogil
 cdef void activation_backward(Op *o, const Step *s) noexcept nogil
 cdef void dropout_forward(Op *o, const Step *s) noexcept nogil

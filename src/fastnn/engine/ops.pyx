@@ -21,6 +21,14 @@ cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
         s.k.penalty_grad_acc(o.db, o.b, o.n_out, o.l1_b, o.l2_b)
 
 
+cdef void dense_to_input(Op *o, const Step *s) noexcept nogil:
+    """Backward where no parameter's gradient is wanted."""
+    if o.act != FNN_ACT_linear and not o.dy_is_dz:
+        s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out, o.alpha)
+    if o.dx != NULL:
+        dense.backward_to_input(s.k, o.dx, o.dy, o.w, &o.to_dx, s.rows, o.n_in, o.n_out, s.ws)
+
+
 cdef void activation_forward(Op *o, const Step *s) noexcept nogil:
     s.k.act_fwd[o.act](o.y, o.x, s.rows, o.n_out, o.alpha)
 

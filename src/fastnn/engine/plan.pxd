@@ -15,8 +15,9 @@ cdef class Plan:
 cdef class Buffers:
     cdef readonly Plan plan
     cdef readonly Py_ssize_t rows
-    cdef readonly bint training
+    cdef readonly bint training, to_input
     cdef object memory, op_memory, part_memory, reader_memory, layer_of
+    cdef char *input_gradient # with to_input: where backward leaves the gradient of the rows that came in
     cdef Op *ops
     cdef int count, first_trained, gradient_buffers
     cdef int input_readers    # how many read the rows that come in; where more than one, reader_at says from where
@@ -36,3 +37,4 @@ cdef class Buffers:
     cdef void forward(self, const Step *s) noexcept nogil
     cdef void backward(self, const Step *s) noexcept nogil
     cdef void settle(self) noexcept nogil
+    cdef void backward_to_input(self, const Step *s) noexcept nogil

@@ -59,7 +59,15 @@ class Plan:
     def chunk_rows(self, batch: int) -> int: ...
 
 class Buffers:
-    def __init__(self, plan: Plan, rows: int, training: bool, labels: bool = False, head: bool = False) -> None: ...
+    def __init__(
+        self,
+        plan: Plan,
+        rows: int,
+        training: bool,
+        labels: bool = False,
+        head: bool = False,
+        to_input: bool = False,
+    ) -> None: ...
     @property
     def plan(self) -> Plan: ...
     @property

@@ -201,19 +201,26 @@ cdef class Buffers:
     """The activations of a plan for up to ``rows`` rows, with those of the gradients where ``training``, and its
     operations with every pointer in place.
 
-    head: the name of the activation whose gradient the loss has merged with its own, or None.
+    head: the name of the activation whose gradient the loss has merged with its own, or None. to_input: forward is that
+    of a prediction, and backward goes through to the input, whose gradient is then ``input_gradient``, and gives none of
+    the parameters'. moving: normalizations go by their moving averages, as in predictions, where all else trains.
     """
 
-    def __init__(self, Plan plan, Py_ssize_t rows, bint training, bint labels=False, bint head=False):
-        self.plan, self.rows, self.training = plan, rows, training
+    def __init__(self, Plan plan, Py_ssize_t rows, bint training, bint labels=False, bint head=False,
+                 bint to_input=False, bint moving=False):
+        cdef bint draws = training and not to_input
+        self.plan, self.rows, self.training, self.to_input = plan, rows, training, to_input
         specs, sources = plan.specs, plan.sources
-        if not training:
+        if not draws:
             specs, sources = without(TRAINING_ONLY, specs, sources)
-        turns, self.gradient_buffers, _ = gradient_buffers(specs, sources) if training and specs else ([], 1, None)
+        turns, self.gradient_buffers, into = [], 1, None
+        if training and specs:
+            learns = [False] * len(specs) if to_input else None
+            turns, self.gradient_buffers, into = gradient_buffers(specs, sources, learns, to_input)
         place, values = (list(range(len(specs))), 0) if training else value_buffers(sources)
         self.count = len(specs)
         self.layer_of = [s.layer for s in specs]
-        self.links = {i: LayerLink(plan, s, training) for i, s in enumerate(specs) if isinstance(s, PythonSpec)}
+        self.links = {i: LayerLink(plan, s, draws, to_input) for i, s in enumerate(specs) if isinstance(s, PythonSpec)}
         self.op_memory = aligned_empty(max(self.count, 1) * sizeof(Op))
         self.ops = <Op *><uintptr_t>self.op_memory.ctypes.data
         memset(self.ops, 0, max(self.count, 1) * sizeof(Op))
@@ -227,7 +234,8 @@ cdef class Buffers:
         at = {name: base + offset for name, (offset, _) in layout.items()}
         self.x, self.t, self.losses = _ptr(at["x"]), _ptr(at["t"]), _ptr(at["losses"])
         self.labels, self.weights = <int32_t *>_ptr(at["labels"]), _ptr(at["weights"])
-        self._bind(specs, sources, place, at, training)
+        self.input_gradient = NULL if into is None else _ptr(at["d", into])
+        self._bind(specs, sources, place, at, training, draws and not moving)
         self._bind_sources(specs, sources, place, at)
         if training:
             self._bind_gradients(specs, sources, turns, at, head)
@@ -237,7 +245,7 @@ cdef class Buffers:
         size = self.plan.dtype.itemsize
         wants = {"x": rows * self.plan.n_in * size, "t": rows * self.plan.n_out * size, "labels": rows * 4,
                  "losses": rows * size, "weights": rows * size}
-        widest = max([1] + [s.n_out for s in specs])
+        widest = max([self.plan.n_in if self.to_input else 1] + [s.n_out for s in specs])
         if training:
             for i, s in enumerate(specs):
                 wants["y", i] = rows * s.n_out * size
@@ -253,14 +261,14 @@ cdef class Buffers:
             offset += layout[name][1]
         return layout
 
-    def _bind(self, specs, sources, place, at, bint training):
+    def _bind(self, specs, sources, place, at, bint training, bint learns):
         cdef Op *o
         cdef int i
         self.first_trained = next((i for i, s in enumerate(specs) if trained(s)), len(specs))
         for i, s in enumerate(specs):
             o = &self.ops[i]
             x, y = _value(at, place, sources[i][0]), at["y", place[i]]
-            _fill(o, self.plan, s, training)
+            _fill(o, self.plan, s, learns)
             o.buffers, o.number = <void *>self, i
             o.x, o.y, o.z = _ptr(x), _ptr(y), _ptr(y)
             if training and _extra(s):
@@ -273,6 +281,8 @@ cdef class Buffers:
             self.settles = self.settles or o.settle != NULL
             if isinstance(s, DenseSpec):
                 o.saved = o.z
+                if self.to_input:
+                    o.backward = ops.dense_to_input
                 self.ws_bytes = max(self.ws_bytes, dense.scratch(self.plan.k, self.rows, o.n_in, o.n_out))
             elif isinstance(s, ActivationSpec):
                 o.saved = o.x if ACTIVATION_SAVES[s.activation] == "X" else o.y
@@ -381,6 +391,12 @@ cdef class Buffers:
             if self.ops[i].settle != NULL:
                 self.ops[i].settle(&self.ops[i], self.plan.k)
 
+    cdef void backward_to_input(self, const Step *s) noexcept nogil:
+        """From the gradient of the output to ``input_gradient``."""
+        cdef int i
+        for i in range(self.count - 1, -1, -1):
+            self.ops[i].backward(&self.ops[i], s)
+
 
 cdef char *_ptr(address):
     return <char *><uintptr_t>address
@@ -412,7 +428,8 @@ def _check_wiring(specs, sources, n_in):
                              f"and {js} have {found}")
 
 
-cdef _fill(Op *o, Plan plan, s, bint training):
+cdef _fill(Op *o, Plan plan, s, bint learns):
+    """learns: whether this is training, in which normalizations go by the batch at hand."""
     o.n_in, o.n_out = s.n_in, s.n_out
     if isinstance(s, DenseSpec):
         o.forward, o.backward = ops.dense_forward, ops.dense_backward
@@ -447,20 +464,20 @@ cdef _fill(Op *o, Plan plan, s, bint training):
         o.epsilon = s.epsilon
         if s.scale:
             o.gamma = plan._tensor(plan.params, s.layer, "gamma")
-            o.dgamma = plan._tensor(plan.grads, s.layer, "gamma")
+            o.dgamma = plan._tensor(plan.grads if learns else None, s.layer, "gamma")
         if s.center:
             o.beta = plan._tensor(plan.params, s.layer, "beta")
-            o.dbeta = plan._tensor(plan.grads, s.layer, "beta")
+            o.dbeta = plan._tensor(plan.grads if learns else None, s.layer, "beta")
         o.forward, o.backward = ops.layer_norm_forward, ops.layer_norm_backward
         if isinstance(s, BatchNormSpec):
-            o.forward, o.backward = ops.normalize_forward, ops.batch_norm_backward
+            o.forward, o.backward = ops.normalize_forward, ops.normalize_backward
             o.momentum, o.settle = s.momentum, ops.batch_norm_settle
             o.mean = plan._tensor(plan.params, s.layer, "moving_mean")
             o.batch_mean = plan._tensor(plan.grads, s.layer, "moving_mean")
             o.variance = plan._tensor(plan.params, s.layer, "moving_variance")
             o.batch_variance = plan._tensor(plan.grads, s.layer, "moving_variance")
-            if training:
-                o.forward = ops.batch_norm_forward
+            if learns:
+                o.forward, o.backward = ops.batch_norm_forward, ops.batch_norm_backward
     elif isinstance(s, NormalizationSpec):
         o.forward, o.backward = ops.normalize_forward, ops.normalize_backward
         o.mean = plan._tensor(plan.params, s.layer, "mean")
@@ -474,7 +491,7 @@ cdef _fill(Op *o, Plan plan, s, bint training):
     elif isinstance(s, MergeSpec) and s.kind == "concatenate":
         o.forward, o.backward = merge.concatenate_forward, merge.concatenate_backward
     elif isinstance(s, ColumnsSpec):
-        o.forward, o.backward = merge.columns_forward, merge.no_backward
+        o.forward, o.backward = merge.columns_forward, merge.columns_backward
         o.first_column = s.start
     else:
         raise TypeError(f"no operation for {type(s).__name__}")

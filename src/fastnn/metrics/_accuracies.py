@@ -1,10 +1,8 @@
-"""Accuracies: the share of predictions that are right, counted natively while training runs; and metrics of one's
-own, functions in Python that are called after each epoch."""
+"""Accuracies: the share of predictions that are right, counted natively while training runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -59,37 +57,6 @@ class RegressionAccuracy(Accuracy):
     @staticmethod
     def right(p: NDArray[np.float64], t: NDArray[np.float64], precision: float) -> NDArray[np.bool_]:
         return np.abs(p - t) < precision
-
-
-Metric: TypeAlias = "Callable[[NDArray[Any], NDArray[Any]], float]"
-
-
-def by_name(metrics: Any, taken: Iterable[str]) -> dict[str, Metric]:
-    """Metrics of one's own by the name of their function: ``f(y_true, y_pred)`` gives a number.
-
-    TypeError for what cannot be called, ValueError for a name that is taken or used twice.
-    """
-    found: dict[str, Metric] = {}
-    for i, metric in enumerate(metrics):
-        name = getattr(metric, "__name__", type(metric).__name__)
-        if not callable(metric) or isinstance(metric, type):
-            raise TypeError(f"metrics[{i}]: expected a function of (y_true, y_pred), got {metric!r}")
-        if name in taken or name in found or not name.isidentifier():
-            raise ValueError(f"metrics[{i}]: {name!r} cannot be its name in the history: give the function another")
-        found[name] = metric
-    return found
-
-
-def measure(name: str, metric: Metric, y_true: NDArray[Any], y_pred: NDArray[Any]) -> float:
-    """The metric's value, checked; what it raises says which it was."""
-    try:
-        value = np.asarray(metric(y_true, y_pred))
-        if value.shape or value.dtype.kind not in "fiub":
-            raise TypeError(f"metric {name}: expected a number, got {value.dtype} of shape {value.shape}")
-    except BaseException as error:
-        error.add_note(f"in the metric {name}")
-        raise
-    return float(value)
 
 
 REGRESSION_SHARE = 250.0

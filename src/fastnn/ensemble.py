@@ -1,0 +1,164 @@
+"""Several models that answer as one: the mean of their predictions, or their vote."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import checkpoint
+from fastnn.kernels.metrics import argmax_rows
+from fastnn.layers import Input
+from fastnn.model import Model
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastnn._runs import Evaluation
+
+METHODS = ("mean", "vote")
+CONTENTS = "ensemble.json"
+
+
+class Ensemble:
+    """Models with inputs and outputs of the same widths, of ``fit_many`` for instance, that answer as one.
+
+    method: "mean", the mean of their predictions; "vote", for classifiers: each model has one vote for its largest
+    output (with one output, for 1 or 0 as it is above the loss's threshold), and the prediction is the share of the
+    votes. weights: one for each model, at least 0, what its prediction or vote counts; None for the same. The models
+    stay what they are and may be trained on.
+
+    Raises ValueError for models that do not go together, or are not finalized.
+    """
+
+    def __init__(
+        self, models: Iterable[Model], *, method: str = "mean", weights: Sequence[float] | None = None
+    ) -> None:
+        self.models = list(models)
+        if not self.models:
+            raise ValueError("models: expected at least one")
+        for i, model in enumerate(self.models):
+            if not isinstance(model, Model):
+                raise TypeError(f"models[{i}]: expected a Model, got {type(model).__name__}")
+            if model._plan is None:
+                raise ValueError(f"models[{i}]: the model is not finalized: train it first")
+        first = self.models[0].plan
+        for i, model in enumerate(self.models):
+            mine = (model.plan.n_in, model.plan.n_out)
+            if mine != (first.n_in, first.n_out):
+                raise ValueError(
+                    f"models[{i}]: expected {first.n_in} inputs and {first.n_out} outputs as the first has, got "
+                    f"{mine[0]} and {mine[1]}"
+                )
+        if method not in METHODS:
+            raise ValueError(f"method: expected {' or '.join(map(repr, METHODS))}, got {method!r}")
+        self.method = method
+        self.weights = None if weights is None else _weights(weights, len(self.models))
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.models)
+
+    def __getitem__(self, index: int) -> Model:
+        return self.models[index]
+
+    def predictions(self, X: ArrayLike, *, batch_size: int | None = None) -> NDArray[Any]:
+        """Each model's predictions (models, rows, outputs)."""
+        return np.stack([model.predict(X, batch_size=batch_size) for model in self.models])
+
+    def predict(self, X: ArrayLike, *, batch_size: int | None = None) -> NDArray[Any]:
+        """(rows, outputs): the mean of the models' predictions, or the shares of their votes, added up in float64 in
+        the order of the models, in the widest type that one of them has. A row's bits do not depend on others."""
+        total, kind = None, self.models[0].dtype
+        for i, model in enumerate(self.models):
+            answers = model.predict(X, batch_size=batch_size)
+            kind = np.promote_types(kind, answers.dtype)
+            part = (self._votes(model, answers) if self.method == "vote" else answers).astype(np.float64)
+            if self.weights is not None:
+                part = part * self.weights[i]
+            total = part if total is None else total + part
+        assert total is not None
+        whole = len(self.models) if self.weights is None else float(sum(self.weights))
+        mean: NDArray[Any] = (total / whole).astype(kind)
+        return mean
+
+    __call__ = predict
+
+    def std(self, X: ArrayLike, *, batch_size: int | None = None) -> NDArray[Any]:
+        """(rows, outputs): the standard deviation of the models' predictions (divided by their number), how far they
+        disagree; of votes that of the votes. Weights count."""
+        answers = self.predictions(X, batch_size=batch_size)
+        if self.method == "vote":
+            answers = np.stack([self._votes(m, a) for m, a in zip(self.models, answers, strict=True)])
+        w = np.ones(len(self)) if self.weights is None else np.array(self.weights)
+        w = (w / w.sum())[:, None, None]
+        wide = answers.astype(np.float64)
+        spread: NDArray[Any] = np.sqrt((w * (wide - (w * wide).sum(axis=0)) ** 2).sum(axis=0)).astype(answers.dtype)
+        return spread
+
+    def evaluate(
+        self, X: ArrayLike, y: ArrayLike, *, batch_size: int | None = None, sample_weight: ArrayLike | None = None
+    ) -> Evaluation:
+        """Loss, accuracy and metrics of ``predict``, as the first model is set for them. batch_size bounds memory."""
+        first = self.models[0]
+        answers = self.predict(X, batch_size=batch_size)
+        judge = Model([Input(first.plan.n_out)], dtype=answers.dtype)
+        judge.loss, judge.accuracy, judge.precision = first.loss_object, first.accuracy, first.precision
+        judge.metrics = dict(first.metrics)
+        return judge.evaluate(answers, y, batch_size=batch_size, sample_weight=sample_weight)
+
+    def _votes(self, model: Model, answers: NDArray[Any]) -> NDArray[Any]:
+        if answers.shape[1] == 1:
+            threshold = 0.5 if model.loss is None else model.loss.threshold
+            return (answers > threshold).astype(answers.dtype)
+        return np.eye(answers.shape[1], dtype=answers.dtype)[argmax_rows(answers)]
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write each model to a file of its own in ``folder``, which is made where there is none, and what belongs
+        together to ensemble.json, last: a broken off save leaves the ensemble that was there, if its models were other
+        files, or none."""
+        to = Path(folder)
+        to.mkdir(parents=True, exist_ok=True)
+        names = [f"model-{i:03d}.fnn" for i in range(len(self.models))]
+        for name, model in zip(names, self.models, strict=True):
+            model.save(to / name)
+        contents = {"models": names, "method": self.method, "weights": self.weights}
+        unfinished = to / f"{CONTENTS}.{os.getpid()}"
+        unfinished.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
+        os.replace(unfinished, to / CONTENTS)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], *, custom_objects: Any = ()) -> Ensemble:
+        """An ensemble of ``save``; custom_objects as in ``Model.load``. FormatError for a damaged one."""
+        path = Path(folder) / CONTENTS
+        text = path.read_bytes()
+        try:
+            contents = json.loads(text)
+            names, method, weights = list(contents["models"]), contents["method"], contents["weights"]
+            if not all(isinstance(name, str) and Path(name).name == name for name in names):
+                raise ValueError("a model's file is to lie in the same folder")
+        except (ValueError, KeyError, TypeError) as error:
+            raise checkpoint.FormatError(f"{path}: not the contents of an ensemble ({error})") from error
+        models = [Model.load(path.parent / name, custom_objects=custom_objects) for name in names]
+        try:
+            return cls(models, method=method, weights=weights)
+        except (TypeError, ValueError) as error:
+            raise checkpoint.FormatError(f"{path}: the models do not make an ensemble ({error})") from error
+
+    def __repr__(self) -> str:
+        return f"Ensemble({len(self.models)} models, method={self.method!r})"
+
+
+def _weights(weights: Any, count: int) -> list[float]:
+    given = np.asarray(weights)
+    if given.shape != (count,) or given.dtype.kind not in "fiu":
+        raise ValueError(f"weights: expected {count} numbers, one for each model, got {weights!r}")
+    if not np.isfinite(given).all() or (given < 0).any() or not given.any():
+        raise ValueError(f"weights: expected finite numbers of at least 0 that are not all 0, got {weights!r}")
+    return [float(w) for w in given]
