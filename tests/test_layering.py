@@ -37,6 +37,7 @@ FLOORS = [
     ("fastnn._summary", 4),
     ("fastnn._progress", 4),
     ("fastnn._weights", 2),
+    ("fastnn._adapting", 4),
     ("fastnn._runs", 4),
     ("fastnn._training", 4),
     ("fastnn._online", 4),
