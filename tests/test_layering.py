@@ -40,6 +40,7 @@ FLOORS = [
     ("fastnn._weights", 2),
     ("fastnn._measures", 4),
     ("fastnn._probes", 4),
+    ("fastnn._adapting", 4),
     ("fastnn._runs", 4),
     ("fastnn._training", 4),
     ("fastnn._online", 4),

@@ -106,7 +106,7 @@ def test_a_part_in_python_is_told_that_it_is_as_in_training(rng: np.random.Gener
 
 def test_what_is_refused() -> None:
     X = np.zeros((3, 4))
-    with pytest.raises(ValueError, match="the model has no Dropout and no noise: all samples would be the same; use predict"):
+    with pytest.raises(ValueError, match="no Dropout and no noise: all samples would be the same; use predict"):
         Model([Dense(4, 2)]).predict_samples(X)
     with pytest.raises(ValueError, match="samples: expected at least 1, got 0"):
         net().predict_samples(X, 0)

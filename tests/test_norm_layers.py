@@ -334,3 +334,17 @@ def test_a_batch_of_one_row_is_beta() -> None:
 def test_dropout_before_and_after_goes_with_it() -> None:
     model = make(Dropout(0.2), BatchNorm(), Dropout(0.3), dtype="float64")
     assert fastnn.check_gradients(model, X[:20], Y[:20], rtol=1e-6)
+
+
+def test_any_number_of_threads_trains_to_the_same_bits() -> None:
+    wide, labels = np.random.default_rng(1).standard_normal((1100, 40)), np.arange(1100) % 3
+    before, results = fastnn.get_num_threads(), set()
+    try:
+        for count in (1, 2, 5):
+            fastnn.set_num_threads(count)
+            model = make(BatchNorm(), ReLU(), LayerNorm(), dtype="float32", first=300)
+            model.train(wide, labels, epochs=2, batch_size=1000)
+            results.add(model.plan.params.tobytes())
+    finally:
+        fastnn.set_num_threads(before)
+    assert len(results) == 1

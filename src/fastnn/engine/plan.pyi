@@ -67,6 +67,7 @@ class Buffers:
         labels: bool = False,
         head: bool = False,
         to_input: bool = False,
+        moving: bool = False,
     ) -> None: ...
     @property
     def plan(self) -> Plan: ...
