@@ -75,6 +75,7 @@ __all__ = [
     "available_isas",
     "callbacks",
     "check_gradients",
+    "constraints",
     "custom",
     "data",
     "doctor",
@@ -98,6 +99,7 @@ set_default()
 _LAZY = {
     "check_gradients": ("fastnn._gradcheck", "check_gradients"),
     "callbacks": ("fastnn.callbacks", None),
+    "constraints": ("fastnn.constraints", None),
     "custom": ("fastnn.custom", None),
     "data": ("fastnn.data", None),
     "fit_many": ("fastnn.many", "fit_many"),

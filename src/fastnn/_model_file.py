@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._checks import whole
 from fastnn.base import Layer, Registered
+from fastnn.constraints import Constraint
 from fastnn.history import History
 from fastnn.losses import Loss
 from fastnn.metrics import Accuracy
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 def _views(plan: Plan) -> dict[str, np.ndarray[Any, Any]]:
     """Every tensor of parameters and optimizer state, as live views by the names that a file uses."""
     arenas = {"": plan.params, **{f"state{i}.": state for i, state in enumerate(plan.states)}}
+    if plan.average is not None:
+        arenas["average."] = plan.average
     return {
         f"{prefix}layer{layer}.{name}": plan.view(arena, layer, name)
         for prefix, arena in arenas.items()
@@ -45,6 +49,8 @@ def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
         "metadata": model.metadata,
         "position": model.position,
     }
+    if model.plan.averaged or model.plan.pairs:
+        description["updates"] = {"averaged": model.plan.averaged, "pairs": model.plan.pairs}
     description["callbacks"], arrays = _callbacks(model.callback_states)
     return description, {**_views(model.plan), **arrays}
 
@@ -104,9 +110,22 @@ def _part(family: Any, description: dict[str, Any], custom: dict[str, type[Any]]
         raise
 
 
+def _layer(description: dict[str, Any], custom: dict[str, type[Any]]) -> Layer:
+    """A layer, its constraints, and whether and how fast it is trained."""
+    arguments = dict(description)
+    settings = arguments.pop("training", {})
+    for name in ("weight_constraint", "bias_constraint"):
+        if isinstance(arguments.get(name), dict):
+            arguments[name] = _part(Constraint, arguments[name], custom)
+    layer: Layer = _part(Layer, arguments, custom)
+    layer.trainable = settings.get("trainable", True)
+    layer.learning_rate_multiplier = settings.get("learning_rate_multiplier", 1.0)
+    return layer
+
+
 def rebuild(cls: type[Model], d: dict[str, Any], tensors: Tensors, custom: dict[str, type[Any]]) -> Model:
     """The model of a description. Raises KeyError, TypeError or ValueError where it does not make one."""
-    model = cls([_part(Layer, layer, custom) for layer in d["layers"]], seed=d["seed"], dtype=d["dtype"])
+    model = cls([_layer(layer, custom) for layer in d["layers"]], seed=d["seed"], dtype=d["dtype"])
     model.loss = None if d["loss"] is None else _part(Loss, d["loss"], custom)
     model.optimizer = None if d["optimizer"] is None else _part(Optimizer, d["optimizer"], custom)
     accuracy = d["accuracy"]
@@ -116,6 +135,11 @@ def rebuild(cls: type[Model], d: dict[str, Any], tensors: Tensors, custom: dict[
     states = len({name.split(".")[0] for name in tensors if name.startswith("state")})
     if states:
         model.plan.need_training_arenas(states)
+    if any(name.startswith("average.") for name in tensors):
+        model.plan.need_average()
+    updates = d.get("updates", {})
+    model.plan.averaged = whole("averaged", updates.get("averaged", 0), 0)
+    model.plan.pairs = whole("pairs", updates.get("pairs", 0), 0)
     for name, view in _views(model.plan).items():
         stored = tensors[name]
         if stored.shape != view.shape or stored.dtype != view.dtype:

@@ -26,7 +26,8 @@ class Saved:
     """
 
     def __init__(self, model: Model, path: str | os.PathLike[str]) -> None:
-        parts = [type(part) for part in (*model.layers, model.loss, model.optimizer) if part is not None]
+        held = [part for layer in model.layers for part in layer.constraints().values()]
+        parts = [type(part) for part in (*model.layers, *held, model.loss, model.optimizer) if part is not None]
         self.model = saved = type(model).load(path, custom_objects=parts)
         mine, theirs = ([layer.describe() for layer in m.layers] for m in (model, saved))
         for what, here, there in (
@@ -56,6 +57,10 @@ class Saved:
         model.plan.need_training_arenas(len(saved.plan.states))
         for mine, theirs in zip(model.plan.states, saved.plan.states, strict=False):
             mine[...] = theirs
+        if saved.plan.average is not None:
+            model.plan.need_average()
+            model.plan.average[...] = saved.plan.average
+        model.plan.averaged, model.plan.pairs = saved.plan.averaged, saved.plan.pairs
         _model_file.take_counters(model, saved)
         return at
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks
-from fastnn._runs import make_data, make_trainer, make_validation, set_precision
+from fastnn._runs import make_data, make_trainer, make_validation, need_arenas, set_precision
 from fastnn._training import Control, Run
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ class StreamRun(Run):
         self, model: Model, source: Source, control: Control, *, epochs: int, validation_data: Any, accumulate: int
     ) -> None:
         epochs, self.accumulate = _checks.whole("epochs", epochs, 0), _checks.whole("accumulate", accumulate, 1)
-        model.plan.need_training_arenas(model.optimizer_object.state_count)
+        if model.optimizer_object.kernel == "lbfgs":
+            raise ValueError("batches: LBFGS takes all rows at once: use train, or another optimizer")
+        need_arenas(model)
         self.source, self.check_finite = source, control.check_finite
         data = self._data(model, source.first)
         self.buffers, self.n = model.training_buffers(data.n), data.n

@@ -14,6 +14,7 @@ from fastnn.engine import loop
 from fastnn.history import KEYS
 from fastnn.kernels.arrays import all_finite
 from fastnn.metrics import measure
+from fastnn.optimizers import LBFGS
 
 if TYPE_CHECKING:
     from fastnn.engine import feed
@@ -112,7 +113,7 @@ class Run:
         model.keep_callbacks(self.callbacks)
         try:
             self._begin()
-            while why != loop.DONE and not self._over(until):
+            while why not in (loop.DONE, loop.CONVERGED) and not self._over(until):
                 if why == loop.HUNGRY:
                     self.feed()
                 self.before()
@@ -128,6 +129,7 @@ class Run:
                 if self.callbacks.of_epochs:
                     self.callbacks.epoch_end(model.epochs_done, self._logs())
                 self._report()
+            trainer.settle()
             # a step is refused where its loss is not finite; whether the last one was good shows only in the weights
             if self.check_finite and not all_finite(model.plan.params):
                 raise FloatingPointError(not_finite(model, trainer))
@@ -139,6 +141,7 @@ class Run:
                 self.callbacks.epoch_end(model.epochs_done, self._logs())
                 self.callbacks.end(self._logs())
         finally:
+            trainer.settle()
             trainer.finish_epoch()
             self._take_in()
             self.callbacks.close()
@@ -233,6 +236,8 @@ class Run:
             if self.control.print_every:  # then each epoch surfaces by itself: there is just one
                 self._print_epoch()
         trainer.drop_records()
+        if isinstance(self.optimizer, LBFGS):
+            self.optimizer.converged = trainer.converged
         model.steps_done, model.epochs_done = trainer.steps_done, trainer.epochs_done
         model.position = None if self.order is None else _resume.position(trainer, self.order)
 

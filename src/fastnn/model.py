@@ -6,11 +6,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import _checks, _model_file, _resume, _runs, checkpoint
+from fastnn._average import averaged_weights
 from fastnn._online import Callbacks, Online
 from fastnn._runs import Evaluation
 from fastnn._summary import summary_text
@@ -226,7 +228,11 @@ class Model(Online):
         head = self.merged
         cut = not whole and self.loss_object.kernel != "python"
         rows = self.plan.chunk_rows(batch) if cut else batch
-        return self._cached(("train", rows, head), lambda: Buffers(self.plan, rows, True, labels=True, head=head))
+        frozen = frozenset(i for i, layer in enumerate(self.layers) if not layer.rate)
+        return self._cached(
+            ("train", rows, head, frozen),
+            lambda: Buffers(self.plan, rows, True, labels=True, head=head, frozen=frozen),
+        )
 
     def inference_buffers(self, rows: int | None, most: int) -> Buffers:
         rows = self.plan.block_rows() if rows is None else min(_checks.whole("batch_size", rows, 1), max(most, 1))
@@ -386,6 +392,14 @@ class Model(Online):
         with self._lock:
             for view, new in pairs:
                 view[...] = new
+
+    def averaged_weights(self) -> AbstractContextManager[Model]:
+        """``with model.averaged_weights():`` the parameters are the running average that an optimizer with ``use_ema=True``
+        keeps: predict, evaluate, save. Afterwards they are those of the training again, which goes on from them.
+
+        ValueError where there is none; training inside raises RuntimeError.
+        """
+        return averaged_weights(self)
 
     # --- files ---
 

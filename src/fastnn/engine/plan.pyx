@@ -77,6 +77,13 @@ cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
         s.k.penalty_grad_acc(o.db, o.b, o.n_out, o.l1_b, o.l2_b)
 
 
+cdef void frozen_backward(Op *o, const Step *s) noexcept nogil:
+    """A dense operation that is not trained: only what passes through."""
+    if o.act != FNN_ACT_linear and not o.dy_is_dz:
+        s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out, o.alpha)
+    dense.backward_dx(s.k, o.dx, o.dy, o.w, &o.to_dx, s.rows, o.n_in, o.n_out, s.ws)
+
+
 cdef void activation_forward(Op *o, const Step *s) noexcept nogil:
     s.k.act_fwd[o.act](o.y, o.x, s.rows, o.n_out, o.alpha)
 
@@ -178,7 +185,7 @@ cdef class Plan:
         _need_memory("the parameters need", offset * self.dtype.itemsize)
         self.size = offset
         self.params = self._arena()
-        self.grads = None
+        self.grads = self.average = None
         self.states = []
 
     def _arena(self):
@@ -193,9 +200,15 @@ cdef class Plan:
         while len(self.states) < states:
             self.states.append(self._arena())
 
+    def need_average(self):
+        """Make the arena of the parameters' running average where it is not there yet."""
+        if self.average is None:
+            self.average = self.params.copy()
+
     def drop_states(self):
         """Forget the optimizer's state."""
-        self.states = []
+        self.states, self.average = [], None
+        self.averaged = self.pairs = 0
 
     def view(self, arena, Py_ssize_t layer, str name):
         """A live view of one tensor in an arena (params, grads or a state)."""
@@ -232,15 +245,17 @@ cdef class Buffers:
     """The activations of a plan for up to ``rows`` rows, with those of the gradients where ``training``, and its
     operations with every pointer in place.
 
-    head: the name of the activation whose gradient the loss has merged with its own, or None.
+    head: the name of the activation whose gradient the loss has merged with its own, or None. frozen: layers that are
+    not trained: their gradients are not worked out, nor any before the first that is.
     """
 
-    def __init__(self, Plan plan, Py_ssize_t rows, bint training, bint labels=False, bint head=False):
+    def __init__(self, Plan plan, Py_ssize_t rows, bint training, bint labels=False, bint head=False,
+                 frozen=frozenset()):
         self.plan, self.rows, self.training = plan, rows, training
         specs = plan.specs if training else [s for s in plan.specs if not isinstance(s, DropoutSpec)]
         self.count = len(specs)
         self.layer_of = [s.layer for s in specs]
-        self.links = {i: LayerLink(plan, s, training) for i, s in enumerate(specs) if isinstance(s, PythonSpec)}
+        self.links = {i: LayerLink(plan, s, training, frozen) for i, s in enumerate(specs) if isinstance(s, PythonSpec)}
         self.op_memory = aligned_empty(max(self.count, 1) * sizeof(Op))
         self.ops = <Op *><uintptr_t>self.op_memory.ctypes.data
         memset(self.ops, 0, max(self.count, 1) * sizeof(Op))
@@ -254,7 +269,7 @@ cdef class Buffers:
         at = {name: base + offset for name, (offset, _) in layout.items()}
         self.x, self.t, self.losses = _ptr(at["x"]), _ptr(at["t"]), _ptr(at["losses"])
         self.labels, self.weights = <int32_t *>_ptr(at["labels"]), _ptr(at["weights"])
-        self._bind(specs, at, training, head)
+        self._bind(specs, at, training, head, frozen)
 
     def _layout(self, specs, rows, training, labels):
         """{name: (offset, bytes)} of every buffer; Python integers, so that no size can overflow unseen."""
@@ -275,17 +290,17 @@ cdef class Buffers:
             offset += layout[name][1]
         return layout
 
-    def _bind(self, specs, at, bint training, bint head):
+    def _bind(self, specs, at, bint training, bint head, frozen):
         cdef Op *o
         cdef int i
-        trained = [i for i, s in enumerate(specs)
-                   if isinstance(s, DenseSpec) or (isinstance(s, PythonSpec) and s.tensors)]
+        trained = [i for i, s in enumerate(specs) if s.layer not in frozen
+                   and (isinstance(s, DenseSpec) or (isinstance(s, PythonSpec) and s.tensors))]
         self.first_trained = trained[0] if trained else len(specs)
         x = at["x"]
         for i, s in enumerate(specs):
             o = &self.ops[i]
             y = at["y", i if training else i % 2]
-            _fill(o, self.plan, s)
+            _fill(o, self.plan, s, s.layer in frozen)
             o.buffers, o.number = <void *>self, i
             o.x, o.y, o.z = _ptr(x), _ptr(y), _ptr(y)
             if training and _wants_extra(s):
@@ -374,7 +389,7 @@ def _wants_extra(s):
     return isinstance(s, DenseSpec) and ACTIVATION_SAVES[s.activation] == "X"
 
 
-cdef _fill(Op *o, Plan plan, s):
+cdef _fill(Op *o, Plan plan, s, bint frozen):
     o.n_in, o.n_out = s.n_in, s.n_out
     if isinstance(s, DenseSpec):
         o.forward, o.backward = dense_forward, dense_backward
@@ -385,6 +400,9 @@ cdef _fill(Op *o, Plan plan, s):
         o.db = plan._tensor(plan.grads, s.layer, "biases")
         o.l1_w, o.l2_w = s.weight_penalty
         o.l1_b, o.l2_b = s.bias_penalty
+        if frozen:  # its penalties are constants, and do not count
+            o.backward = frozen_backward
+            o.l1_w = o.l2_w = o.l1_b = o.l2_b = 0.0
     elif isinstance(s, ActivationSpec):
         o.forward, o.backward = activation_forward, activation_backward
         o.act, o.alpha = ACTIVATIONS[s.activation], s.alpha

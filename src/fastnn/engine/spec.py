@@ -5,6 +5,8 @@ Layers lower themselves to these; ``fuse`` is the one visible place where neighb
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 # Streams of the counter-based generator: one number for each purpose, so that no two uses share random bits.
@@ -75,6 +77,33 @@ class PythonSpec(NamedTuple):
 
 
 Spec: TypeAlias = DenseSpec | ActivationSpec | DropoutSpec | AffineSpec | PythonSpec
+
+
+class ConstraintSpec(NamedTuple):
+    """What a tensor is held to after each step: kind of "columns", "rows" (norms in [low, high]), "not_negative", or
+    "python", by ``part``."""
+
+    layer: int
+    name: str
+    kind: str
+    low: float = 0.0
+    high: float = 0.0
+    part: Any = None
+
+
+class Update(NamedTuple):
+    """What goes with an optimizer's step. clip_...: bounds of the gradient's elements, of the norm of each tensor's, of
+    the norm of all; 0 where there is none. rates: what multiplies the learning rate of a layer, where that is not 1; 0
+    for a frozen one. average: the momentum of the parameters' running average, None without; overwrite_every: steps
+    after which it takes their place, 0 for never."""
+
+    clip_value: float = 0.0
+    clip_tensor_norm: float = 0.0
+    clip_norm: float = 0.0
+    rates: Mapping[int, float] = MappingProxyType({})
+    constraints: tuple[ConstraintSpec, ...] = ()
+    average: float | None = None
+    overwrite_every: int = 0
 
 
 def fuse(specs: list[Spec]) -> list[Spec]:

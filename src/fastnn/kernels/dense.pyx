@@ -45,7 +45,13 @@ cdef void backward(const fnn_kernels *t, void *dx, void *dw, void *db, const voi
     gemm(t, dw, x, 1, n_in, dz, n_out, 1, n_in, n_out, rows, NULL, FNN_CONTINUED if go_on else FNN_SEQUENTIAL, NULL, ws)
     t.column_sums(db, dz, rows, n_out, go_on)
     if dx != NULL:
-        gemm(t, dx, dz, n_out, 1, w, 1, n_out, rows, n_in, n_out, NULL, FNN_BY_WIDTH, to_dx, ws)
+        backward_dx(t, dx, dz, w, to_dx, rows, n_in, n_out, ws)
+
+
+cdef void backward_dx(const fnn_kernels *t, void *dx, const void *dz, const void *w, const fnn_epilogue *to_dx,
+                      size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil:
+    """dx = dz.w', then the epilogue to_dx."""
+    gemm(t, dx, dz, n_out, 1, w, 1, n_out, rows, n_in, n_out, NULL, FNN_BY_WIDTH, to_dx, ws)
 
 
 cdef size_t scratch(const fnn_kernels *t, size_t rows, size_t n_in, size_t n_out) noexcept nogil:
