@@ -46,7 +46,7 @@ def test_golden_models_are_all_there_and_cover_what_is_registered() -> None:
     used = {type(layer.activation) for layer in layers if isinstance(layer, Dense)} | {type(layer) for layer in layers}
     assert used >= set(Activation.registry.values()) | {Dense, Dropout, Rescale}
     assert {type(m.loss) for m in models} == set(Loss.registry.values())
-    assert {m.optimizer_object.kernel for m in models} == set(_core.OPTIMIZERS)
+    assert {m.optimizer_object.kernel for m in models} == {*_core.OPTIMIZERS, "lbfgs"}
     assert {type(m.optimizer) for m in models} == set(Optimizer.registry.values())
 
 
@@ -76,7 +76,9 @@ def test_fused_is_layer_by_layer(name: str, isa: str, dtype: np.dtype[Any]) -> N
 
 def chunks_of(rows: int) -> Callable[[Model, int], Buffers]:
     """In place of ``Model.training_buffers``."""
-    return lambda model, batch: Buffers(model.plan, min(batch, rows), True, labels=True, head=model.merged)
+    return lambda model, batch: Buffers(
+        model.plan, min(batch, rows), True, labels=True, head=model.merged, frozen=model.frozen
+    )
 
 
 @pytest.mark.parametrize("rows", [4, 12])

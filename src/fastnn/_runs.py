@@ -146,7 +146,7 @@ def train_on_batch(model: Model, X: Any, y: Any, check_finite: bool) -> Evaluati
 def update_of(model: Model) -> Update:
     """What goes with the optimizer's steps, from optimizer and layers; ValueError for what L-BFGS cannot have."""
     optimizer = model.optimizer_object
-    rates = {i: layer.rate for i, layer in enumerate(model.layers) if layer.rate != 1.0}
+    rates = {i: layer.training_rate for i, layer in enumerate(model.layers) if layer.training_rate != 1.0}
     constraints = tuple(
         part.lower(i, name) for i, layer in enumerate(model.layers) for name, part in layer.constraints().items()
     )

@@ -126,7 +126,7 @@ class Layer(Registered):
         self._learning_rate_multiplier = float(value)
 
     @property
-    def rate(self) -> float:
+    def training_rate(self) -> float:
         """What multiplies the learning rate of its parameters: 0 where it is frozen."""
         return self._learning_rate_multiplier if self._trainable else 0.0
 

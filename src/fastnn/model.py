@@ -223,12 +223,17 @@ class Model(Online):
         last = self.plan.specs[-1] if self.plan.specs else None
         return getattr(last, "activation", None) == self.loss_object.merges_with is not None
 
+    @property
+    def frozen(self) -> frozenset[int]:
+        """Indices of the layers that are not trained."""
+        return frozenset(i for i, layer in enumerate(self.layers) if not layer.training_rate)
+
     def training_buffers(self, batch: int, whole: bool = False) -> Buffers:
         """For the chunks of a batch, or where whole for all its rows at once."""
         head = self.merged
         cut = not whole and self.loss_object.kernel != "python"
         rows = self.plan.chunk_rows(batch) if cut else batch
-        frozen = frozenset(i for i, layer in enumerate(self.layers) if not layer.rate)
+        frozen = self.frozen
         return self._cached(
             ("train", rows, head, frozen),
             lambda: Buffers(self.plan, rows, True, labels=True, head=head, frozen=frozen),

@@ -119,7 +119,7 @@ cdef class Search:
 
     cdef double _direction(self) noexcept nogil:
         """d = -H g by the two-loop recursion; returns the slope d.g."""
-        cdef unsigned long long taken = self.plan.pairs, most = self.most, at, oldest = taken - min(taken, most)
+        cdef size_t taken = self.plan.pairs, most = self.most, at, oldest = taken - min(taken, most)
         cdef char *s
         cdef char *y
         cdef int i
@@ -230,7 +230,7 @@ cdef class Search:
         """The place at hand is the step's end: take in what it says of the curvature."""
         cdef double change = self.here.t * self.k.largest(self.d, self.n), sy, yy
         cdef double gain = fabs(self.here.f - self.start.f)
-        cdef int i = self.plan.pairs % self.most
+        cdef int i = self.plan.pairs % <size_t>self.most
         self.phase = START
         self.k.add_scaled(self.d, self.w, self.w0, self.n, -1.0)    # s
         self.k.add_scaled(self.g0, self.g, self.g0, self.n, -1.0)   # y
