@@ -26,6 +26,8 @@ def summary_text(layers: Sequence[Layer], dtype: np.dtype[Any], n_in: int | None
         name = type(layer).__name__
         if activation is not None and activation.names[0] != "linear":
             name += f" ({activation.names[0]})"
+        if not layer.training_rate and layer.parameter_count:
+            name += ", frozen"
         cells = ("?",) * 4
         if n_in is not None:
             count = layer.parameter_count
@@ -49,6 +51,9 @@ def summary_text(layers: Sequence[Layer], dtype: np.dtype[Any], n_in: int | None
         line,
         f"input (rows, {n_in}); {count:,} parameters, {_size(count * item)} of {dtype}; {flops:,} FLOPs a row",
     ]
+    frozen = sum(layer.parameter_count for layer in layers if not layer.training_rate)
+    if frozen:
+        lines.append(f"{count - frozen:,} trainable, {frozen:,} non-trainable parameters")
     if states is not None:
         lines.append(
             f"training: {_size(count * item * (2 + states))} for parameters, gradients and the optimizer's state, "

@@ -62,7 +62,7 @@ cdef class Search:
         self.rho, self.alpha = <double *>_at(self.memory[1]), <double *>_at(self.memory[2])
         for i in range(2 * self.most):
             self.pairs[i] = _at(plan.states[i])
-        for i in range(min(self.most, plan.pairs)):
+        for i in range(min(<size_t>self.most, plan.pairs)):
             self.rho[i] = 1.0 / self.k.inner_product(self.pairs[2 * i], self.pairs[2 * i + 1], self.n)
 
     @property
@@ -200,6 +200,8 @@ cdef class Search:
         cdef double first = fmin(self.low.t, self.high.t), last = fmax(self.low.t, self.high.t), t, margin
         if self.tries >= self.most_tries or (last - first) * self.k.largest(self.d, self.n) < self.tolerance_change:
             return self._settle()
+        if not isfinite(self.high.f):  # nothing to interpolate: far too far
+            return self._move(self.low.t + 0.1 * (self.high.t - self.low.t))
         t, margin = _least(&self.low, &self.high, first, last), 0.1 * (last - first)
         if fmin(last - t, t - first) < margin:
             if self.slow or t >= last or t <= first:  # a second time near an end: into the bracket
