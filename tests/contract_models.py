@@ -13,8 +13,8 @@ from loss_cases import VARIANTS
 
 from fastnn import ELU, Dense, Dropout, Input, LeakyReLU, Model, Rescale, _core
 from fastnn.activations import Activation
-from fastnn.losses import Loss
 from fastnn.constraints import MaxNorm, NonNeg
+from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Optimizer, RMSprop
 from fastnn.schedules import CosineDecay, ExponentialDecay, InverseTime, OneCycle, Schedule, StepDecay
 

@@ -95,8 +95,7 @@ def test_there_is_none_before_a_step_and_after_another_optimizer() -> None:
     model = make(Adam(use_ema=True))
     for _ in range(2):
         with pytest.raises(ValueError, match="no averaged weights: train with an optimizer that has use_ema=True"):
-            with model.averaged_weights():
-                pass
+            model.averaged_weights().__enter__()
         model.train(X, Y)
         with model.averaged_weights():
             pass

@@ -13,7 +13,7 @@ from small import X, Y, classifier
 from fastnn import Dense, Dropout, Model, _runs, check_gradients, custom
 from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, Lion, Optimizer
 
-EVERY = [cls for cls in dict.fromkeys(Optimizer.registry.values())]
+EVERY = list(dict.fromkeys(Optimizer.registry.values()))
 
 
 def make(frozen: tuple[int, ...] = (), optimizer: Any = None, dtype: Any = "float32", **options: Any) -> Model:
@@ -61,12 +61,13 @@ def test_frozen_layers_keep_their_bits(cls: Any, frozen: tuple[int, ...], contra
 def test_the_rest_trains_as_if_the_frozen_gradient_were_dropped(frozen: tuple[int, ...], isa: str, dtype: Any) -> None:
     """The oracle: a model with nothing frozen, whose step a part in Python drops for those layers."""
     model = make(frozen, SGD(0.1, momentum=0.9), dtype.name)
+
     class Dropping(custom.Optimizer):
         state_count = 1
 
         def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
             g = g.copy()
-            for (layer, name), (first, shape) in whole.plan.tensors.items():
+            for (layer, _), (first, shape) in whole.plan.tensors.items():
                 if layer in frozen:
                     g[first : first + shape[0] * shape[1]] = 0
             states[0][:] = 0.9 * states[0] - lr * g

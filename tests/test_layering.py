@@ -31,6 +31,7 @@ FLOORS = [
     ("fastnn._lbfgs", 2),
     ("fastnn.constraints", 2),
     ("fastnn._average", 4),
+    ("fastnn._updates", 4),
     ("fastnn.schedules", 2),
     ("fastnn.initializers", 2),
     ("fastnn.metrics", 2),

@@ -1,5 +1,5 @@
-"""L-BFGS: its direction against the two-loop recursion in NumPy, its line search against the Wolfe conditions, and what it
-is in a training. That whole steps are PyTorch's is in tests/peers."""
+"""L-BFGS: its direction against the two-loop recursion in NumPy, its line search against the Wolfe conditions, and what
+it is in a training. That whole steps are PyTorch's is in tests/peers."""
 
 from __future__ import annotations
 

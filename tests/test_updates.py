@@ -86,9 +86,9 @@ def wanted(w: Array, low: float, high: float, of_rows: bool) -> Array:
 def test_norms_are_bounded(low: float, high: float, of_rows: bool, isa: str, dtype: Any, rng: Any) -> None:
     tolerance = 1e-13 if dtype == np.float64 else 1e-6
     for shape in SHAPES:
-        w = (rng.standard_normal(shape) * 10.0 ** rng.integers(-2, 2, shape[:1] + (1,) if of_rows else shape[1:])).astype(
-            dtype
-        )
+        w = (
+            rng.standard_normal(shape) * 10.0 ** rng.integers(-2, 2, (*shape[:1], 1) if of_rows else shape[1:])
+        ).astype(dtype)
         w[:, 0] = 0
         w[0] = 0
         before = w.copy()

@@ -58,8 +58,7 @@ class Saved:
         for mine, theirs in zip(model.plan.states, saved.plan.states, strict=False):
             mine[...] = theirs
         if saved.plan.average is not None:
-            model.plan.need_average()
-            model.plan.average[...] = saved.plan.average
+            model.plan.need_average()[...] = saved.plan.average
         model.plan.averaged, model.plan.pairs = saved.plan.averaged, saved.plan.pairs
         _model_file.take_counters(model, saved)
         return at

@@ -8,10 +8,10 @@ import numpy as np
 
 from fastnn import _checks, _resume
 from fastnn._training import Control, Run, not_finite, nothing
+from fastnn._updates import need_all_rows, need_arenas
 from fastnn._weights import row_weights
 from fastnn.engine import feed, loop
 from fastnn.engine.plan import Buffers, physical_memory
-from fastnn.engine.spec import Update
 from fastnn.metrics import regression_precision
 
 if TYPE_CHECKING:
@@ -114,16 +114,6 @@ def gradient_trainer(model: Model, X: Any, y: Any, sample_weight: Any = None) ->
     )
 
 
-def need_arenas(model: Model) -> Update:
-    """Room for gradients, the optimizer's state and the average; what goes with the steps. ValueError where the optimizer
-    does not go with the layers."""
-    update = update_of(model)
-    model.plan.need_training_arenas(model.optimizer_object.state_count)
-    if update.average is not None:
-        model.plan.need_average()
-    return update
-
-
 def train_on_batch(model: Model, X: Any, y: Any, check_finite: bool) -> Evaluation:
     """One step on these rows: the loss and accuracy that it was taken at. No epoch, and nothing in the history."""
     data, _, targets = make_data(model, X, y, NAMES, check_finite)
@@ -141,34 +131,6 @@ def train_on_batch(model: Model, X: Any, y: Any, check_finite: bool) -> Evaluati
         raise FloatingPointError(not_finite(model, trainer))
     model.steps_done, model.position = trainer.steps_done, None
     return Evaluation(*trainer.last_step()[:2])
-
-
-def update_of(model: Model) -> Update:
-    """What goes with the optimizer's steps, from optimizer and layers; ValueError for what L-BFGS cannot have."""
-    optimizer = model.optimizer_object
-    rates = {i: layer.training_rate for i, layer in enumerate(model.layers) if layer.training_rate != 1.0}
-    constraints = tuple(
-        part.lower(i, name) for i, layer in enumerate(model.layers) for name, part in layer.constraints().items()
-    )
-    if optimizer.kernel == "lbfgs":
-        for i, rate in rates.items():
-            if rate:
-                raise ValueError(
-                    f"{model.layers[i].label()}: learning_rate_multiplier: expected 1 with LBFGS, whose line search has "
-                    f"one length for all, got {rate!r}"
-                )
-        if constraints:
-            raise ValueError(
-                f"{model.layers[constraints[0].layer].label()}: constraints do not go with LBFGS, whose line search "
-                f"would be led astray by them"
-            )
-    return Update(
-        *(getattr(optimizer, name) or 0.0 for name in ("clip_value", "clip_tensor_norm", "clip_norm")),
-        rates=rates,
-        constraints=constraints,
-        average=optimizer.ema_momentum if optimizer.use_ema else None,
-        overwrite_every=optimizer.ema_overwrite_frequency or 0,
-    )
 
 
 def make_trainer(
@@ -227,17 +189,6 @@ def split(X: Array, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any,
     if weights is None:
         return X[:kept], targets[:kept], None, (X[kept:], targets[kept:], None)
     return X[:kept], targets[:kept], weights[:kept], (X[kept:], targets[kept:], weights[kept:])
-
-
-def need_all_rows(batch_size: int | None, n: int, accumulate: int) -> None:
-    """ValueError where L-BFGS would not see all rows in each step."""
-    if batch_size is not None and batch_size < n:
-        raise ValueError(
-            f"batch_size: expected None, all rows, with LBFGS, whose line search needs the same loss at each look, "
-            f"got {batch_size} for {n} rows (fit takes 32 unless told otherwise)"
-        )
-    if accumulate != 1:
-        raise ValueError(f"accumulate: expected 1 with LBFGS, which takes all rows at once, got {accumulate}")
 
 
 class TrainingRun(Run):

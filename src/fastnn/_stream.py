@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks
-from fastnn._runs import make_data, make_trainer, make_validation, need_arenas, set_precision
+from fastnn._runs import make_data, make_trainer, make_validation, set_precision
 from fastnn._training import Control, Run
+from fastnn._updates import need_arenas
 
 if TYPE_CHECKING:
     from fastnn.engine import feed

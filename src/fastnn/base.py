@@ -90,9 +90,9 @@ class Layer(Registered):
 
     After finalize: ``index`` (its place in the model), ``n_in`` and ``n_out`` (widths of its input and output rows).
 
-    ``trainable = False`` freezes it: training leaves its parameters as they are, to the bit, and works out no gradient for
-    them; its penalties, constants then, do not count. ``learning_rate_multiplier`` multiplies the optimizer's learning rate
-    for its parameters (0 freezes too). Both may be set at any time and hold from the next call of ``train`` on.
+    ``trainable = False`` freezes it: training leaves its parameters as they are, to the bit, and works out no gradient
+    for them; its penalties, constants then, do not count. ``learning_rate_multiplier`` multiplies the optimizer's
+    learning rate for its parameters (0 freezes too). Both may be set at any time and hold from the next ``train`` on.
     """
 
     kind = "layer"

@@ -17,9 +17,9 @@ from fastnn.engine.spec import ConstraintSpec, PythonSpec
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn._optimizer import Options
     from fastnn.engine.plan import Plan
     from fastnn.engine.spec import Spec
-    from fastnn._optimizer import Options
     from fastnn.schedules import Schedule
 
 
@@ -202,9 +202,7 @@ class Optimizer(optimizers.Optimizer):
         super().__init_subclass__(**kwargs)
         _name(cls)
 
-    def __init__(
-        self, learning_rate: float | Schedule = 0.01, decay: float = 0.0, **options: Unpack[Options]
-    ) -> None:
+    def __init__(self, learning_rate: float | Schedule = 0.01, decay: float = 0.0, **options: Unpack[Options]) -> None:
         super().__init__(learning_rate, decay, **options)
 
     @property

@@ -399,8 +399,8 @@ class Model(Online):
                 view[...] = new
 
     def averaged_weights(self) -> AbstractContextManager[Model]:
-        """``with model.averaged_weights():`` the parameters are the running average that an optimizer with ``use_ema=True``
-        keeps: predict, evaluate, save. Afterwards they are those of the training again, which goes on from them.
+        """``with model.averaged_weights():`` the parameters are the running average that an optimizer with
+        ``use_ema=True`` keeps: predict, evaluate, save. Afterwards they are those of the training again.
 
         ValueError where there is none; training inside raises RuntimeError.
         """

@@ -1,5 +1,5 @@
-"""Tests against other libraries: each needs its peer (the peers extra, `make test-peers`) and skips, with a reason, where
-that is not installed."""
+"""Tests against other libraries: each needs its peer (the peers extra, `make test-peers`) and skips, with a reason,
+where that is not installed."""
 
 from __future__ import annotations
 

@@ -57,4 +57,6 @@ cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, Targets *of) n
 cdef double mean(const Sums *s) noexcept nogil
 cdef double share(const Sums *s, Head head) noexcept nogil
 cdef object python_arrays(Buffers b, const Step *step, const Targets *of)
+cdef void python_loss_gradient(Head head, Buffers b, const Step *step, const Targets *of,
+                               double scale) noexcept with gil
 cdef void *scratch(Buffers b) except? NULL

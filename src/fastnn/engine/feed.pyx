@@ -117,6 +117,22 @@ cdef double python_losses(Head head, Buffers b, const Step *step, const Targets 
         (<Step *>step).ws = workspace(b.ws_bytes)
 
 
+cdef void python_loss_gradient(Head head, Buffers b, const Step *step, const Targets *of,
+                               double scale) noexcept with gil:
+    """The gradient of a loss written in Python, where that of the last operation's output goes; what it raises waits in
+    the buffers."""
+    cdef cnp.ndarray dp
+    try:
+        p, targets = python_arrays(b, step, of)
+        dp = link.loss_gradient(head.part, p, targets, scale).astype(b.plan.dtype)
+        memcpy(b.ops[b.count - 1].dy, cnp.PyArray_DATA(dp), cnp.PyArray_NBYTES(dp))
+    except BaseException as error:
+        error.add_note(f"in derivative of the loss {type(head.part).__name__}")
+        b.fail(error)
+    finally:
+        (<Step *>step).ws = workspace(b.ws_bytes)
+
+
 cdef object python_arrays(Buffers b, const Step *step, const Targets *of):
     """(predictions, targets) of the batch in b, as arrays of their own; targets are labels where those are given."""
     cdef cnp.ndarray p = np.empty((step.rows, b.plan.n_out), b.plan.dtype)

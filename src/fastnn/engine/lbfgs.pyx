@@ -1,12 +1,12 @@
 """L-BFGS: a quasi-Newton step along a line on which a search finds a place that meets the strong Wolfe conditions.
 
-Source: Nocedal and Wright, Numerical Optimization, 2nd edition, 2006: the two-loop recursion is algorithm 7.4, the method
-7.5, the line search 3.5 and 3.6 with the cubic interpolation (3.59). How far the search goes beyond and how it keeps away
-from the ends of its bracket is that of minFunc (Schmidt 2005) and so of PyTorch; the first step's length too.
+Source: Nocedal and Wright, Numerical Optimization, 2nd edition, 2006: the two-loop recursion is algorithm 7.4, the
+method 7.5, the line search 3.5 and 3.6 with the cubic interpolation (3.59). How far the search goes beyond and how it
+keeps away from the ends of its bracket is that of minFunc (Schmidt 2005) and so of PyTorch; the first length too.
 
-``Search`` asks and is answered: it moves the parameters and says LOOK; whoever has the data comes back with the loss, its
-gradient in its arena. So the training loop can breathe between two looks. Vectors are summed by the 16 chains of dot
-products; frozen layers have no gradient, and so no part in it.
+``Search`` asks and is answered: it moves the parameters and says LOOK; whoever has the data comes back with the loss,
+its gradient in its arena. So the training loop can breathe between two looks. Vectors are summed by the 16 chains of
+dot products; frozen layers have no gradient, and so no part in it.
 """
 cimport numpy as cnp
 from libc.math cimport INFINITY, fabs, fmax, fmin, isfinite, sqrt
@@ -45,8 +45,8 @@ cdef class Search:
     """The state of a minimization between two looks at the loss.
 
     parameters: (history_size, tolerance_grad, tolerance_change, whether there is a line search, looks a line search may
-    take). The plan's states are the corrections (s, y), oldest overwritten first; ``plan.pairs`` counts them all. noisy:
-    the loss of the next step is another function (dropout draws new masks), so each step begins with a look of its own.
+    take). The plan's states are the corrections (s, y), oldest overwritten first; ``plan.pairs`` counts them all.
+    noisy: the loss of the next step is another function (dropout draws new masks), so each begins with its own look.
     """
 
     def __init__(self, Plan plan, Updater updater, parameters, bint noisy):
@@ -253,7 +253,7 @@ cdef class Search:
 
 
 cdef double _least(const Place *a, const Place *b, double first, double last) noexcept nogil:
-    """Where the cubic through two places, with their slopes, is least, within [first, last]; its middle where it is not."""
+    """Where the cubic through two places, with their slopes, is least within [first, last]; its middle if nowhere."""
     cdef double d1 = a.slope + b.slope - 3 * (a.f - b.f) / (a.t - b.t), d2 = d1 * d1 - a.slope * b.slope, t
     if d2 >= 0:
         d2 = sqrt(d2) if b.t >= a.t else -sqrt(d2)

@@ -60,7 +60,9 @@ def loss_gradient(part: Any, p: Array, t: Array, scale: float) -> Array:
     return np.ascontiguousarray(dp * scale, p.dtype)
 
 
-def optimizer_step(part: Any, w: Array, g: Array, states: list[Array], t: int, pieces: list[tuple[slice, float]]) -> None:
+def optimizer_step(
+    part: Any, w: Array, g: Array, states: list[Array], t: int, pieces: list[tuple[slice, float]]
+) -> None:
     """One step of an optimizer written in Python, piece by piece of the arrays, each with its learning rate; all of it
     or, where that raises, nothing."""
     new_states = [s.copy() for s in states]

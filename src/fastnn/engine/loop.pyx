@@ -8,17 +8,16 @@ import numpy as np
 cimport numpy as cnp
 from libc.math cimport INFINITY, NAN, isfinite
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, permutation, workspace
 from fastnn.engine.feed cimport (
-    BREATHS, Data, Evaluator, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, mean, python_arrays,
-    scratch, share,
+    BREATHS, Data, Evaluator, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, mean,
+    python_loss_gradient, scratch, share,
 )
 from fastnn.engine.lbfgs cimport LAST_STEP, LOOK, NO_LOSS, NO_STEP, Search
 from fastnn.engine.plan cimport Buffers, Plan, Step
 from fastnn.engine.update cimport Updater
-from fastnn.engine import link
 from fastnn.engine.spec import STREAM_SHUFFLE as PYTHON_STREAM_SHUFFLE
 from fastnn.engine.spec import ActivationSpec, AffineSpec, DenseSpec, Update
 
@@ -160,8 +159,8 @@ cdef class Trainer:
 
     def position(self):
         """Where in its epoch the training is, after the last full step: (row, step, rate, and the epoch's sums)."""
-        return (self.row_done, self.step_in_epoch, self.updater.rate_now, self.sums.loss, self.sums.right, self.sums.rows,
-                self.sums.elements)
+        return (self.row_done, self.step_in_epoch, self.updater.rate_now, self.sums.loss, self.sums.right,
+                self.sums.rows, self.sums.elements)
 
     def seek(self, position):
         """Go on from a ``position`` of an earlier Trainer over the same data."""
@@ -272,7 +271,7 @@ cdef class Trainer:
                 scale /= <double>cols
             step.k.residual(dp, self.b.output(), of.t, of.labels, step.rows, cols, scale)
         elif self.head.python:
-            self._python_loss(step, of, scale)
+            python_loss_gradient(self.head, self.b, step, of, scale)
         else:
             step.k.loss_bwd[self.head.loss](dp, self.b.output(), of.t, of.labels, step.rows, cols, scale,
                                             self.head.parameter)
@@ -285,19 +284,6 @@ cdef class Trainer:
         epoch_every-th epoch."""
         return (self.step_every > 0 and (self.epochs_run + 1) % self.epoch_every == 0
                 and (self.step_in_epoch % self.step_every == 0 or self.row + self.batch >= <size_t>self.data.n))
-
-    cdef void _python_loss(self, const Step *step, const Targets *of, double scale) noexcept with gil:
-        """The gradient of a loss written in Python; what it raises waits in the buffers."""
-        cdef cnp.ndarray dp
-        try:
-            p, targets = python_arrays(self.b, step, of)
-            dp = link.loss_gradient(self.head.part, p, targets, scale).astype(self.plan.dtype)
-            memcpy(self.b.ops[self.b.count - 1].dy, cnp.PyArray_DATA(dp), cnp.PyArray_NBYTES(dp))
-        except BaseException as error:
-            error.add_note(f"in derivative of the loss {type(self.head.part).__name__}")
-            self.b.fail(error)
-        finally:
-            (<Step *>step).ws = workspace(self.b.ws_bytes)
 
     cdef bint _step(self) noexcept nogil:
         """One batch, and the step that it completes. False, and nothing changed, where its loss is not finite and that

@@ -201,9 +201,10 @@ cdef class Plan:
             self.states.append(self._arena())
 
     def need_average(self):
-        """Make the arena of the parameters' running average where it is not there yet."""
+        """The arena of the parameters' running average, made where it is not there yet."""
         if self.average is None:
             self.average = self.params.copy()
+        return self.average
 
     def drop_states(self):
         """Forget the optimizer's state."""

@@ -1,13 +1,11 @@
 """One update of the parameters: bounds of the gradient, the optimizer's step, constraints, the running average.
 
-The optimizer's pass goes over segments of the arenas, one for all that has the same learning rate: just one where no layer
-has its own. What is not in a segment, a frozen layer, is not touched.
+The optimizer's pass goes over segments of the arenas, one for all that has the same learning rate: just one where no
+layer has its own. What is not in a segment, a frozen layer, is not touched.
 """
-import numpy as np
-
 cimport numpy as cnp
 from libc.math cimport sqrt
-from libc.stdint cimport uint64_t, uintptr_t
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from fastnn._core cimport (
