@@ -136,6 +136,20 @@ def test_parts_are_one_and_files_go_on(tmp_path: Path, dtype: Any) -> None:
         assert model.plan.pairs == whole.plan.pairs == 12
 
 
+def test_a_training_that_had_converged_stays_so_where_it_is_resumed(tmp_path: Path) -> None:
+    whole, resumed = make(tolerance_change=1e-4), make(tolerance_change=1e-4)
+    whole.train(X, Y, epochs=500, callbacks=[cb.ModelCheckpoint(tmp_path / "m.fnn", save_freq=1)])
+    assert whole.optimizer_object.converged is not None
+    resumed.train(X, Y, epochs=500, resume=tmp_path / "m.fnn")
+    assert_same_bits(resumed.plan.params, whole.plan.params)
+    assert resumed.history.state() == whole.history.state()
+    assert resumed.optimizer_object.converged == whole.optimizer_object.converged
+    longer = Model.load(tmp_path / "m.fnn")
+    longer.optimizer_object.tolerance_change = 0.0
+    longer.train(X, Y, epochs=500)  # asked anew, it looks anew
+    assert longer.epochs_done > whole.epochs_done
+
+
 class Slow(custom.Layer):
     """Gives Ctrl-C and the clock time to come within a step."""
 

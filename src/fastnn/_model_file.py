@@ -49,8 +49,8 @@ def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
         "metadata": model.metadata,
         "position": model.position,
     }
-    if model.plan.averaged or model.plan.pairs:
-        description["updates"] = {"averaged": model.plan.averaged, "pairs": model.plan.pairs}
+    if model.plan.averaged or model.plan.pairs or model.plan.ended:
+        description["updates"] = {name: getattr(model.plan, name) for name in ("averaged", "pairs", "ended")}
     description["callbacks"], arrays = _callbacks(model.callback_states)
     return description, {**_views(model.plan), **arrays}
 
@@ -137,9 +137,9 @@ def rebuild(cls: type[Model], d: dict[str, Any], tensors: Tensors, custom: dict[
         model.plan.need_training_arenas(states)
     if any(name.startswith("average.") for name in tensors):
         model.plan.need_average()
-    updates = d.get("updates", {})
-    model.plan.averaged = whole("averaged", updates.get("averaged", 0), 0)
-    model.plan.pairs = whole("pairs", updates.get("pairs", 0), 0)
+    for name, value in d.get("updates", {}).items():
+        if name in ("averaged", "pairs", "ended"):
+            setattr(model.plan, name, whole(name, value, 0, 3 if name == "ended" else 2**62))
     for name, view in _views(model.plan).items():
         stored = tensors[name]
         if stored.shape != view.shape or stored.dtype != view.dtype:

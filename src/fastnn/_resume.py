@@ -59,7 +59,8 @@ class Saved:
             mine[...] = theirs
         if saved.plan.average is not None:
             model.plan.need_average()[...] = saved.plan.average
-        model.plan.averaged, model.plan.pairs = saved.plan.averaged, saved.plan.pairs
+        for name in ("averaged", "pairs", "ended"):
+            setattr(model.plan, name, getattr(saved.plan, name))
         _model_file.take_counters(model, saved)
         return at
 

@@ -118,6 +118,7 @@ def train_on_batch(model: Model, X: Any, y: Any, check_finite: bool) -> Evaluati
     """One step on these rows: the loss and accuracy that it was taken at. No epoch, and nothing in the history."""
     data, _, targets = make_data(model, X, y, NAMES, check_finite)
     need_arenas(model)
+    model.plan.ended = 0
     set_precision(model, targets)
     buffers = model.training_buffers(data.n)
     trainer = make_trainer(model, buffers, data, batch=data.n, check_finite=check_finite, step_every=1)
@@ -239,6 +240,7 @@ class TrainingRun(Run):
         set_precision(model, targets)
         validation = make_validation(model, validation_data, check_finite)
         order = {"rows": n, "batch_size": batch, "shuffle": bool(shuffle), "accumulate": accumulate}
+        model.plan.ended = 0
         at = None if resumed is None else resumed.take_up(model, order)  # nothing that is checked comes after
         if total_epochs:
             epochs = max(epochs - model.epochs_done, 0)

@@ -32,7 +32,6 @@ cdef class Search:
     cdef double *rho
     cdef double *alpha
     cdef Place start, low, high, here
-    cdef int end
     cdef int go(self, double rate) noexcept nogil
     cdef int take(self, double loss, double rate) noexcept nogil
     cdef void forget(self) noexcept nogil

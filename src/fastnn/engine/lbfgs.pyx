@@ -68,7 +68,7 @@ cdef class Search:
     @property
     def reason(self):
         """Why there is no further step, None where there may be one."""
-        return REASONS[self.end]
+        return REASONS.get(self.plan.ended)
 
     cdef void forget(self) noexcept nogil:
         """Somebody may have moved the parameters between two steps: then what is known of them is not so any more."""
@@ -100,16 +100,16 @@ cdef class Search:
     cdef int go(self, double rate) noexcept nogil:
         """Begin a step where loss and gradient are known."""
         cdef double t = rate
-        self.end, self.rate = NOT_ENDED, rate
+        self.plan.ended, self.rate = NOT_ENDED, rate
         if self.k.largest(self.g0, self.n) <= self.tolerance_grad:
-            self.end = BY_GRADIENT
+            self.plan.ended = BY_GRADIENT
             return NO_STEP
         self.start = Place(0.0, self.loss, self._direction())
         if not self.start.slope < 0 and self.plan.pairs:  # rounding has spoilt the corrections
             self.plan.pairs = 0
             self.start.slope = self._direction()
         if self.start.slope > -self.tolerance_change:
-            self.end = BY_CHANGE
+            self.plan.ended = BY_CHANGE
             return NO_STEP
         if not self.plan.pairs:  # the gradient alone knows no length
             t = rate * fmin(1.0, 1.0 / self.k.penalty(self.g0, self.n, 1.0, 0.0))
@@ -225,7 +225,7 @@ cdef class Search:
         if self.plan.pairs:  # once more, along the gradient itself
             self.plan.pairs = 0
             return self.go(self.rate) if self.known else LOOK
-        self.end = BY_SEARCH
+        self.plan.ended = BY_SEARCH
         return NO_STEP
 
     cdef int _finish(self) noexcept nogil:
@@ -246,10 +246,10 @@ cdef class Search:
         memcpy(self.g0, self.g, self.nbytes)
         self.loss, self.known = self.here.f, not self.noisy and isfinite(self.here.f)
         if self.k.largest(self.g0, self.n) <= self.tolerance_grad:
-            self.end = BY_GRADIENT
+            self.plan.ended = BY_GRADIENT
         elif change <= self.tolerance_change or gain < self.tolerance_change:
-            self.end = BY_CHANGE
-        return STEPPED if self.end == NOT_ENDED else LAST_STEP
+            self.plan.ended = BY_CHANGE
+        return STEPPED if self.plan.ended == NOT_ENDED else LAST_STEP
 
 
 cdef double _least(const Place *a, const Place *b, double first, double last) noexcept nogil:

@@ -15,7 +15,7 @@ from fastnn.engine.feed cimport (
     BREATHS, Data, Evaluator, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, mean,
     python_loss_gradient, scratch, share,
 )
-from fastnn.engine.lbfgs cimport LAST_STEP, LOOK, NO_LOSS, NO_STEP, Search
+from fastnn.engine.lbfgs cimport LOOK, NO_LOSS, NO_STEP, Search
 from fastnn.engine.plan cimport Buffers, Plan, Step
 from fastnn.engine.update cimport Updater
 from fastnn.engine.spec import STREAM_SHUFFLE as PYTHON_STREAM_SHUFFLE
@@ -65,7 +65,7 @@ cdef class Trainer:
     cdef Evaluator validation
     cdef Updater updater
     cdef Search search        # of L-BFGS, else None
-    cdef bint searching, ended
+    cdef bint searching
     cdef object index_array, record_array
     cdef uint32_t *index
     cdef double[:, ::1] records
@@ -131,7 +131,7 @@ cdef class Trainer:
     @property
     def converged(self):
         """Why L-BFGS sees no further step, None where it does, and for every other optimizer."""
-        return None if self.search is None or not self.ended else self.search.reason
+        return None if self.search is None else self.search.reason
 
     @property
     def steps_per_epoch(self):
@@ -316,7 +316,11 @@ cdef class Trainer:
         """Of L-BFGS: loss and gradient at one place, and the step that this completes. False where there is none."""
         cdef Step step
         cdef double rate = self.updater.rate_at(self.steps_done)
-        cdef int what = self.search.go(rate) if self.search.known and not self.searching else LOOK
+        cdef int what = LOOK
+        if self.plan.ended:  # and was resumed
+            return False
+        if self.search.known and not self.searching:
+            what = self.search.go(rate)
         if what == LOOK:
             self._begin(&step)
             self.last_batch = Sums(0, 0, 0, 0)
@@ -327,7 +331,6 @@ cdef class Trainer:
         self.searching = what == LOOK
         if what == LOOK:
             return True
-        self.ended = what == NO_STEP or what == LAST_STEP
         if what == NO_STEP or what == NO_LOSS:
             return False
         if not self.updater.follow(self.b, self.steps_done):
@@ -401,7 +404,7 @@ cdef class Trainer:
             while self.row < n:
                 self.showing = self._shown()
                 if not self._step():
-                    return NO_FURTHER if self.ended else NOT_FINITE
+                    return NO_FURTHER if self.search is not None and self.plan.ended else NOT_FINITE
                 if self.showing and not self.waiting and not self.searching:
                     return STEP_DONE
                 since += 1
@@ -429,7 +432,7 @@ cdef class Trainer:
                 if self.validating:
                     return AIR
             self._record(self.validation is not None)
-            if self.ended:
+            if self.search is not None and self.plan.ended:
                 return NO_FURTHER
             if self.recorded == self.most_records:
                 return RECORDS_FULL

@@ -48,6 +48,7 @@ cdef class Plan:
     cdef readonly object specs, dtype, tensors, params, grads, states
     cdef readonly object average           # the running average of params; None where there is none
     cdef public unsigned long long averaged, pairs  # steps in it; corrections that L-BFGS has taken in
+    cdef public int ended                  # why that sees no further step: engine/lbfgs.pyx
     cdef readonly bint fused
     cdef readonly Py_ssize_t n_in, n_out, size, widest
     cdef const fnn_kernels *k

@@ -31,6 +31,7 @@ class Plan:
     def average(self) -> _Array | None: ...
     averaged: int
     pairs: int
+    ended: int
     @property
     def fused(self) -> bool: ...
     @property

@@ -209,7 +209,7 @@ cdef class Plan:
     def drop_states(self):
         """Forget the optimizer's state."""
         self.states, self.average = [], None
-        self.averaged = self.pairs = 0
+        self.averaged = self.pairs = self.ended = 0
 
     def view(self, arena, Py_ssize_t layer, str name):
         """A live view of one tensor in an arena (params, grads or a state)."""
