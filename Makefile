@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES := setup.py pyproject.toml $(shell find csrc src -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.py[xdi]')
 
-.PHONY: demo test test-slow bench bench-kernels sanitize lint format golden reference sdist wheel clean
+.PHONY: demo test test-slow test-peers bench bench-kernels sanitize lint format golden reference sdist wheel clean
 
 demo: $(VENV)/demo.stamp  ## train the book's spiral, with a progress bar and a picture
 	$(BIN)/fastnn train
@@ -16,6 +16,11 @@ test: $(VENV)/test.stamp  ## the whole suite but the slow proofs
 
 test-slow: $(VENV)/test.stamp  ## the long proofs: every float32 input of every vector function, long fuzzing
 	$(BIN)/python -m pytest -m slow
+
+# PEERS_FROM: options for pip. PyTorch's wheels for Linux bring a GPU's libraries; those for the CPU alone are a tenth of them:
+# make test-peers PEERS_FROM='--extra-index-url <the CPU index that pytorch.org names>'
+test-peers: $(VENV)/peers.stamp  ## results against other libraries, in float64
+	$(BIN)/python -m pytest tests/peers
 
 # BENCH=--quick takes 2 minutes instead of 12. Peers that are not installed are left out; those of the machine's choice go
 # into the environment first, say: .venv/bin/pip install scikit-learn jax onnx onnxruntime
@@ -65,6 +70,10 @@ $(VENV)/demo.stamp: $(VENV)/bin/python $(SOURCES)
 
 $(VENV)/test.stamp: $(VENV)/bin/python $(SOURCES)
 	$(PIP) install '.[test]'
+	@touch $@
+
+$(VENV)/peers.stamp: $(VENV)/bin/python $(SOURCES)
+	$(PIP) install $(PEERS_FROM) '.[test,peers]'
 	@touch $@
 
 $(VENV)/bench.stamp: $(VENV)/bin/python $(SOURCES)

@@ -77,104 +77,116 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
  * (up to lanes - 1 elements past n), so n % lanes == 0 or the memory is there. ldb == 0: panels from pack_rows or
  * pack_columns.
  * accumulate: chains start from c, else from 0. finish: NULL where the chain goes on in a later call. */
-#define FNN_KERNELS(K)                                                                                                 \
-    K(void, gemm_block,                                                                                                \
-      (void *c, size_t ldc, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t ldb, size_t m, size_t n,    \
-       size_t k, const fnn_finish *finish, int accumulate))                                                            \
-    /* panels of b for gemm_block, zero-padded to whole vectors, from rows: element (p, j) at p*ld + j */              \
-    K(void, pack_rows, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                   \
-    /* the same from columns: element (p, j) at j*ld + p */                                                            \
-    K(void, pack_columns, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                \
-    /* c = a.bt' (+ bias), n < FNN_NARROW, by 16 chains along k. a: (m, k), rows lda; bt: (n, k), rows ldb; c dense */ \
-    K(void, dot_rows,                                                                                                  \
-      (void *c, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n, size_t k,                   \
-       const void *bias))                                                                                              \
-    /* b = a': (m, n) with rows of lda to (n, m) with rows of ldb */                                                   \
-    K(void, transpose, (void *b, size_t ldb, const void *a, size_t lda, size_t m, size_t n))                           \
-    /* sums[j] = x[0][j] + x[1][j] + ..., rows ascending, from 0 or, to go on, from what sums holds */                 \
-    K(void, column_sums, (void *sums, const void *x, size_t rows, size_t cols, int go_on))                             \
-    /* dz = (p - target) * scale, the gradient of softmax + cross-entropy (and sigmoid + binary) by its logits */      \
-    K(void, residual,                                                                                                  \
-      (void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols, double scale))         \
-    /* t: (rows, cols) = high at each row's label, low elsewhere */                                                    \
-    K(void, one_hot, (void *t, const int32_t *labels, size_t rows, size_t cols, double low, double high))              \
-    /* y = x with each row times its weight w[row]; in place allowed */                                                \
-    K(void, scale_rows, (void *y, const void *x, const void *w, size_t rows, size_t cols))                             \
-    /* l1 * sum |w| + l2 * sum w^2 */                                                                                  \
-    K(double, penalty, (const void *w, size_t n, double l1, double l2))                                                \
-    /* dw += l1 * (w < 0 ? -1 : 1) + 2 * l2 * w */                                                                     \
-    K(void, penalty_grad_acc, (void *dw, const void *w, size_t n, double l1, double l2))                               \
-    /* y = x * scale + shift, one FMA; in place allowed */                                                             \
-    K(void, affine, (void *y, const void *x, size_t n, double scale, double shift))                                    \
-    /* x = x where |x| <= limit, else limit with its sign; NaN stays; in place */                                      \
-    K(void, clip, (void *x, size_t n, double limit))                                                                   \
-    /* y = a + b; in place allowed */                                                                                  \
-    K(void, add, (void *y, const void *a, const void *b, size_t n))                                                    \
-    /* y = a * b; in place allowed */                                                                                  \
-    K(void, multiply, (void *y, const void *a, const void *b, size_t n))                                               \
-    /* y = x * mask, in place allowed; mask[i] = 0 with probability threshold / 2^16, else keep: */                    \
-    /* elements first .. first + n - 1 of the stream (key, stream, step) */                                            \
-    K(void, dropout,                                                                                                   \
-      (void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,     \
-       uint32_t threshold, double keep))                                                                               \
-    /* y = x mask + shift, in place allowed; masks as dropout's; one shift where kept, another where dropped */        \
-    K(void, alpha_dropout,                                                                                             \
-      (void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,     \
-       uint32_t threshold, double keep, double shift_kept, double shift_dropped))                                      \
-    /* y = x + stddev z with normal numbers z or, where mask is not NULL, mask = 1 + stddev z and y = x * mask; */     \
-    /* in place allowed; elements first .. first + n - 1 of the stream (key, stream, step) */                          \
-    K(void, gaussian,                                                                                                  \
-      (void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,     \
-       double stddev))                                                                                                 \
-    /* mean and biased variance of each column of at least one row; rows of ld */                                      \
-    K(void, column_moments, (void *mean, void *variance, const void *x, size_t ld, size_t rows, size_t cols))          \
-    /* y = (x - mean) gamma / sqrt(variance + epsilon) + beta by columns, rows of ld; in place allowed; divides */     \
-    /* by 1 where variance + epsilon is 0; mean, gamma, beta may be NULL for 0, 1, 0 */                                \
-    K(void, normalize_columns,                                                                                         \
-      (void *y, const void *x, const void *mean, const void *variance, const void *gamma, const void *beta,            \
-       double epsilon, size_t ld, size_t rows, size_t cols))                                                           \
-    /* the gradients where mean and variance are those of x itself, rows of ld; in place allowed (dx == dy); */        \
-    /* dx, dgamma, dbeta may be NULL where not wanted, gamma for 1 */                                                  \
-    K(void, batch_norm_bwd,                                                                                            \
-      (void *dx, void *dgamma, void *dbeta, const void *dy, const void *x, const void *mean, const void *variance,     \
-       const void *gamma, double epsilon, size_t ld, size_t rows, size_t cols))                                        \
-    /* normalize_columns by rows, each by its own mean and biased variance; in place allowed; */                       \
-    /* stats: (rows, 2), each row's mean and 1 / sqrt(variance + epsilon), or NULL */                                  \
-    K(void, layer_norm_fwd,                                                                                            \
-      (void *y, void *stats, const void *x, const void *gamma, const void *beta, double epsilon, size_t rows,          \
-       size_t cols))                                                                                                   \
-    /* its gradients, as batch_norm_bwd's; dgamma and dbeta go on from what they hold, or start from 0 */              \
-    K(void, layer_norm_bwd,                                                                                            \
-      (void *dx, void *dgamma, void *dbeta, const void *dy, const void *x, const void *stats, const void *gamma,       \
-       size_t rows, size_t cols, int go_on))                                                                           \
-    /* mask[i] = above where a uniform number exceeds limit / 2^53, else below; y = x * mask, in place allowed; */     \
-    /* y NULL: the mask alone. state: MT19937 as NumPy keeps it, 624 words and the place among them; it moves */       \
-    /* on by two words an element */                                                                                   \
-    K(void, twister_dropout,                                                                                           \
-      (void *y, void *mask, const void *x, size_t n, uint32_t *state, uint64_t limit, double below, double above))     \
-    /* y[i][j] = (real)x[index[i]][j]: row r of x at r*row_bytes, element j at j*col_bytes; index NULL: all */         \
-    K(void, gather,                                                                                                    \
-      (void *y, const void *x, fnn_source_id source, const uint32_t *index, size_t rows, size_t cols,                  \
-       ptrdiff_t row_bytes, ptrdiff_t col_bytes))                                                                      \
-    /* start + x[0] + x[1] + ... in double, ascending */                                                               \
-    K(double, sum, (double start, const void *x, size_t n))                                                            \
-    /* 1 where every one of n values is finite */                                                                      \
-    K(int, all_finite, (const void *x, size_t n))                                                                      \
-    /* best[i] = the number of the first largest of row i; NaN is never larger */                                      \
-    K(void, argmax_rows, (int32_t *best, const void *x, size_t rows, size_t cols))                                     \
-    /* in how many rows the label is among the k first by falling score, equals by rising number */                    \
-    K(uint64_t, top_k_count, (const void *p, const int32_t *labels, size_t rows, size_t cols, size_t k))               \
-    /* counts[3 j ..] += of column j: rows where p and t are above their limits, where p is, where t is */             \
-    K(void, yes_counts_acc,                                                                                            \
-      (int64_t *counts, const void *p, const void *t, size_t rows, size_t cols, double p_above, double t_above))       \
-    /* sums (4, cols) += of each column, with d = p - t, s = t - its shift: d^2, |d|, s, s^2; rows ascending */        \
-    K(void, error_sums_acc,                                                                                            \
-      (double *sums, const double *shift, const void *p, const void *t, size_t rows, size_t cols))                     \
-    /* e^x, ln x, erf x: the vector functions by themselves, in place allowed */                                       \
-    K(void, map_exp, (void *y, const void *x, size_t n))                                                               \
-    K(void, map_log, (void *y, const void *x, size_t n))                                                               \
-    K(void, map_erf, (void *y, const void *x, size_t n))                                                               \
-    /* repeat x repeats of register-only FMAs; returns the floating-point operations done (the measured peak) */       \
+#define FNN_KERNELS(K)                                                                                                   \
+    K(void, gemm_block,                                                                                                  \
+      (void *c, size_t ldc, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t ldb, size_t m, size_t n,      \
+       size_t k, const fnn_finish *finish, int accumulate))                                                              \
+    /* panels of b for gemm_block, zero-padded to whole vectors, from rows: element (p, j) at p*ld + j */                \
+    K(void, pack_rows, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                     \
+    /* the same from columns: element (p, j) at j*ld + p */                                                              \
+    K(void, pack_columns, (void *panels, const void *b, size_t ld, size_t k, size_t n))                                  \
+    /* c = a.bt' (+ bias), n < FNN_NARROW, by 16 chains along k. a: (m, k), rows lda; bt: (n, k), rows ldb; c dense */   \
+    K(void, dot_rows,                                                                                                    \
+      (void *c, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n, size_t k,                     \
+       const void *bias))                                                                                                \
+    /* b = a': (m, n) with rows of lda to (n, m) with rows of ldb */                                                     \
+    K(void, transpose, (void *b, size_t ldb, const void *a, size_t lda, size_t m, size_t n))                             \
+    /* sums[j] = x[0][j] + x[1][j] + ..., rows ascending, from 0 or, to go on, from what sums holds */                   \
+    K(void, column_sums, (void *sums, const void *x, size_t rows, size_t cols, int go_on))                               \
+    /* dz = (p - target) * scale, the gradient of softmax + cross-entropy (and sigmoid + binary) by its logits */        \
+    K(void, residual,                                                                                                    \
+      (void *dz, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols, double scale))           \
+    /* t: (rows, cols) = high at each row's label, low elsewhere */                                                      \
+    K(void, one_hot, (void *t, const int32_t *labels, size_t rows, size_t cols, double low, double high))                \
+    /* y = x with each row times its weight w[row]; in place allowed */                                                  \
+    K(void, scale_rows, (void *y, const void *x, const void *w, size_t rows, size_t cols))                               \
+    /* l1 * sum |w| + l2 * sum w^2 */                                                                                    \
+    K(double, penalty, (const void *w, size_t n, double l1, double l2))                                                  \
+    /* dw += l1 * (w < 0 ? -1 : 1) + 2 * l2 * w */                                                                       \
+    K(void, penalty_grad_acc, (void *dw, const void *w, size_t n, double l1, double l2))                                 \
+    /* y = x * scale + shift, one FMA; in place allowed */                                                               \
+    K(void, affine, (void *y, const void *x, size_t n, double scale, double shift))                                      \
+    /* x = x where |x| <= limit, else limit with its sign; NaN stays; in place */                                        \
+    K(void, clip, (void *x, size_t n, double limit))                                                                     \
+    /* y = a + b; in place allowed */                                                                                    \
+    K(void, add, (void *y, const void *a, const void *b, size_t n))                                                      \
+    /* y = a * b; in place allowed */                                                                                    \
+    K(void, multiply, (void *y, const void *a, const void *b, size_t n))                                                 \
+    /* y = x * mask, in place allowed; mask[i] = 0 with probability threshold / 2^16, else keep: */                      \
+    /* elements first .. first + n - 1 of the stream (key, stream, step) */                                              \
+    K(void, dropout,                                                                                                     \
+      (void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,       \
+       uint32_t threshold, double keep))                                                                                 \
+    /* y = x mask + shift, in place allowed; masks as dropout's; one shift where kept, another where dropped */          \
+    K(void, alpha_dropout,                                                                                               \
+      (void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,       \
+       uint32_t threshold, double keep, double shift_kept, double shift_dropped))                                        \
+    /* y = x + stddev z with normal numbers z or, where mask is not NULL, mask = 1 + stddev z and y = x * mask; */       \
+    /* in place allowed; elements first .. first + n - 1 of the stream (key, stream, step) */                            \
+    K(void, gaussian,                                                                                                    \
+      (void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,       \
+       double stddev))                                                                                                   \
+    /* mean and biased variance of each column of at least one row; rows of ld */                                        \
+    K(void, column_moments, (void *mean, void *variance, const void *x, size_t ld, size_t rows, size_t cols))            \
+    /* y = (x - mean) gamma / sqrt(variance + epsilon) + beta by columns, rows of ld; in place allowed; divides */       \
+    /* by 1 where variance + epsilon is 0; mean, gamma, beta may be NULL for 0, 1, 0 */                                  \
+    K(void, normalize_columns,                                                                                           \
+      (void *y, const void *x, const void *mean, const void *variance, const void *gamma, const void *beta,              \
+       double epsilon, size_t ld, size_t rows, size_t cols))                                                             \
+    /* the gradients where mean and variance are those of x itself, rows of ld; in place allowed (dx == dy); */          \
+    /* dx, dgamma, dbeta may be NULL where not wanted, gamma for 1 */                                                    \
+    K(void, batch_norm_bwd,                                                                                              \
+      (void *dx, void *dgamma, void *dbeta, const void *dy, const void *x, const void *mean, const void *variance,       \
+       const void *gamma, double epsilon, size_t ld, size_t rows, size_t cols))                                          \
+    /* normalize_columns by rows, each by its own mean and biased variance; in place allowed; */                         \
+    /* stats: (rows, 2), each row's mean and 1 / sqrt(variance + epsilon), or NULL */                                    \
+    K(void, layer_norm_fwd,                                                                                              \
+      (void *y, void *stats, const void *x, const void *gamma, const void *beta, double epsilon, size_t rows,            \
+       size_t cols))                                                                                                     \
+    /* its gradients, as batch_norm_bwd's; dgamma and dbeta go on from what they hold, or start from 0 */                \
+    K(void, layer_norm_bwd,                                                                                              \
+      (void *dx, void *dgamma, void *dbeta, const void *dy, const void *x, const void *stats, const void *gamma,         \
+       size_t rows, size_t cols, int go_on))                                                                             \
+    /* mask[i] = above where a uniform number exceeds limit / 2^53, else below; y = x * mask, in place allowed; */       \
+    /* y NULL: the mask alone. state: MT19937 as NumPy keeps it, 624 words and the place among them; it moves */         \
+    /* on by two words an element */                                                                                     \
+    K(void, twister_dropout,                                                                                             \
+      (void *y, void *mask, const void *x, size_t n, uint32_t *state, uint64_t limit, double below, double above))       \
+    /* y[i][j] = (real)x[index[i]][j]: row r of x at r*row_bytes, element j at j*col_bytes; index NULL: all */           \
+    K(void, gather,                                                                                                      \
+      (void *y, const void *x, fnn_source_id source, const uint32_t *index, size_t rows, size_t cols,                    \
+       ptrdiff_t row_bytes, ptrdiff_t col_bytes))                                                                        \
+    /* start + x[0] + x[1] + ... in double, ascending */                                                                 \
+    K(double, sum, (double start, const void *x, size_t n))                                                              \
+    /* 1 where every one of n values is finite */                                                                        \
+    K(int, all_finite, (const void *x, size_t n))                                                                        \
+    /* best[i] = the number of the first largest of row i; NaN is never larger */                                        \
+    K(void, argmax_rows, (int32_t *best, const void *x, size_t rows, size_t cols))                                       \
+    /* in how many rows the label is among the k first by falling score, equals by rising number */                      \
+    K(uint64_t, top_k_count, (const void *p, const int32_t *labels, size_t rows, size_t cols, size_t k))                 \
+    /* counts[3 j ..] += of column j: rows where p and t are above their limits, where p is, where t is */               \
+    K(void, yes_counts_acc,                                                                                              \
+      (int64_t *counts, const void *p, const void *t, size_t rows, size_t cols, double p_above, double t_above))         \
+    /* sums (4, cols) += of each column, with d = p - t, s = t - its shift: d^2, |d|, s, s^2; rows ascending */          \
+    K(void, error_sums_acc,                                                                                              \
+      (double *sums, const double *shift, const void *p, const void *t, size_t rows, size_t cols))                       \
+    /* e^x, ln x, erf x: the vector functions by themselves, in place allowed */                                         \
+    K(void, map_exp, (void *y, const void *x, size_t n))                                                                 \
+    K(void, map_log, (void *y, const void *x, size_t n))                                                                 \
+    K(void, map_erf, (void *y, const void *x, size_t n))                                                                 \
+    /* a = momentum a + (1 - momentum) w, a running average; what sinks below the smallest normal number becomes +0 */   \
+    K(void, average, (void *a, const void *w, size_t n, double momentum))                                                \
+    /* y = x + a d, one FMA; y may be x or d */                                                                          \
+    K(void, add_scaled, (void *y, const void *x, const void *d, size_t n, double a))                                     \
+    /* a.b by 16 chains */                                                                                               \
+    K(double, inner_product, (const void *a, const void *b, size_t n))                                                   \
+    /* the largest |x[i]|, NaN aside; 0 where there is none */                                                           \
+    K(double, largest, (const void *x, size_t n))                                                                        \
+    /* columns (rows) of w: (rows, cols) scaled so that each norm lies in [low, high]; where it does, or is 0, no bit */ \
+    /* changes. Columns are summed rows ascending, rows by 16 chains. In place */                                        \
+    K(void, bound_columns, (void *w, size_t rows, size_t cols, double low, double high))                                 \
+    K(void, bound_rows, (void *w, size_t rows, size_t cols, double low, double high))                                    \
+    /* repeat x repeats of register-only FMAs; returns the floating-point operations done (the measured peak) */         \
     K(double, fma_peak, (size_t repeats))
 
 typedef struct fnn_kernels {
@@ -246,6 +258,7 @@ int fnn_threads_started(void);
 /* --- passes.c: passes over arrays, shared out where they are long --- */
 void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *const *s, const void *g, size_t n,
                          double lr, const double *p, uint64_t step);
+void fnn_average_shared(const fnn_kernels *t, void *a, const void *w, size_t n, double momentum);
 void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                        size_t rows, size_t cols, ptrdiff_t row_bytes, ptrdiff_t col_bytes);
 

@@ -42,6 +42,30 @@ void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *co
 
 typedef struct {
     const fnn_kernels *t;
+    char *a;
+    const char *w;
+    size_t n;
+    double momentum;
+} average_pass;
+
+static void average_piece(void *context, size_t piece)
+{
+    const average_pass *p = context;
+    size_t first = piece * OPT_PIECE, at = first * p->t->itemsize;
+    p->t->average(p->a + at, p->w + at, min(OPT_PIECE, p->n - first), p->momentum);
+}
+
+void fnn_average_shared(const fnn_kernels *t, void *a, const void *w, size_t n, double momentum)
+{
+    average_pass p = {t, a, w, n, momentum};
+    if (n >= 2 * OPT_PIECE && fnn_threads() > 1)
+        fnn_parallel((n + OPT_PIECE - 1) / OPT_PIECE, average_piece, &p);
+    else
+        t->average(a, w, n, momentum);
+}
+
+typedef struct {
+    const fnn_kernels *t;
     char *y;
     const char *x;
     fnn_source_id source;

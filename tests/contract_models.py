@@ -32,8 +32,9 @@ from fastnn import (
     _core,
 )
 from fastnn.activations import Activation
+from fastnn.constraints import MaxNorm, NonNeg
 from fastnn.losses import Loss
-from fastnn.optimizers import SGD, AdaGrad, Adam, Optimizer, RMSprop
+from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Optimizer, RMSprop
 from fastnn.schedules import CosineDecay, ExponentialDecay, InverseTime, OneCycle, Schedule, StepDecay
 
 Data = tuple[Array, Array]
@@ -342,6 +343,32 @@ CASES: dict[str, Case] = {
         3,
         {"batch_size": 16, "shuffle": True, "accumulate": 2},
     ),
+    "held and averaged": Case(
+        lambda: [
+            Dense(20, activation="relu", weight_constraint=MaxNorm(1.2), bias_constraint="max_norm"),
+            Dense(11, activation="tanh", trainable=False, weight_regularizer_l2=0.1),
+            Dense(9, activation="relu", learning_rate_multiplier=0.5, weight_constraint=MaxNorm(1.0, axis=1)),
+            Dense(7, weight_constraint=NonNeg()),
+            Dense(2, weight_constraint="unit_norm"),
+        ],
+        "mean_squared_error",
+        lambda: AdamW(0.02, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=4, clip_tensor_norm=0.2),
+        lambda: floats(45, 7, 2),
+        5,
+        {"batch_size": 16, "shuffle": True},
+    ),
+    "lines": Case(
+        lambda: [
+            Dense(20, activation="tanh", weight_regularizer_l2=1e-3, trainable=False),
+            Dropout(0.2),
+            Dense(11, activation="tanh", weight_regularizer_l2=1e-3),
+            Dense(3, activation="softmax"),
+        ],
+        "categorical_crossentropy",
+        lambda: LBFGS(history_size=3, use_ema=True),
+        lambda: labelled(120, 6, 3),
+        7,
+    ),
     "step": Case(
         lambda: [Dense(20, activation="step"), Dense(3, activation="softmax")],
         "categorical_crossentropy",
@@ -365,10 +392,10 @@ CASES |= {
     f"optimizer {name}": Case(
         lambda: [Dense(21, activation="relu"), Dense(2)],
         "mean_squared_error",
-        lambda cls=cls: cls(learning_rate=0.01, decay=0.01),
+        lambda cls=cls: cls(learning_rate=1.0 if cls is LBFGS else 0.01, decay=0.01),
         lambda: floats(45, 7, 2),
         5,
-        {"batch_size": 16, "shuffle": True},
+        {"batch_size": None if cls is LBFGS else 16, "shuffle": True},
     )
     for name, cls in sorted(OPTIMIZERS.items())
 }
@@ -440,7 +467,8 @@ def signature(name: str, model: Model) -> str:
     """SHA-256 of weights, optimizer state, predictions and losses."""
     X, _ = CASES[name].data()
     h = hashlib.sha256()
-    for array in (model.plan.params, *model.plan.states, model.predict(X)):
+    average = () if model.plan.average is None else (model.plan.average,)
+    for array in (model.plan.params, *model.plan.states, *average, model.predict(X)):
         assert np.isfinite(array).all()
         little = array.astype(array.dtype.newbyteorder("<"))
         h.update(little.tobytes())

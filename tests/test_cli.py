@@ -109,6 +109,32 @@ def test_train_options(run) -> None:
     assert model.optimizer_object.learning_rate == 0.5
 
 
+def test_schedules_bounds_and_the_optimizers_numbers_have_words(run) -> None:
+    few = ("train", "--epochs", 2, "--batch-size", 1000, "--no-plot", "--layers", "4,tanh,3,softmax")
+    words = "sgd:momentum=0.9,nesterov=true,use_ema=true"
+    out = run(*few, "--optimizer", words, "--clip-norm", 1, "--clip-value", 2)
+    made = Model.load("spiral.fnn").optimizer_object
+    assert repr(made) == "SGD(clip_value=2.0, clip_norm=1.0, use_ema=True, momentum=0.9, nesterov=True)"
+    assert "clip value 2, clip norm 1" in out
+    run(*few, "--schedule", "cosine:warmup_steps=2", "--learning-rate", 0.1)
+    rate = Model.load("spiral.fnn").optimizer_object.learning_rate
+    assert repr(rate) == "CosineDecay(initial_learning_rate=0.0, decay_steps=4, warmup_target=0.1, warmup_steps=2)"
+    out = run(*few, "--schedule", "one_cycle", "--optimizer", "adamw:weight_decay=0.1")
+    assert "OneCycle(max_learning_rate=0.001, total_steps=6)" in out
+    run(*few, "--schedule", "step:decay_steps=2,decay_rate=0.5")
+    assert repr(Model.load("spiral.fnn").optimizer_object.learning_rate) == (
+        "StepDecay(initial_learning_rate=0.005, decay_steps=2, decay_rate=0.5)"
+    )
+
+
+def test_lbfgs_takes_all_rows_and_says_why_it_ended(run) -> None:
+    words = ("train", "--layers", "8,tanh,3,softmax", "--no-plot", "--optimizer")
+    assert "trained     0 epochs" in run(*words, "lbfgs:tolerance_grad=10")
+    out = run(*words, "lbfgs:tolerance_grad=0.01")
+    assert "in batches of 3000" in out
+    assert "no element of the gradient is larger than tolerance_grad" in out
+
+
 def test_other_optimizers_have_their_own_rate(run) -> None:
     run("train", "--epochs", 1, "--optimizer", "rmsprop", "--no-plot", "--quiet")
     assert Model.load("spiral.fnn").optimizer_object.learning_rate == 0.001
@@ -310,7 +336,27 @@ MISTAKES = [
     ("train --epochs 0", "--epochs: expected a whole number of at least 1, got '0'"),
     ("train --batch-size 0", "--batch-size: expected a whole number of at least 1"),
     ("train --seed x", "--seed: expected a whole number of at least 0, got 'x'"),
-    ("train --optimizer lamb", "invalid choice: 'lamb'"),
+    ("train --optimizer lamb", "--optimizer lamb: unknown name 'lamb'; known: adagrad, adam, adamw, lbfgs"),
+    (
+        "train --optimizer adam:beta=1",
+        "--optimizer adam:beta=1: there is no beta; known: learning_rate, decay, epsilon",
+    ),
+    ("train --optimizer adam:beta_1=2", "--optimizer adam:beta_1=2: beta_1: expected at least 0 and below 1"),
+    ("train --optimizer adam:fast", "--optimizer adam:fast: expected NAME:KEY=VALUE,KEY=VALUE, got 'fast'"),
+    ("train --optimizer lbfgs --batch-size 16", "batch_size: expected None, all rows, with LBFGS"),
+    ("train --optimizer lbfgs --clip-norm 1", "there is no clip_norm"),
+    (
+        "train --optimizer sgd:learning_rate=1 --learning-rate 2",
+        "--learning-rate: --optimizer sgd:learning_rate=1 says it",
+    ),
+    ("train --clip-norm 0", "clip_norm: expected at least"),
+    (
+        "train --schedule slow",
+        "--schedule slow: unknown name 'slow'; known: cosine_decay, exponential_decay, inverse_time",
+    ),
+    ("train --schedule cosine:speed=1", "--schedule cosine:speed=1: there is no speed; known: initial_learning_rate"),
+    ("train --schedule exponential", "decay_rate"),
+    ("train --schedule cosine --decay 0.1", "--decay: expected none with --schedule"),
     ("train --epochs 3 --optimizer sgd --learning-rate 1e30", "the loss is not finite"),
     ("train -o nowhere/m.fnn", "--output: there is no folder nowhere"),
     ("train -o .", r"--output: \. is a folder"),

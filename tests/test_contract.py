@@ -46,7 +46,7 @@ def test_golden_models_are_all_there_and_cover_what_is_registered() -> None:
     used = {type(layer.activation) for layer in layers if isinstance(layer, Dense)} | {type(layer) for layer in layers}
     assert used >= set(Layer.registry.values())
     assert {type(m.loss) for m in models} == set(Loss.registry.values())
-    assert {m.optimizer_object.kernel for m in models} == set(_core.OPTIMIZERS)
+    assert {m.optimizer_object.kernel for m in models} == {*_core.OPTIMIZERS, "lbfgs"}
     assert {type(m.optimizer) for m in models} == set(Optimizer.registry.values())
 
 
@@ -79,7 +79,7 @@ def chunks_of(rows: int) -> Callable[[Model, int], Buffers]:
 
     def buffers(model: Model, batch: int) -> Buffers:
         some = batch if model.plan.whole_batch else min(batch, rows)
-        return Buffers(model.plan, some, True, labels=True, head=model.merged)
+        return Buffers(model.plan, some, True, labels=True, head=model.merged, frozen=model.frozen)
 
     return buffers
 

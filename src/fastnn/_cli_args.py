@@ -71,9 +71,22 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     add = p.add_argument_group("training").add_argument
     add("--epochs", type=_count(1), metavar="N", help="default 300 for the spiral, 10 for images, 100 for files")
     add("--batch-size", type=_count(1), metavar="N", help="default 128; 32 for files")
-    add("--optimizer", default="adam", choices=("sgd", "adagrad", "rmsprop", "adam", "adamw", "nadam", "lion"))
+    add(
+        "--optimizer",
+        default="adam",
+        metavar="NAME[:KEY=VALUE,...]",
+        help="adam (default), adamw, nadam, sgd, adagrad, rmsprop, lion, lbfgs; such as sgd:momentum=0.9,nesterov=true",
+    )
     add("--learning-rate", type=float, metavar="RATE", help="default 0.005 for the spiral, 0.001 images, 0.002 files")
     add("--decay", type=float, metavar="D", help="rate / (1 + D * step); default 0.001, 0.0001 for files")
+    add(
+        "--schedule",
+        metavar="NAME[:KEY=VALUE,...]",
+        help="learning rate by the step: cosine, one_cycle, step, exponential, inverse_time; it begins at "
+        "--learning-rate and lasts the training unless told otherwise, such as cosine:warmup_steps=100",
+    )
+    add("--clip-norm", type=float, metavar="N", help="bound of the gradient's norm")
+    add("--clip-value", type=float, metavar="V", help="bound of each element of the gradient")
     add("--no-shuffle", action="store_true", help="take the rows in the order they have")
     add = p.add_argument_group("output").add_argument
     add("-o", "--output", metavar="FILE", help="model file (default: name of the data, .fnn)")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastnn import _cli_data, data
 from fastnn._cli_data import CLASSIFICATION, REGRESSION, Problem
+from fastnn._cli_optimizer import optimizer
 from fastnn.activations import Activation
 from fastnn.base import Layer
 from fastnn.layers import (
@@ -25,7 +26,6 @@ from fastnn.layers import (
     Rescale,
 )
 from fastnn.model import Model
-from fastnn.optimizers import Optimizer
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def parse_layers(text: str, initializer: str) -> list[Layer]:
     return layers
 
 
-def build(problem: Problem, args: Namespace) -> Model:
-    """The model for the problem, with loss, optimizer and metadata set, and finalized."""
+def build(problem: Problem, args: Namespace, steps: int) -> Model:
+    """The model for the problem, with loss, optimizer and metadata set, and finalized. steps: of the whole training."""
     last = "softmax" if problem.task == CLASSIFICATION else "linear"
     text = args.layers or f"{args.recipe.layers},{problem.outputs},{last}"
     layers = parse_layers(text, args.init)
@@ -95,7 +95,7 @@ def build(problem: Problem, args: Namespace) -> Model:
     if problem.X.dtype == np.uint8 and not isinstance(layers[0], Normalization):
         layers.insert(0, Rescale(1 / 127.5, -1.0))
     model = Model(layers, seed=args.seed, dtype=args.dtype)
-    model.set(loss=loss, optimizer=optimizer(args))
+    model.set(loss=loss, optimizer=optimizer(args, steps))
     model.metadata = {**problem.metadata(), "loss": loss}
     model.finalize(problem.X.shape[1])
     return model
@@ -119,17 +119,6 @@ def loss_for(problem: Problem, layers: list[Layer], text: str) -> str:
             f"--layers {text}: the data has {problem.outputs} classes, so end in {problem.outputs},softmax{hint}"
         )
     return "categorical_crossentropy"
-
-
-def optimizer(args: Namespace) -> Optimizer:
-    """The optimizer by its name; the recipe's learning rate suits Adam, the others have their own."""
-    kind: Any = type(Optimizer.resolve(args.optimizer))
-    chosen = {"learning_rate": args.learning_rate, "decay": args.decay}
-    if args.optimizer == "adam":
-        usual = {"learning_rate": args.recipe.learning_rate, "decay": args.recipe.decay}
-        chosen = {name: usual[name] if value is None else value for name, value in chosen.items()}
-    made: Optimizer = kind(**{name: value for name, value in chosen.items() if value is not None})
-    return made
 
 
 def targets(model: Model, y: NDArray[Any]) -> NDArray[Any]:

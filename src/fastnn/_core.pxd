@@ -12,6 +12,7 @@ cdef extern from "fnn.h" nogil:
     enum: FNN_F32
     enum: FNN_F64
     enum: FNN_ACT_linear
+    enum: FNN_ACT_relu
     enum: FNN_BY_WIDTH
     enum: FNN_SEQUENTIAL
     enum: FNN_CONTINUED
@@ -89,6 +90,12 @@ cdef extern from "fnn.h" nogil:
         void (*map_exp)(void *y, const void *x, size_t n) noexcept nogil
         void (*map_log)(void *y, const void *x, size_t n) noexcept nogil
         void (*map_erf)(void *y, const void *x, size_t n) noexcept nogil
+        void (*average)(void *a, const void *w, size_t n, double momentum) noexcept nogil
+        void (*add_scaled)(void *y, const void *x, const void *d, size_t n, double a) noexcept nogil
+        double (*inner_product)(const void *a, const void *b, size_t n) noexcept nogil
+        double (*largest)(const void *x, size_t n) noexcept nogil
+        void (*bound_columns)(void *w, size_t rows, size_t cols, double low, double high) noexcept nogil
+        void (*bound_rows)(void *w, size_t rows, size_t cols, double low, double high) noexcept nogil
         double (*fma_peak)(size_t repeats) noexcept nogil
 
 # the table in force for FNN_F32 or FNN_F64
@@ -105,6 +112,7 @@ cdef double schedule_rate(int schedule, const double *p, uint64_t t) noexcept no
 # passes shared out among threads where they are long
 cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *const *s, const void *g, size_t n,
                           double lr, const double *p, uint64_t step) noexcept nogil
+cdef void average_shared(const fnn_kernels *t, void *a, const void *w, size_t n, double momentum) noexcept nogil
 cdef void gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                         size_t rows, size_t cols, Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept nogil
 # batch normalization in training, shared out among threads where it is long

@@ -51,6 +51,7 @@ cdef extern from "fnn.h" nogil:
     void fnn_stay_serial(int on) noexcept
     void fnn_opt_step_shared(const fnn_kernels *t, int opt, void *w, void *const *s, const void *g, size_t n,
                              double lr, const double *p, uint64_t step) noexcept
+    void fnn_average_shared(const fnn_kernels *t, void *a, const void *w, size_t n, double momentum) noexcept
     void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                            size_t rows, size_t cols, Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept
     void fnn_batch_norm_fwd(const fnn_kernels *t, void *y, void *mean, void *variance, const void *x,
@@ -190,6 +191,10 @@ cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *const *s
 
 cdef double schedule_rate(int schedule, const double *p, uint64_t t) noexcept nogil:
     return fnn_schedule_rate(schedule, p, t)
+
+
+cdef void average_shared(const fnn_kernels *t, void *a, const void *w, size_t n, double momentum) noexcept nogil:
+    fnn_average_shared(t, a, w, n, momentum)
 
 
 cdef void gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,

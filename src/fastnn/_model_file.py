@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _network
+from fastnn._checks import whole
 from fastnn.base import Layer, Registered
+from fastnn.constraints import Constraint
 from fastnn.history import History
 from fastnn.losses import Loss
 from fastnn.metrics import Accuracy, Metric
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 def _views(plan: Plan) -> dict[str, np.ndarray[Any, Any]]:
     """Every tensor of parameters and optimizer state, as live views by the names that a file uses."""
     arenas = {"": plan.params, **{f"state{i}.": state for i, state in enumerate(plan.states)}}
+    if plan.average is not None:
+        arenas["average."] = plan.average
     return {
         f"{prefix}layer{layer}.{name}": plan.view(arena, layer, name)
         for prefix, arena in arenas.items()
@@ -49,6 +53,8 @@ def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
         "position": model.position,
     }
     description["metrics"] = [m.describe() for m in model.metrics.values() if isinstance(m, Metric)]
+    if model.plan.averaged or model.plan.pairs or model.plan.ended:
+        description["updates"] = {name: getattr(model.plan, name) for name in ("averaged", "pairs", "ended")}
     description["callbacks"], arrays = _callbacks(model.callback_states)
     if model.position is not None and "arrays" in model.position:  # what metrics have counted of the epoch
         description["position"] = {k: v for k, v in model.position.items() if k != "arrays"}
@@ -106,7 +112,21 @@ def _part(family: Any, description: dict[str, Any], custom: dict[str, type[Any]]
         inner = arguments.get(key)
         if isinstance(inner, dict) and (key == "projection" or inner.get("name") in custom):
             arguments[key] = _part(Layer, inner, custom)
+    for key in ("weight_constraint", "bias_constraint"):
+        if isinstance(arguments.get(key), dict):
+            arguments[key] = _part(Constraint, arguments[key], custom)
+    settings = arguments.pop("training", {}) if family is Layer else {}
     description = dict(arguments)
+    part = _made(family, description, custom)
+    for key, value in settings.items():  # of layers: whether and how fast they are trained
+        if key not in ("trainable", "learning_rate_multiplier"):
+            raise ValueError(f"training: unknown setting {key!r}")
+        setattr(part, key, value)
+    return part
+
+
+def _made(family: Any, description: dict[str, Any], custom: dict[str, type[Any]]) -> Any:
+    arguments = dict(description)
     found = custom.get(str(arguments.pop("name", None)))
     if found is not None and issubclass(found, family):
         return found.rebuild(**arguments)
@@ -133,6 +153,11 @@ def rebuild(cls: type[Model], d: dict[str, Any], tensors: Tensors, custom: dict[
     states = len({name.split(".")[0] for name in tensors if name.startswith("state")})
     if states:
         model.plan.need_training_arenas(states)
+    if any(name.startswith("average.") for name in tensors):
+        model.plan.need_average()
+    for name, value in d.get("updates", {}).items():
+        if name in ("averaged", "pairs", "ended"):
+            setattr(model.plan, name, whole(name, value, 0, 3 if name == "ended" else 2**62))
     for name, view in _views(model.plan).items():
         stored = tensors[name]
         if stored.shape != view.shape or stored.dtype != view.dtype:

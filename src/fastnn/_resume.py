@@ -48,7 +48,8 @@ class Saved:
     def __init__(self, model: Model, path: str | os.PathLike[str]) -> None:
         layers = model.numbered
         own = [part for part in (getattr(layer, "activation", None) for layer in layers) if isinstance(part, Layer)]
-        parts = [type(part) for part in (*layers, *own, model.loss, model.optimizer) if part is not None]
+        held = [part for layer in layers for part in layer.constraints().values()]
+        parts = [type(part) for part in (*layers, *own, *held, model.loss, model.optimizer) if part is not None]
         self.model = saved = type(model).load(path, custom_objects=parts)
         mine, theirs = ([layer.describe() for layer in m.layers] for m in (model, saved))
         for what, here, there in (
@@ -84,6 +85,10 @@ class Saved:
         model.plan.need_training_arenas(len(saved.plan.states))
         for mine, theirs in zip(model.plan.states, saved.plan.states, strict=False):
             mine[...] = theirs
+        if saved.plan.average is not None:
+            model.plan.need_average()[...] = saved.plan.average
+        for name in ("averaged", "pairs", "ended"):
+            setattr(model.plan, name, getattr(saved.plan, name))
         _model_file.take_counters(model, saved)
         return at
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastnn import _adapting, _checks, _measures, _resume
 from fastnn._training import Control, Run, not_finite, nothing
+from fastnn._updates import need_all_rows, need_arenas
 from fastnn._weights import row_weights
 from fastnn.engine import feed, loop
 from fastnn.engine.plan import Buffers, physical_memory
@@ -159,14 +160,20 @@ def train_on_batch(
     """One step on these rows: the loss and accuracy that it was taken at. No epoch, and nothing in the history."""
     data, _, targets = make_data(model, X, y, NAMES, check_finite, sample_weight, class_weight)
     _adapting.find(model, None)
-    model.plan.need_training_arenas(model.optimizer_object.state_count)
+    need_arenas(model)
+    model.plan.ended = 0
     set_precision(model, targets)
     buffers = model.training_buffers(data.n)
     measures = _measures.of(model, data)
     trainer = make_trainer(
         model, buffers, data, batch=data.n, check_finite=check_finite, step_every=1, measures=measures
     )
-    why = trainer.run()
+    why = loop.PAUSED
+    try:
+        while why == loop.PAUSED:
+            why = trainer.run()
+    finally:
+        trainer.settle()
     if why == loop.NONFINITE:
         raise FloatingPointError(not_finite(model, trainer))
     model.steps_done, model.position = trainer.steps_done, None
@@ -185,7 +192,7 @@ def make_trainer(
         step += (optimizer,)
     return loop.Trainer(
         model.plan, buffers, data, make_head(model, measures), step, model.steps_done, model.epochs_done, epochs, batch,
-        shuffle, model.seed, validation, check_finite, clip=optimizer.clip, **more,
+        shuffle, model.seed, validation, check_finite, extras=need_arenas(model), **more,
     )  # fmt: skip
 
 
@@ -263,7 +270,10 @@ class TrainingRun(Run):
             X, y, sample_weight, validation_data = split(X, y, sample_weight, validation_split)
         n = len(X)
         batch = n if batch_size is None else min(_checks.whole("batch_size", batch_size, 1), n)
-        model.plan.need_training_arenas(model.optimizer_object.state_count)
+        if model.optimizer_object.kernel == "lbfgs":
+            need_all_rows(batch_size, n, accumulate)
+            shuffle = False
+        need_arenas(model)
         buffers = model.training_buffers(batch)  # where memory is short, that shows before the data are looked at
         data, _, targets = make_data(model, X, y, NAMES, check_finite, sample_weight, class_weight)
         if shuffle and n >= 2**32:
@@ -275,6 +285,7 @@ class TrainingRun(Run):
         validation, validated = make_validation(model, validation_data, check_finite)
         found = _adapting.find(model, X) if resumed is None else []
         order = {"rows": n, "batch_size": batch, "shuffle": bool(shuffle), "accumulate": accumulate}
+        model.plan.ended = 0
         at = None if resumed is None else resumed.take_up(model, order)  # nothing that is checked comes after
         _adapting.take(found)
         if total_epochs:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _adapting, _checks, _measures, _resume
 from fastnn._runs import make_data, make_trainer, make_validation, set_precision
 from fastnn._training import Control, Run
+from fastnn._updates import need_arenas
 
 if TYPE_CHECKING:
     from fastnn.engine import feed
@@ -98,7 +99,9 @@ class StreamRun(Run):
         total_epochs: bool = False, resumed: _resume.Saved | None = None,
     ) -> None:  # fmt: skip
         epochs, self.accumulate = _checks.whole("epochs", epochs, 0), _checks.whole("accumulate", accumulate, 1)
-        model.plan.need_training_arenas(model.optimizer_object.state_count)
+        if model.optimizer_object.kernel == "lbfgs":
+            raise ValueError("batches: LBFGS takes all rows at once: use train, or another optimizer")
+        need_arenas(model)
         self.source, self.check_finite = source, control.check_finite
         if resumed is None:
             _adapting.find(model, None)

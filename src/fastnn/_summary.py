@@ -30,6 +30,8 @@ def summary_text(network: Network, dtype: np.dtype[Any], n_in: int | None, state
         name = type(layer).__name__
         if activation is not None and activation.names[0] != "linear":
             name += f" ({activation.names[0]})"
+        if not layer.training_rate and layer.parameter_count:
+            name += ", frozen"
         named = getattr(layer, "name", None)  # an input
         if named is not None:
             name += f" {named!r}"
@@ -61,6 +63,9 @@ def summary_text(network: Network, dtype: np.dtype[Any], n_in: int | None, state
         f"input (rows, {n_in}); {count:,} parameters, {_size(count * item)} of {dtype}; {flops:,} FLOPs a row",
         *([f"kept besides, not trained: {kept:,} numbers, {_size(kept * item)}"] if kept else []),
     ]
+    frozen = sum(layer.parameter_count for layer in layers if not layer.training_rate)
+    if frozen:
+        lines.append(f"{count - frozen:,} trainable, {frozen:,} non-trainable parameters")
     if states is not None:
         lines.append(
             f"training: {_size(count * item * (2 + states))} for parameters, gradients and the optimizer's state, "

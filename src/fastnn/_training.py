@@ -15,6 +15,7 @@ from fastnn.engine import loop
 from fastnn.history import KEYS
 from fastnn.kernels.arrays import all_finite
 from fastnn.metrics._objects import Metric
+from fastnn.optimizers import LBFGS
 
 if TYPE_CHECKING:
     from fastnn.engine import feed
@@ -119,7 +120,7 @@ class Run:
         model.keep_callbacks(self.callbacks)
         try:
             self._begin()
-            while why != loop.DONE and not self._over(until):
+            while why not in (loop.DONE, loop.CONVERGED) and not self._over(until):
                 if why == loop.HUNGRY:
                     self.feed()
                 self.before()
@@ -135,6 +136,7 @@ class Run:
                 if self.callbacks.of_epochs:
                     self.callbacks.epoch_end(model.epochs_done, self._logs())
                 self._report()
+            trainer.settle()
             # a step is refused where its loss is not finite; whether the last one was good shows only in the weights
             if self.check_finite and not all_finite(model.plan.params):
                 raise FloatingPointError(not_finite(model, trainer))
@@ -146,6 +148,7 @@ class Run:
                 self.callbacks.epoch_end(model.epochs_done, self._logs())
                 self.callbacks.end(self._logs())
         finally:
+            trainer.settle()
             trainer.finish_epoch()
             self._take_in()
             self.callbacks.close()
@@ -246,6 +249,8 @@ class Run:
             if self.control.print_every:  # then each epoch surfaces by itself: there is just one
                 self._print_epoch()
         trainer.drop_records()
+        if isinstance(self.optimizer, LBFGS):
+            self.optimizer.converged = trainer.converged
         model.steps_done, model.epochs_done = trainer.steps_done, trainer.epochs_done
         if self.order is None:
             model.position = None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fastnn.constraints import Constraint
     from fastnn.engine.plan import Plan
     from fastnn.engine.spec import Spec
 
@@ -73,11 +76,15 @@ class Registered:
         """The object again, from what ``config`` gave."""
         return cls(**config)
 
+    def _shown(self) -> dict[str, Any]:
+        """What ``repr`` tells, where it is not the default."""
+        return self.config()
+
     def __repr__(self) -> str:
         import inspect  # only here: it would lengthen every import of the package
 
         defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
-        shown = [f"{key}={value!r}" for key, value in self.config().items() if value != defaults.get(key)]
+        shown = [f"{key}={value!r}" for key, value in self._shown().items() if value != defaults.get(key)]
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
@@ -114,6 +121,10 @@ class Layer(Registered):
 
     After finalize: ``index`` (its number in the model), ``n_in`` and ``n_out`` (widths of its input and output rows).
     Calling a layer on a node of a graph, or on an ``Input``, gives the node of its output (``fastnn.Model``).
+
+    ``trainable = False`` freezes it: training leaves its parameters as they are, to the bit, and works out no gradient
+    for them; its penalties, constants then, do not count. ``learning_rate_multiplier`` multiplies the optimizer's
+    learning rate for its parameters (0 freezes too). Both may be set at any time and hold from the next ``train`` on.
     """
 
     kind = "layer"
@@ -124,6 +135,59 @@ class Layer(Registered):
     joins = False  # whether it reads several values
     _plan: Plan | None = None
     _node: Node | None = None
+    _trainable: bool = True
+    _learning_rate_multiplier: float = 1.0
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"trainable: expected True or False, got {value!r}")
+        self._trainable = bool(value)
+        for layer in self.held():
+            layer.trainable = self._trainable
+
+    @property
+    def learning_rate_multiplier(self) -> float:
+        return self._learning_rate_multiplier
+
+    @learning_rate_multiplier.setter
+    def learning_rate_multiplier(self, value: float) -> None:
+        if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise TypeError(f"learning_rate_multiplier: expected a number, got {value!r}")
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"learning_rate_multiplier: expected at least 0, got {value!r}")
+        self._learning_rate_multiplier = float(value)
+        for layer in self.held():
+            layer.learning_rate_multiplier = self._learning_rate_multiplier
+
+    def held(self) -> Sequence[Layer]:
+        """The layers that it holds, which train as it does when that is set."""
+        return ()
+
+    @property
+    def training_rate(self) -> float:
+        """What multiplies the learning rate of its parameters: 0 where it is frozen."""
+        return self._learning_rate_multiplier if self._trainable else 0.0
+
+    def settings(self) -> dict[str, Any]:
+        """``trainable`` and ``learning_rate_multiplier`` where they are not as usual."""
+        usual = {"trainable": True, "learning_rate_multiplier": 1.0}
+        return {name: getattr(self, name) for name, value in usual.items() if getattr(self, name) != value}
+
+    def describe(self) -> dict[str, Any]:
+        settings = self.settings()
+        return {**super().describe(), **({"training": settings} if settings else {})}
+
+    def _shown(self) -> dict[str, Any]:
+        return {**super()._shown(), **self.settings()}
+
+    def constraints(self) -> dict[str, Constraint]:
+        """What its tensors are held to, by their names."""
+        return {}
 
     def __call__(self, source: Any) -> Node:
         """The layer's output as a node. source: a node or an ``Input``; of layers that join values, a list of them.

@@ -19,6 +19,7 @@ import fastnn
 from fastnn import _cli_data, _cli_model
 from fastnn._cli_args import USER_ERROR, make_parser
 from fastnn._cli_data import CLASSIFICATION, Problem
+from fastnn._optimizer import BOUNDS
 from fastnn._progress import training_bar
 from fastnn.model import Model
 
@@ -60,16 +61,20 @@ def train(args: argparse.Namespace) -> int:
     output = Path(args.output or f"{Path(args.data).stem}.fnn")
     _check_output(output, args.data)  # now, not after the training
     problem = _cli_data.load(args)
-    model = _cli_model.build(problem, args)
     epochs = args.recipe.epochs if args.epochs is None else args.epochs
-    batch = min(args.recipe.batch_size if args.batch_size is None else args.batch_size, len(problem.X))
+    usual = len(problem.X) if args.optimizer.startswith("lbfgs") else args.recipe.batch_size
+    batch = min(usual if args.batch_size is None else args.batch_size, len(problem.X))
+    model = _cli_model.build(problem, args, epochs * -(-len(problem.X) // batch))
     if not args.quiet:
         optimizer = model.optimizer_object
         order = "in the order given" if args.no_shuffle else "shuffled"
         _row("data", problem.text())
         _row("network", _cli_model.describe(model))
         _row("epochs", f"{epochs}, in batches of {batch}, {order}; seed {args.seed}")
-        _row("optimizer", f"{args.optimizer}, learning rate {optimizer.learning_rate:g}, decay {optimizer.decay:g}")
+        rate = optimizer.rate
+        shown = repr(optimizer.learning_rate) if isinstance(rate, tuple) else f"{rate:g}, decay {optimizer.decay:g}"
+        bounds = "".join(f", {k.replace('_', ' ')} {v:g}" for k in BOUNDS if (v := getattr(optimizer, k)) is not None)
+        _row("optimizer", f"{args.optimizer}, learning rate {shown}{bounds}")
         if not isinstance(model.layers[0], fastnn.Normalization):
             _warn_of_scales(problem)
     y = _cli_model.targets(model, problem.y)
@@ -81,10 +86,11 @@ def train(args: argparse.Namespace) -> int:
         _say(f"\nstopped in epoch {min(model.epochs_done + 1, epochs)} of {epochs}; nothing was saved")
         return INTERRUPTED
     seconds = time.perf_counter() - start
-    rate = f", {model.steps_done / seconds:,.0f} steps a second" if seconds > 0 else ""
-    _row("trained", f"{epochs} epochs in {seconds:.2f} s{rate}")
+    speed = f", {model.steps_done / seconds:,.0f} steps a second" if seconds > 0 else ""
+    ended = getattr(model.optimizer_object, "converged", None)
+    _row("trained", f"{model.epochs_done} epochs in {seconds:.2f} s{speed}{f': {ended}' if ended else ''}")
     last = {name: math.nan if value is None else value for name, value in model.history.last().items()}
-    _row("training", _result(model, last["data_loss"], last["accuracy"]))
+    _row("training", _result(model, last.get("data_loss", math.nan), last.get("accuracy", math.nan)))
     loss, accuracy = model.evaluate(problem.X_held, _cli_model.targets(model, problem.y_held))
     _row(_short(problem.held_out), _result(model, loss, accuracy))
     model.save(output)

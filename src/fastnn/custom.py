@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 
-from fastnn import base, losses, optimizers
-from fastnn.engine.spec import PythonSpec
+from fastnn import base, constraints, losses, optimizers
+from fastnn.engine.spec import ConstraintSpec, PythonSpec
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn._optimizer import Options
     from fastnn.engine.plan import Plan
     from fastnn.engine.spec import Spec
-    from fastnn.optimizers import Clipping
     from fastnn.schedules import Schedule
 
 
@@ -160,6 +160,26 @@ class Loss(losses.Loss):
         raise NotImplementedError(f"{type(self).__name__}: write derivative(self, p, t)")
 
 
+class Constraint(constraints.Constraint):
+    """A constraint written in Python: ``formula(w)`` gives the tensor (rows, cols) held to it. For ``Dense``.
+
+    class Rounded(custom.Constraint):
+        def formula(self, w):
+            return np.round(w, 2)
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _name(cls)
+
+    def formula(self, w: NDArray[Any]) -> NDArray[Any]:
+        """The new w."""
+        raise NotImplementedError(f"{type(self).__name__}: write formula(self, w)")
+
+    def lower(self, layer: int, name: str) -> ConstraintSpec:
+        return ConstraintSpec(layer, name, "python", part=self)
+
+
 class Optimizer(optimizers.Optimizer):
     """An optimizer written in Python: ``formula(w, g, states, t, lr)`` gives the new parameters.
 
@@ -170,7 +190,8 @@ class Optimizer(optimizers.Optimizer):
             states[0][:] = 0.9 * states[0] + 0.1 * g
             return w - lr * np.sign(states[0])
 
-    w and g are all parameters and their gradients in one flat array of the model's type, padded with zeros; states are
+    w and g are all parameters and their gradients in one flat array of the model's type, padded with zeros (with layers
+    that are frozen or have their own learning rate, those that lie together, one call for each such piece); states are
     ``state_count`` arrays of the same length, zero at the start, changed in place; t counts steps from 1; lr is
     learning_rate / (1 + decay (t - 1)), or a schedule's. They are saved with the model.
     """
@@ -181,10 +202,8 @@ class Optimizer(optimizers.Optimizer):
         super().__init_subclass__(**kwargs)
         _name(cls)
 
-    def __init__(
-        self, learning_rate: float | Schedule = 0.01, decay: float = 0.0, **clipping: Unpack[Clipping]
-    ) -> None:
-        super().__init__(learning_rate, decay, **clipping)
+    def __init__(self, learning_rate: float | Schedule = 0.01, decay: float = 0.0, **options: Unpack[Options]) -> None:
+        super().__init__(learning_rate, decay, **options)
 
     @property
     def kernel(self) -> str:

@@ -6,11 +6,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import _checks, _model_file, _network, _resume, _runs, checkpoint
+from fastnn._average import averaged_weights
 from fastnn._online import Callbacks, Online
 from fastnn._probes import Probes
 from fastnn._runs import Evaluation
@@ -233,12 +235,21 @@ class Model(Online, Probes):
         last = self.plan.specs[-1] if self.plan.specs else None
         return getattr(last, "activation", None) == self.loss_object.merges_with is not None
 
+    @property
+    def frozen(self) -> frozenset[int]:
+        """Indices of the layers that are not trained."""
+        return frozenset(i for i, layer in enumerate(self.numbered) if not layer.training_rate)
+
     def training_buffers(self, batch: int, whole: bool = False) -> Buffers:
         """For the chunks of a batch, or where whole for all its rows at once."""
         head = self.merged
         cut = not whole and self.loss_object.kernel != "python"
         rows = self.plan.chunk_rows(batch) if cut else batch
-        return self._cached(("train", rows, head), lambda: Buffers(self.plan, rows, True, labels=True, head=head))
+        frozen = self.frozen
+        return self._cached(
+            ("train", rows, head, frozen),
+            lambda: Buffers(self.plan, rows, True, labels=True, head=head, frozen=frozen),
+        )
 
     def inference_buffers(self, rows: int | None, most: int) -> Buffers:
         rows = self.plan.block_rows() if rows is None else min(_checks.whole("batch_size", rows, 1), max(most, 1))
@@ -392,6 +403,14 @@ class Model(Online, Probes):
         with self._lock:
             for view, new in pairs:
                 view[...] = new
+
+    def averaged_weights(self) -> AbstractContextManager[Model]:
+        """``with model.averaged_weights():`` the parameters are the running average that an optimizer with
+        ``use_ema=True`` keeps: predict, evaluate, save. Afterwards they are those of the training again.
+
+        ValueError where there is none; training inside raises RuntimeError.
+        """
+        return averaged_weights(self)
 
     # --- files ---
 

@@ -1,5 +1,6 @@
 """Optimizers, with the book's defaults (chapter 10), those it does not have with Keras's. The learning rate of step
-t = 0, 1, ... is learning_rate / (1 + decay t), or what a schedule (``fastnn.schedules``) gives.
+t = 0, 1, ... is learning_rate / (1 + decay t), or what a schedule (``fastnn.schedules``) gives. What all have in common
+is in ``fastnn._optimizer``.
 
 Each class names its kernel (csrc/kernels/optimizers.h), gives that kernel's parameters in order, and carries one step
 as float64 NumPy, which is the oracle of the tests.
@@ -7,112 +8,22 @@ as float64 NumPy, which is the oracle of the tests.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 import numpy as np
 
 from fastnn._checks import number
-from fastnn._core import OPTIMIZER_STATES, OPTIMIZERS
-from fastnn.base import Registered
-from fastnn.schedules import TINY, Schedule
+from fastnn._lbfgs import LBFGS
+from fastnn._optimizer import Optimizer, Options, yes_or_no
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastnn.schedules import Schedule
+
     Array: TypeAlias = NDArray[np.float64]
 
-
-def _yes_or_no(name: str, value: bool) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
-    return value
-
-
-class Clipping(TypedDict, total=False):
-    """Bounds of the gradient that every optimizer takes."""
-
-    clip_value: float | None
-    clip_norm: float | None
-
-
-class Optimizer(Registered):
-    """Turns gradients into steps.
-
-    learning_rate: a number, or a schedule, with which decay is 0. It may be changed between calls of train, and by
-    callbacks. clip_value: each element of the gradient is brought into [-clip_value, clip_value]. clip_norm: where the
-    norm of the gradient over all parameters is larger, the gradient is scaled down to it. In this order; None: neither.
-    """
-
-    kind = "optimizer"
-    kernels: ClassVar[tuple[str, ...]] = ()
-    clip_value: float | None = None
-    clip_norm: float | None = None
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        for kernel in cls.kernels:
-            if kernel not in OPTIMIZERS:
-                raise ImportError(f"{cls.__name__}: add O({kernel}, ...) to csrc/registry.h and build again")
-
-    def __init__(
-        self,
-        learning_rate: float | Schedule,
-        decay: float,
-        *,
-        clip_value: float | None = None,
-        clip_norm: float | None = None,
-    ) -> None:
-        scheduled = isinstance(learning_rate, Schedule)
-        self.learning_rate = learning_rate if scheduled else number("learning_rate", learning_rate, 0.0)
-        self.decay = number("decay", decay, 0.0)
-        if scheduled and decay:
-            raise ValueError(f"decay: expected 0 where learning_rate is a schedule, got {decay!r}")
-        self.clip_value = None if clip_value is None else number("clip_value", clip_value, TINY)
-        self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, TINY)
-
-    @property
-    def kernel(self) -> str:
-        """Name of the kernel in csrc/registry.h."""
-        return self.kernels[0]
-
-    @property
-    def state_count(self) -> int:
-        """Arrays of state beside the parameters."""
-        return int(OPTIMIZER_STATES[self.kernel])
-
-    @property
-    def rate(self) -> float | tuple[str, tuple[float, ...]]:
-        """The learning rate as the engine takes it: a number, or the name and the parameters of a schedule."""
-        rate = self.learning_rate
-        return (rate.names[0], rate.parameters()) if isinstance(rate, Schedule) else rate
-
-    def parameters(self) -> tuple[float, ...]:
-        """The kernel's parameters, in its order."""
-        return ()
-
-    @property
-    def clip(self) -> tuple[float, float]:
-        """The bounds as the engine takes them: of an element, of the norm; 0 where there is none."""
-        return (self.clip_value or 0.0, self.clip_norm or 0.0)
-
-    def config(self) -> dict[str, Any]:
-        bounds = {"clip_value": self.clip_value, "clip_norm": self.clip_norm}
-        set_bounds = {name: bound for name, bound in bounds.items() if bound is not None}
-        return {"learning_rate": self.learning_rate, "decay": self.decay, **set_bounds}
-
-    def describe(self) -> dict[str, Any]:
-        return {key: v.describe() if isinstance(v, Schedule) else v for key, v in super().describe().items()}
-
-    @classmethod
-    def rebuild(cls, **config: Any) -> Self:
-        rate = config.get("learning_rate")
-        if isinstance(rate, dict):
-            config["learning_rate"] = Schedule.from_description(rate)
-        return super().rebuild(**config)
-
-    def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
-        """One step in float64 NumPy: the new w; ``states`` change in place. t counts from 1."""
-        raise NotImplementedError
+__all__ = ["LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "NAdam", "Optimizer", "RMSprop"]
 
 
 class SGD(Optimizer):
@@ -131,11 +42,11 @@ class SGD(Optimizer):
         decay: float = 0.0,
         momentum: float = 0.0,
         nesterov: bool = False,
-        **clipping: Unpack[Clipping],
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, decay, **clipping)
+        super().__init__(learning_rate, decay, **options)
         self.momentum = number("momentum", momentum, 0.0, 1.0)
-        self.nesterov = _yes_or_no("nesterov", nesterov)
+        self.nesterov = yes_or_no("nesterov", nesterov)
         if nesterov and not momentum:
             raise ValueError("nesterov: expected a momentum above 0 with it")
 
@@ -170,9 +81,9 @@ class AdaGrad(Optimizer):
         learning_rate: float | Schedule = 1.0,
         decay: float = 0.0,
         epsilon: float = 1e-7,
-        **clipping: Unpack[Clipping],
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, decay, **clipping)
+        super().__init__(learning_rate, decay, **options)
         self.epsilon = number("epsilon", epsilon, 0.0)
 
     def parameters(self) -> tuple[float, ...]:
@@ -198,9 +109,9 @@ class RMSprop(Optimizer):
         decay: float = 0.0,
         epsilon: float = 1e-7,
         rho: float = 0.9,
-        **clipping: Unpack[Clipping],
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, decay, **clipping)
+        super().__init__(learning_rate, decay, **options)
         self.epsilon = number("epsilon", epsilon, 0.0)
         self.rho = number("rho", rho, 0.0, 1.0)
 
@@ -225,9 +136,9 @@ class _Moments(Optimizer):
         epsilon: float = 1e-7,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
-        **clipping: Unpack[Clipping],
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, decay, **clipping)
+        super().__init__(learning_rate, decay, **options)
         self.epsilon = number("epsilon", epsilon, 0.0)
         self.beta_1 = number("beta_1", beta_1, 0.0, 1.0)
         self.beta_2 = number("beta_2", beta_2, 0.0, 1.0)
@@ -271,10 +182,10 @@ class Adam(_Moments):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         amsgrad: bool = False,
-        **clipping: Unpack[Clipping],
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, decay, epsilon, beta_1, beta_2, **clipping)
-        self.amsgrad = _yes_or_no("amsgrad", amsgrad)
+        super().__init__(learning_rate, decay, epsilon, beta_1, beta_2, **options)
+        self.amsgrad = yes_or_no("amsgrad", amsgrad)
 
     @property
     def kernel(self) -> str:
@@ -308,9 +219,9 @@ class AdamW(_Moments):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         weight_decay: float = 0.004,
-        **clipping: Unpack[Clipping],
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, decay, epsilon, beta_1, beta_2, **clipping)
+        super().__init__(learning_rate, decay, epsilon, beta_1, beta_2, **options)
         self.weight_decay = number("weight_decay", weight_decay, 0.0)
 
     def parameters(self) -> tuple[float, ...]:
@@ -356,9 +267,9 @@ class Lion(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.99,
         weight_decay: float = 0.0,
-        **clipping: Unpack[Clipping],
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, decay, **clipping)
+        super().__init__(learning_rate, decay, **options)
         self.beta_1 = number("beta_1", beta_1, 0.0, 1.0)
         self.beta_2 = number("beta_2", beta_2, 0.0, 1.0)
         self.weight_decay = number("weight_decay", weight_decay, 0.0)

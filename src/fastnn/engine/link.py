@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,13 @@ def _result(what: str, value: Any, shape: tuple[int, ...], dtype: Any) -> Array:
 
 class LayerLink:
     """A layer's turn in the plan. training: whether these are the buffers of training; those of inference have no
-    backward, but to_input, where the gradients of the layer's own tensors are dropped."""
+    backward, but to_input, where the gradients of the layer's own tensors are dropped. frozen: layers whose gradients
+    nobody wants."""
 
-    def __init__(self, plan: Any, spec: Any, training: bool, to_input: bool = False) -> None:
-        self.spec, self.training, self.to_input = spec, training, to_input
+    def __init__(
+        self, plan: Any, spec: Any, training: bool, to_input: bool = False, frozen: Collection[int] = ()
+    ) -> None:
+        self.spec, self.training, self.to_input, self.frozen = spec, training, to_input, spec.layer in frozen
         grads = plan.grads if training else None
         self.grads = {} if grads is None else {n: plan.view(grads, spec.layer, n) for n, _ in spec.tensors}
 
@@ -41,7 +45,7 @@ class LayerLink:
             return _result("backward", dx, (len(dy), self.spec.n_in), dy.dtype)
         if set(grads) != set(self.grads):
             raise ValueError(f"backward: expected gradients of {sorted(self.grads)}, got {sorted(grads)}")
-        for name, view in self.grads.items():
+        for name, view in () if self.frozen else self.grads.items():
             view[...] = _result(f"backward: gradient of {name}", grads[name], view.shape, view.dtype)
         return _result("backward", dx, (len(dy), self.spec.n_in), dy.dtype) if need_dx else None
 
@@ -61,10 +65,22 @@ def loss_gradient(part: Any, p: Array, t: Array, scale: float) -> Array:
     return np.ascontiguousarray(dp * scale, p.dtype)
 
 
-def optimizer_step(part: Any, w: Array, g: Array, states: list[Array], t: int, rate: float) -> None:
-    """One step of an optimizer written in Python; all of it or, where that raises, nothing."""
+def optimizer_step(
+    part: Any, w: Array, g: Array, states: list[Array], t: int, pieces: list[tuple[slice, float]]
+) -> None:
+    """One step of an optimizer written in Python, piece by piece of the arrays, each with its learning rate; all of it
+    or, where that raises, nothing."""
     new_states = [s.copy() for s in states]
-    new = _result("formula", part.formula(w.copy(), g, new_states, t, rate), w.shape, w.dtype)
-    w[...] = new
+    done = []
+    for piece, rate in pieces:
+        args = (w[piece].copy(), g[piece], [s[piece] for s in new_states], t, rate)
+        done.append(_result("formula", part.formula(*args), w[piece].shape, w.dtype))
+    for (piece, _), new in zip(pieces, done, strict=True):
+        w[piece] = new
     for state, new_state in zip(states, new_states, strict=True):
         state[...] = new_state
+
+
+def constrain(part: Any, w: Array) -> None:
+    """Hold a tensor to a constraint written in Python."""
+    w[...] = _result("formula", part.formula(w.copy()), w.shape, w.dtype)

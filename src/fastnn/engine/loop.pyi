@@ -5,6 +5,7 @@ import numpy as np
 
 from fastnn.engine.feed import Data, Evaluator, Head
 from fastnn.engine.plan import Buffers, Plan
+from fastnn.engine.spec import Update
 
 _Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -15,6 +16,7 @@ FULL: int
 STEP: int
 NONFINITE: int
 HUNGRY: int
+CONVERGED: int
 MOST_RECORDS: int
 
 class Trainer:
@@ -39,7 +41,7 @@ class Trainer:
         accumulate: int = 1,
         most_records: int = ...,
         streaming: bool = False,
-        clip: tuple[float, float] = (0.0, 0.0),
+        extras: Update = ...,
     ) -> None: ...
     learning_rate: float | tuple[str, tuple[float, ...]]
     decay: float
@@ -61,8 +63,11 @@ class Trainer:
     def step_in_epoch(self) -> int: ...
     @property
     def steps_per_epoch(self) -> int: ...
+    @property
+    def converged(self) -> str | None: ...
     def peek_records(self) -> _Array: ...
     def drop_records(self) -> None: ...
+    def settle(self) -> None: ...
     def finish_epoch(self) -> None: ...
     def running(self) -> tuple[float, float]: ...
     def last_step(self) -> tuple[float, float, float]: ...

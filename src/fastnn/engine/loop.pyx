@@ -6,21 +6,20 @@ caller has asked to see a step or an epoch.
 import numpy as np
 
 cimport numpy as cnp
-from libc.math cimport INFINITY, NAN, isfinite, sqrt
+from libc.math cimport INFINITY, NAN, isfinite
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from fastnn._core cimport (
-    FNN_MOST_STATES, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, opt_step_shared, permutation, schedule_rate, workspace,
-)
+from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, permutation, workspace
 from fastnn.engine.feed cimport (
     BREATHS, Data, Evaluator, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, mean, scratch,
     seed_gradient, share,
 )
+from fastnn.engine.lbfgs cimport LOOK, NO_LOSS, NO_STEP, Search
 from fastnn.engine.plan cimport Buffers, Plan, Step
-from fastnn._core import OPTIMIZERS, SCHEDULES
-from fastnn.engine import link
+from fastnn.engine.update cimport Updater
 from fastnn.engine.spec import STREAM_SHUFFLE as PYTHON_STREAM_SHUFFLE
+from fastnn.engine.spec import TRAINING_ONLY, PythonSpec, Update
 
 cnp.import_array()
 
@@ -44,7 +43,8 @@ cdef enum:
     STEP_DONE = 3
     NOT_FINITE = 4
     DATA_USED = 5  # of a stream: feed() more or close_epoch()
-DONE, PAUSED, FULL, STEP, NONFINITE, HUNGRY = range(6)
+    NO_FURTHER = 6  # of L-BFGS: it has converged
+DONE, PAUSED, FULL, STEP, NONFINITE, HUNGRY, CONVERGED = range(7)
 
 cdef double CLOCK_EVERY = 1e-3  # seconds between two looks at the clock
 cdef uint32_t STREAM_SHUFFLE = PYTHON_STREAM_SHUFFLE
@@ -53,20 +53,20 @@ cdef uint32_t STREAM_SHUFFLE = PYTHON_STREAM_SHUFFLE
 cdef class Trainer:
     """Epochs of training over data, with every piece of state that the next call needs.
 
-    optimizer: (name, parameters, learning_rate, decay), where learning_rate is a number or, for a schedule of
-    csrc/schedules.c, (name, parameters), which leaves decay out; and a fifth, the object, where it is a part written in
-    Python and the name says nothing; steps and epochs are counted from ``steps_done`` and ``epochs_done``, which key
-    the shuffles and masks, so that train(5) twice is train(10). validation: an Evaluator or None. accumulate: batches
-    whose mean gradient makes one step. most_records: epochs after which ``run`` surfaces.
-    streaming: the data are one batch, and an epoch lasts until ``close_epoch``. clip: the bounds of each element of the
-    gradient and of its norm, 0 where there is none.
+    optimizer, extras: as ``Updater`` takes them (engine/update.pyx); steps and epochs are counted from ``steps_done``
+    and ``epochs_done``, which key the shuffles and masks, so that train(5) twice is train(10). validation: an Evaluator
+    or None. accumulate: batches whose mean gradient makes one step. most_records: epochs after which ``run`` surfaces.
+    streaming: the data are one batch, and an epoch lasts until ``close_epoch``.
     """
     cdef Plan plan
     cdef Buffers b
     cdef Data data
     cdef Head head
     cdef Evaluator validation
-    cdef object index_array, record_array, arenas
+    cdef Updater updater
+    cdef Search search        # of L-BFGS, else None
+    cdef bint searching
+    cdef object index_array, record_array
     cdef uint32_t *index
     cdef double[:, ::1] records
     cdef readonly int recorded
@@ -74,18 +74,7 @@ cdef class Trainer:
     cdef uint64_t seed
     cdef bint check_finite, begun, streaming, closing, sought
     cdef readonly bint validating
-    cdef int optimizer  # -1: part, written in Python
-    cdef object part
-    cdef double parameters[8]
-    cdef public double decay
-    cdef object given_rate
-    cdef double constant_rate, rate_now
-    cdef double clip_value, clip_norm
-    cdef int schedule  # -1: none, learning_rate is a number
-    cdef double schedule_parameters[8]
-    cdef void *w
     cdef void *g
-    cdef void *states[FNN_MOST_STATES]
     cdef readonly uint64_t steps_done, epochs_done, epochs_left
     cdef readonly size_t row, step_in_epoch
     cdef Sums sums, last_batch
@@ -102,13 +91,12 @@ cdef class Trainer:
     def __init__(self, Plan plan, Buffers b, Data data, Head head, optimizer, uint64_t steps_done, uint64_t epochs_done,
                  uint64_t epochs, Py_ssize_t batch, bint shuffle, uint64_t seed, validation=None, check_finite=True,
                  Py_ssize_t step_every=0, Py_ssize_t epoch_every=1, twister=None, Py_ssize_t accumulate=1,
-                 int most_records=MOST_RECORDS, bint streaming=False, clip=(0.0, 0.0)):
-        name, parameters, self.learning_rate, self.decay = optimizer[:4]
+                 int most_records=MOST_RECORDS, bint streaming=False, extras=Update()):
         self.plan, self.b, self.data, self.head, self.validation = plan, b, data, head, validation
-        self.part = optimizer[4] if len(optimizer) > 4 else None
-        self.optimizer = OPTIMIZERS[name] if self.part is None else -1
-        for i, value in enumerate(parameters):
-            self.parameters[i] = value
+        self.updater, self.g = Updater(plan, optimizer, extras), _address(plan.grads)
+        if optimizer[0] == "lbfgs":
+            self.search = Search(plan, self.updater, optimizer[1],
+                                 any(isinstance(s, (*TRAINING_ONLY, PythonSpec)) for s in plan.specs))
         self.steps_done, self.epochs_done, self.epochs_left = steps_done, epochs_done, epochs
         self.batch, self.seed, self.check_finite = batch, seed, check_finite
         self.step_every, self.epoch_every = step_every, epoch_every
@@ -116,14 +104,8 @@ cdef class Trainer:
         self.twister = NULL if twister is None else <uint32_t *>_address(twister)
         self.accumulate, self.streaming = accumulate, streaming
         self.most_records = most_records
-        self.clip_value, self.clip_norm = clip
         self.collected_array = np.zeros_like(plan.grads) if accumulate > 1 else None
         self.collected = _address(self.collected_array) if accumulate > 1 else NULL
-        # kept here: a callback may make the plan forget its states
-        self.arenas = (plan.params[:plan.trained], plan.grads[:plan.trained], [s[:plan.trained] for s in plan.states])
-        self.w, self.g = _address(plan.params), _address(plan.grads)
-        for i in range(FNN_MOST_STATES):
-            self.states[i] = _address(plan.states[i]) if i < len(plan.states) else NULL
         self.index_array = np.empty(data.n, np.uint32) if shuffle else None
         self.index = <uint32_t *>_address(self.index_array) if shuffle else NULL
         self.record_array = np.empty((most_records, FIELDS))
@@ -132,18 +114,24 @@ cdef class Trainer:
     @property
     def learning_rate(self):
         """A number, or the name and the parameters of a schedule."""
-        return self.given_rate
+        return self.updater.given_rate
 
     @learning_rate.setter
     def learning_rate(self, rate):
-        if isinstance(rate, tuple):
-            name, parameters = rate
-            for i, value in enumerate(parameters):
-                self.schedule_parameters[i] = value
-            self.schedule = SCHEDULES[name]
-        else:
-            self.constant_rate, self.schedule = rate, -1
-        self.given_rate = rate
+        self.updater.learning_rate = rate
+
+    @property
+    def decay(self):
+        return self.updater.decay
+
+    @decay.setter
+    def decay(self, double value):
+        self.updater.decay = value
+
+    @property
+    def converged(self):
+        """Why L-BFGS sees no further step, None where it does, and for every other optimizer."""
+        return None if self.search is None else self.search.reason
 
     @property
     def steps_per_epoch(self):
@@ -163,7 +151,7 @@ cdef class Trainer:
 
     def last_step(self):
         """(loss, accuracy, learning rate) of the last batch."""
-        return mean(&self.last_batch), share(&self.last_batch, self.head), self.rate_now
+        return mean(&self.last_batch), share(&self.last_batch, self.head), self.updater.rate_now
 
     def first_not_finite(self):
         """Index of the first layer whose output for the last rows is not finite, or None."""
@@ -171,12 +159,12 @@ cdef class Trainer:
 
     def position(self):
         """Where in its epoch the training is, after the last full step: (row, step, rate, and the epoch's sums)."""
-        return (self.row_done, self.step_in_epoch, self.rate_now, self.sums.loss, self.sums.right, self.sums.rows,
-                self.sums.elements)
+        return (self.row_done, self.step_in_epoch, self.updater.rate_now, self.sums.loss, self.sums.right,
+                self.sums.rows, self.sums.elements)
 
     def seek(self, position):
         """Go on from a ``position`` of an earlier Trainer over the same data."""
-        (self.row_done, self.step_in_epoch, self.rate_now, self.sums.loss, self.sums.right, self.sums.rows,
+        (self.row_done, self.step_in_epoch, self.updater.rate_now, self.sums.loss, self.sums.right, self.sums.rows,
          self.sums.elements) = position
         self.row, self.sought = self.row_done, True
 
@@ -219,6 +207,9 @@ cdef class Trainer:
         scratch(self.b)  # raises where there is no memory: from here on it is there for the asking
         if self.validation is not None:
             scratch(self.validation.buffers)
+        self.updater.rest()
+        if self.search is not None:
+            self.search.forget()
         with nogil:
             found = fnn_fp_enter()
             why = self._run(seconds)
@@ -282,19 +273,12 @@ cdef class Trainer:
         return (self.step_every > 0 and (self.epochs_run + 1) % self.epoch_every == 0
                 and (self.step_in_epoch % self.step_every == 0 or self.row + self.batch >= <size_t>self.data.n))
 
-    cdef void _python_step(self) noexcept with gil:
-        """A step of an optimizer written in Python; what it raises waits in the buffers."""
-        try:
-            params, grads, states = self.arenas
-            link.optimizer_step(self.part, params, grads, states, self.steps_done + 1, self.rate_now)
-        except BaseException as error:
-            error.add_note(f"in formula of the optimizer {type(self.part).__name__}")
-            self.b.fail(error)
-
     cdef bint _step(self) noexcept nogil:
         """One batch, and the step that it completes. False, and nothing changed, where its loss is not finite and that
         is checked."""
         cdef Step step
+        if self.search is not None:
+            return self._look()
         self._begin(&step)
         if not self.waiting:
             self.last_batch = Sums(0, 0, 0, 0)
@@ -317,15 +301,34 @@ cdef class Trainer:
         self.waiting += 1
         return self.waiting == self.accumulate or (self.row >= <size_t>self.data.n and not self.streaming)
 
-    cdef void _clip(self) noexcept nogil:
-        """Bound the gradient: each element, then the norm over all parameters, by the 16 chains of dot products."""
-        cdef double norm
-        if self.clip_value > 0:
-            self.plan.k.clip(self.g, self.plan.trained, self.clip_value)
-        if self.clip_norm > 0:
-            norm = sqrt(self.plan.k.penalty(self.g, self.plan.trained, 0.0, 1.0))
-            if norm > self.clip_norm:
-                self.plan.k.affine(self.g, self.g, self.plan.trained, self.clip_norm / norm, 0.0)
+    cdef bint _look(self) noexcept nogil:
+        """Of L-BFGS: loss and gradient at one place, and the step that this completes. False where there is none."""
+        cdef Step step
+        cdef double rate = self.updater.rate_at(self.steps_done)
+        cdef int what = LOOK
+        if self.plan.ended:  # and was resumed
+            return False
+        if self.search.known and not self.searching:
+            what = self.search.go(rate)
+        if what == LOOK:
+            self._begin(&step)
+            self.last_batch = Sums(0, 0, 0, 0)
+            self._gradients(&step, False)
+            if self.b.failed:
+                return False
+            what = self.search.take(mean(&self.last_batch) + self._penalty(), rate)
+        self.searching = what == LOOK
+        if what == LOOK:
+            return True
+        if what == NO_STEP or what == NO_LOSS:
+            return False
+        if not self.updater.follow(self.b, self.steps_done):
+            return False
+        if self.b.settles:
+            self.b.settle()
+        self.row = self.data.n
+        self._count()
+        return True
 
     cdef void _update(self) noexcept nogil:
         """Move the weights by the gradient at hand."""
@@ -333,21 +336,13 @@ cdef class Trainer:
             self.plan.k.affine(self.g, self.collected, self.plan.size, 1.0 / <double>self.last_batch.rows, 0.0)
         if self.showing:
             self.penalty_before = self._penalty()
-        if self.clip_value > 0 or self.clip_norm > 0:
-            self._clip()
-        if self.schedule < 0:
-            self.rate_now = self.constant_rate / (1.0 + self.decay * <double>self.steps_done)
-        else:
-            self.rate_now = schedule_rate(self.schedule, self.schedule_parameters, self.steps_done)
-        if self.optimizer < 0:
-            self._python_step()
-            if self.b.failed:
-                return
-        else:
-            opt_step_shared(self.plan.k, self.optimizer, self.w, self.states, self.g, self.plan.trained,
-                            self.rate_now, self.parameters, self.steps_done + 1)
-        if self.b.settles:
-            self.b.settle()
+        if self.updater.step(self.b, self.steps_done):
+            if self.b.settles:
+                self.b.settle()
+            self._count()
+
+    cdef void _count(self) noexcept nogil:
+        """The step is done."""
         self.waiting = 0
         self.steps_done += 1
         self.row_done = self.row
@@ -358,6 +353,12 @@ cdef class Trainer:
         self.sums.elements += self.last_batch.elements
         if self.head.tally is not None:
             self.head.tally.commit()
+
+    def settle(self):
+        """After a break: back from within a step to where it began."""
+        if self.search is not None:
+            self.search.give_up()
+            self.searching = False
 
     def finish_epoch(self):
         """After a break: record an epoch whose steps are all done, without its validation if that was not reached."""
@@ -370,7 +371,7 @@ cdef class Trainer:
         r[DATA_LOSS] = mean(&self.sums)
         r[REGULARIZATION_LOSS] = self._penalty()
         r[ACCURACY] = share(&self.sums, self.head)
-        r[LEARNING_RATE] = self.rate_now
+        r[LEARNING_RATE] = self.updater.rate_now
         r[VAL_LOSS] = r[VAL_ACCURACY] = NAN
         if validated:
             r[VAL_LOSS] = mean(&self.validation.sums)
@@ -402,8 +403,8 @@ cdef class Trainer:
             while self.row < n:
                 self.showing = self._shown()
                 if not self._step():
-                    return NOT_FINITE
-                if self.showing and not self.waiting:
+                    return NO_FURTHER if self.search is not None and self.plan.ended else NOT_FINITE
+                if self.showing and not self.waiting and not self.searching:
                     return STEP_DONE
                 since += 1
                 if since >= stride:  # the clock costs 20 ns: look at it about every millisecond
@@ -430,6 +431,8 @@ cdef class Trainer:
                 if self.validating:
                     return AIR
             self._record(self.validation is not None)
+            if self.search is not None and self.plan.ended:
+                return NO_FURTHER
             if self.recorded == self.most_records:
                 return RECORDS_FULL
         return ALL_DONE

@@ -106,8 +106,8 @@ cdef class Plan:
 
     specs: list of records of ``fastnn.engine.spec``. sources: what each reads, as there; in a row where left out.
     tensors: {(layer, name): (offset, shape)} in elements of the arenas. What is kept without being trained lies behind
-    all that is: ``trained`` elements are what gradients, optimizers and clipping work on, of ``size`` in all; beyond them
-    the gradient arena holds the moments of the batch.
+    all that is: ``trained`` elements are what gradients, optimizers and clipping work on, of ``size`` in all; beyond
+    them the gradient arena holds the moments of the batch.
     """
 
     def __init__(self, specs, dtype="float32", fused=True, sources=None):
@@ -138,7 +138,7 @@ cdef class Plan:
         _need_memory("the parameters need", offset * self.dtype.itemsize)
         self.size, self.trained = offset, trained
         self.params = self._arena()
-        self.grads = None
+        self.grads = self.average = None
         self.states = []
 
     def _arena(self):
@@ -153,9 +153,16 @@ cdef class Plan:
         while len(self.states) < states:
             self.states.append(self._arena())
 
+    def need_average(self):
+        """The arena of the parameters' running average, made where it is not there yet."""
+        if self.average is None:
+            self.average = self.params.copy()
+        return self.average
+
     def drop_states(self):
         """Forget the optimizer's state."""
-        self.states = []
+        self.states, self.average = [], None
+        self.averaged = self.pairs = self.ended = 0
 
     def view(self, arena, Py_ssize_t layer, str name):
         """A live view of one tensor in an arena (params, grads or a state)."""
@@ -203,25 +210,28 @@ cdef class Buffers:
     operations with every pointer in place.
 
     head: the name of the activation whose gradient the loss has merged with its own, or None. to_input: forward is that
-    of a prediction, and backward goes through to the input, whose gradient is then ``input_gradient``, and gives none of
-    the parameters'. moving: normalizations go by their moving averages, as in predictions, where all else trains.
+    of a prediction, and backward goes through to the input, whose gradient is then ``input_gradient``, and gives none
+    of the parameters'. moving: normalizations go by their moving averages, as in predictions, where all else trains.
+    frozen: layers that are not trained: their gradients are not worked out, nor any that lead to nothing else.
     """
 
     def __init__(self, Plan plan, Py_ssize_t rows, bint training, bint labels=False, bint head=False,
-                 bint to_input=False, bint moving=False):
+                 bint to_input=False, bint moving=False, frozen=frozenset()):
         cdef bint draws = training and not to_input
         self.plan, self.rows, self.training, self.to_input = plan, rows, training, to_input
         specs, sources = plan.specs, plan.sources
         if not draws:
             specs, sources = without(TRAINING_ONLY, specs, sources)
+        learns = [draws and s.layer not in frozen for s in specs]
+        wanted = [yes and trained(s) for yes, s in zip(learns, specs)]
         turns, self.gradient_buffers, into = [], 1, None
         if training and specs:
-            learns = [False] * len(specs) if to_input else None
-            turns, self.gradient_buffers, into = gradient_buffers(specs, sources, learns, to_input)
+            turns, self.gradient_buffers, into = gradient_buffers(specs, sources, wanted, to_input)
         place, values = (list(range(len(specs))), 0) if training else value_buffers(sources)
         self.count = len(specs)
         self.layer_of = [s.layer for s in specs]
-        self.links = {i: LayerLink(plan, s, draws, to_input) for i, s in enumerate(specs) if isinstance(s, PythonSpec)}
+        self.links = {i: LayerLink(plan, s, draws, to_input, frozen) for i, s in enumerate(specs)
+                      if isinstance(s, PythonSpec)}
         self.op_memory = aligned_empty(max(self.count, 1) * sizeof(Op))
         self.ops = <Op *><uintptr_t>self.op_memory.ctypes.data
         memset(self.ops, 0, max(self.count, 1) * sizeof(Op))
@@ -236,7 +246,8 @@ cdef class Buffers:
         self.x, self.t, self.losses = _ptr(at["x"]), _ptr(at["t"]), _ptr(at["losses"])
         self.labels, self.weights = <int32_t *>_ptr(at["labels"]), _ptr(at["weights"])
         self.input_gradient = NULL if into is None else _ptr(at["d", into])
-        self._bind(specs, sources, place, at, training, draws and not moving)
+        self.first_trained = wanted.index(True) if True in wanted else len(specs)
+        self._bind(specs, sources, place, at, training, [] if moving else learns)
         self._bind_sources(specs, sources, place, at)
         if training:
             self._bind_gradients(specs, sources, turns, at, head)
@@ -262,14 +273,13 @@ cdef class Buffers:
             offset += layout[name][1]
         return layout
 
-    def _bind(self, specs, sources, place, at, bint training, bint learns):
+    def _bind(self, specs, sources, place, at, bint training, learns):
         cdef Op *o
         cdef int i
-        self.first_trained = next((i for i, s in enumerate(specs) if trained(s)), len(specs))
         for i, s in enumerate(specs):
             o = &self.ops[i]
             x, y = _value(at, place, sources[i][0]), at["y", place[i]]
-            _fill(o, self.plan, s, learns)
+            _fill(o, self.plan, s, bool(learns) and learns[i])
             o.buffers, o.number = <void *>self, i
             o.x, o.y, o.z = _ptr(x), _ptr(y), _ptr(y)
             if training and _extra(s):
@@ -282,8 +292,6 @@ cdef class Buffers:
             self.settles = self.settles or o.settle != NULL
             if isinstance(s, DenseSpec):
                 o.saved = o.z
-                if self.to_input:
-                    o.backward = ops.dense_to_input
                 self.ws_bytes = max(self.ws_bytes, dense.scratch(self.plan.k, self.rows, o.n_in, o.n_out))
             elif isinstance(s, ActivationSpec):
                 o.saved = o.x if ACTIVATION_SAVES[s.activation] == "X" else o.y
@@ -430,7 +438,7 @@ def _check_wiring(specs, sources, n_in):
 
 
 cdef _fill(Op *o, Plan plan, s, bint learns):
-    """learns: whether this is training, in which normalizations go by the batch at hand."""
+    """learns: whether it takes part in training; only then do normalizations go by the batch at hand."""
     o.n_in, o.n_out = s.n_in, s.n_out
     if isinstance(s, DenseSpec):
         o.forward, o.backward = ops.dense_forward, ops.dense_backward
@@ -441,6 +449,9 @@ cdef _fill(Op *o, Plan plan, s, bint learns):
         o.db = plan._tensor(plan.grads, s.layer, "biases")
         o.l1_w, o.l2_w = s.weight_penalty
         o.l1_b, o.l2_b = s.bias_penalty
+        if not learns:  # its penalties are constants, and do not count
+            o.backward = ops.dense_to_input
+            o.l1_w = o.l2_w = o.l1_b = o.l2_b = 0.0
     elif isinstance(s, ActivationSpec):
         o.forward, o.backward = ops.activation_forward, ops.activation_backward
         o.act, o.alpha = ACTIVATIONS[s.activation], s.alpha
@@ -472,13 +483,13 @@ cdef _fill(Op *o, Plan plan, s, bint learns):
         o.forward, o.backward = ops.layer_norm_forward, ops.layer_norm_backward
         if isinstance(s, BatchNormSpec):
             o.forward, o.backward = ops.normalize_forward, ops.normalize_backward
-            o.momentum, o.settle = s.momentum, ops.batch_norm_settle
+            o.momentum = s.momentum
             o.mean = plan._tensor(plan.params, s.layer, "moving_mean")
             o.batch_mean = plan._tensor(plan.grads, s.layer, "moving_mean")
             o.variance = plan._tensor(plan.params, s.layer, "moving_variance")
             o.batch_variance = plan._tensor(plan.grads, s.layer, "moving_variance")
             if learns:
-                o.forward, o.backward = ops.batch_norm_forward, ops.batch_norm_backward
+                o.forward, o.backward, o.settle = ops.batch_norm_forward, ops.batch_norm_backward, ops.batch_norm_settle
     elif isinstance(s, NormalizationSpec):
         o.forward, o.backward = ops.normalize_forward, ops.normalize_backward
         o.mean = plan._tensor(plan.params, s.layer, "mean")

@@ -13,6 +13,8 @@ The output is that of the last operation. ``without`` takes operations out and w
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 Tensors: TypeAlias = "tuple[tuple[str, tuple[int, int]], ...]"  # names and shapes
@@ -184,6 +186,33 @@ class MergeSpec(NamedTuple):
     @property
     def n_in(self) -> int:
         return self.n_out
+
+
+class ConstraintSpec(NamedTuple):
+    """What a tensor is held to after each step: kind of "columns", "rows" (norms in [low, high]), "not_negative", or
+    "python", by ``part``."""
+
+    layer: int
+    name: str
+    kind: str
+    low: float = 0.0
+    high: float = 0.0
+    part: Any = None
+
+
+class Update(NamedTuple):
+    """What goes with an optimizer's step. clip_...: bounds of the gradient's elements, of the norm of each tensor's, of
+    the norm of all; 0 where there is none. rates: what multiplies the learning rate of a layer, where that is not 1; 0
+    for a frozen one. average: the momentum of the parameters' running average, None without; overwrite_every: steps
+    after which it takes their place, 0 for never."""
+
+    clip_value: float = 0.0
+    clip_tensor_norm: float = 0.0
+    clip_norm: float = 0.0
+    rates: Mapping[int, float] = MappingProxyType({})
+    constraints: tuple[ConstraintSpec, ...] = ()
+    average: float | None = None
+    overwrite_every: int = 0
 
 
 class ColumnsSpec(NamedTuple):

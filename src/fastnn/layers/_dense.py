@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from fastnn.activations import Activation
 from fastnn.base import Layer
+from fastnn.constraints import Constraint
 from fastnn.engine.spec import STREAM_WEIGHTS, DenseSpec, trained_tensors
 from fastnn.initializers import Initializer
 from fastnn.layers._parameters import Tensor
@@ -25,7 +26,8 @@ class Dense(Layer):
     activation: a name or an ``Activation``, linear by default, or a ``fastnn.custom.Activation``, written in Python, of
     which the layer takes a copy, so that one object serves several layers, as a built-in one does.
     weight_initializer: ``he_normal`` by default; ``"book"`` is the book's 0.01 * normal. Biases start at zero. The
-    regularizers add l1 * sum |w| + l2 * sum w^2 to the loss.
+    regularizers add l1 * sum |w| + l2 * sum w^2 to the loss. The constraints, of ``fastnn.constraints``, by name or as
+    objects, hold after each step. trainable and learning_rate_multiplier: as ``Layer`` has them.
     """
 
     names = ("Dense",)
@@ -41,6 +43,10 @@ class Dense(Layer):
         bias_regularizer_l1: float = 0.0,
         bias_regularizer_l2: float = 0.0,
         weight_initializer: str | Initializer | type[Initializer] = "he_normal",
+        weight_constraint: str | Constraint | type[Constraint] | None = None,
+        bias_constraint: str | Constraint | type[Constraint] | None = None,
+        trainable: bool = True,
+        learning_rate_multiplier: float = 1.0,
     ) -> None:
         if n_neurons is None:
             self.n_inputs, self.n_neurons = None, positive("n_neurons", n_inputs)
@@ -52,6 +58,9 @@ class Dense(Layer):
         self.weight_regularizer_l2 = _strength("weight_regularizer_l2", weight_regularizer_l2)
         self.bias_regularizer_l1 = _strength("bias_regularizer_l1", bias_regularizer_l1)
         self.bias_regularizer_l2 = _strength("bias_regularizer_l2", bias_regularizer_l2)
+        self.weight_constraint = None if weight_constraint is None else Constraint.resolve(weight_constraint)
+        self.bias_constraint = None if bias_constraint is None else Constraint.resolve(bias_constraint)
+        self.trainable, self.learning_rate_multiplier = trainable, learning_rate_multiplier
 
     def config(self) -> dict[str, Any]:
         sizes = [self.n_neurons] if self.n_inputs is None else [self.n_inputs, self.n_neurons]
@@ -63,11 +72,23 @@ class Dense(Layer):
             "bias_regularizer_l1": self.bias_regularizer_l1,
             "bias_regularizer_l2": self.bias_regularizer_l2,
             "weight_initializer": self.weight_initializer.describe(),
+            **{f"{name}_constraint": part.describe() for name, part in self._constraints().items()},
         }
+
+    def _constraints(self) -> dict[str, Constraint]:
+        both = {"weight": self.weight_constraint, "bias": self.bias_constraint}
+        return {name: part for name, part in both.items() if part is not None}
+
+    def constraints(self) -> dict[str, Constraint]:
+        names = {"weight": "weights", "bias": "biases"}
+        return {names[name]: part for name, part in self._constraints().items()}
 
     @classmethod
     def rebuild(cls, **config: Any) -> Self:
         config["weight_initializer"] = Initializer.from_description(config["weight_initializer"])
+        for name in ("weight_constraint", "bias_constraint"):
+            if isinstance(config.get(name), dict):
+                config[name] = Constraint.from_description(config[name])
         if isinstance(config["activation"], dict):  # one with a parameter, or in Python; the others are a name
             config["activation"] = Activation.from_description(config["activation"])
         return cls(**config)

@@ -88,16 +88,16 @@ class Residual(Layer):
         self._plan, self.index, self.n_out = plan, index, n_in
         self.n_in = self.layers[0].n_in
 
-    def _all(self) -> list[Layer]:
+    def held(self) -> list[Layer]:
         return self.layers if self.projection is None else [*self.layers, self.projection]
 
     @property
     def parameter_count(self) -> int:
-        return sum(layer.parameter_count for layer in self._all())
+        return sum(layer.parameter_count for layer in self.held())
 
     @property
     def flops(self) -> int:
-        return sum(layer.flops for layer in self._all()) + (self.n_out or 0)
+        return sum(layer.flops for layer in self.held()) + (self.n_out or 0)
 
     def __copy__(self) -> Residual:
         """Layers of its own, with the same settings."""
