@@ -1,0 +1,47 @@
+/* lanes.h - what every exported file stands on: one lane of csrc/simd/simd.h in plain C. */
+
+/* a b + c with a single rounding */
+static inline real fused(real a, real b, real c)
+{
+#if FNN_BITS == 64
+    return fma(a, b, c);
+#else
+#ifndef NAME_SOFT_FMA
+    return fmaf(a, b, c);
+#else
+    /* The product of two floats is exact in double. Its sum with c is rounded to odd (Boldo and Melquiond 2008): what was
+     * lost, by Knuth's exact two-term sum, shows in the last bit, so that the second rounding, to float, is right. */
+    double product = (double)a * b, sum = product + c, part = sum - product;
+    double lost = (product - (sum - part)) + (c - part);
+    union {
+        double value;
+        uint64_t bits;
+    } odd = {sum};
+    if (lost != 0 && sum - sum == 0 && !(odd.bits & 1))
+        odd.bits += (lost > 0) == (sum > 0) ? 1 : (uint64_t)-1;
+    return (float)odd.value;
+#endif
+#endif
+}
+
+/* the bit pattern of a number, and the number of a bit pattern */
+typedef union {
+    real value;
+    fnn_bits bits;
+} pattern;
+static inline fnn_bits to_bits(real value)
+{
+    pattern p;
+    p.value = value;
+    return p.bits;
+}
+static inline real from_bits(fnn_bits bits)
+{
+    pattern p;
+    p.bits = bits;
+    return p.value;
+}
+
+/* b where either is NaN */
+static inline real larger(real a, real b) { return a > b ? a : b; }
+static inline real smaller(real a, real b) { return a < b ? a : b; }
