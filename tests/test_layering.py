@@ -48,6 +48,7 @@ FLOORS = [
     ("fastnn._model_file", 4),
     ("fastnn.many", 4),
     ("fastnn.plots", 4),
+    ("fastnn.export", 4),
     ("fastnn._cli", 5),
     ("fastnn._bench", 5),
     ("fastnn.cli", 5),

@@ -11,16 +11,30 @@ static inline real join_chains(real *s)
 }
 
 /* y = x.w + b. An output is one chain of fused multiply-adds over the inputs, ascending, and its bias last. w holds eight
- * columns side by side at a time, so that a number read from x serves eight chains, then the remaining ones apiece. */
+ * columns side by side at a time: a number that is read from x serves eight chains, which stay in registers and may become
+ * one vector. The remaining columns follow apiece. */
 static void dense(real *y, const real *x, const real *w, const real *b, size_t n_in, size_t n_out)
 {
     for (; n_out >= 8; n_out -= 8, y += 8, b += 8) {
-        real s[8] = {0};
-        for (size_t k = 0; k < n_in; k++, w += 8)
-            for (size_t j = 0; j < 8; j++)
-                s[j] = vf_fma(x[k], w[j], s[j]);
-        for (size_t j = 0; j < 8; j++)
-            y[j] = s[j] + b[j];
+        real s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
+        for (size_t k = 0; k < n_in; k++, w += 8) {
+            s0 = vf_fma(x[k], w[0], s0);
+            s1 = vf_fma(x[k], w[1], s1);
+            s2 = vf_fma(x[k], w[2], s2);
+            s3 = vf_fma(x[k], w[3], s3);
+            s4 = vf_fma(x[k], w[4], s4);
+            s5 = vf_fma(x[k], w[5], s5);
+            s6 = vf_fma(x[k], w[6], s6);
+            s7 = vf_fma(x[k], w[7], s7);
+        }
+        y[0] = s0 + b[0];
+        y[1] = s1 + b[1];
+        y[2] = s2 + b[2];
+        y[3] = s3 + b[3];
+        y[4] = s4 + b[4];
+        y[5] = s5 + b[5];
+        y[6] = s6 + b[6];
+        y[7] = s7 + b[7];
     }
     for (; n_out > 0; n_out--, y++, b++) {
         real s = 0;
