@@ -158,6 +158,8 @@ class Library:
         exact = re.fullmatch(r"\(real\)(\d+\.\d+)", text)
         if exact and float(exact[1]).as_integer_ratio()[1] <= 1 << 20:  # the same number in every type
             return exact[1] + ("f" if self.bits == 32 else ""), PRIMARY
+        if re.fullmatch(r"\(real\)[\w.]+(\(.*\))?", text):
+            return f"(real){self._expression(text[len('(real)') :])[0]}", UNARY
         value = self.texts.get(text.lstrip("-"), "").partition(f"{text.lstrip('-')} ")[2].split("/*")[0].strip()
         if REAL.fullmatch(text) or REAL.fullmatch(value) or value.startswith("((real)"):
             return text, PRIMARY if text[0] != "-" else UNARY
