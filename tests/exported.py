@@ -100,10 +100,8 @@ def self_test(source: Path, name: str, *flags: str, target: Target | None = None
     """The exported self-test, compiled and run."""
     program = source.with_name(f"{name}_test")
     target = target or Target("here", CC.split()[0])
-    compile_c(
-        [target.compiler, *STRICT, *target.flags, *flags, f"-D{name.upper()}_SELF_TEST", str(source), "-o", str(program),
-         "-lm"]
-    )  # fmt: skip
+    given = [*target.flags, *flags, f"-D{name.upper()}_SELF_TEST", str(source), "-o", str(program), "-lm"]
+    compile_c([target.compiler, *STRICT, *given])
     return subprocess.run([*target.runner, str(program)], capture_output=True, text=True, check=False, timeout=600)
 
 

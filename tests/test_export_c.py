@@ -1,4 +1,4 @@
-"""The exported C: bit for bit what predict gives, whole models and every activation; errors that leave nothing behind."""
+"""The exported C: bit for bit what predict gives, whole models and every activation; errors leave nothing behind."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ def layer_lists() -> st.SearchStrategy[list[tuple[str, Any]]]:
     dense = st.tuples(st.just("dense"), st.tuples(st.integers(1, 40), st.sampled_from(ACTIVATIONS)))
     apart = st.tuples(st.just("activation"), st.sampled_from(ACTIVATIONS))
     rescale = st.tuples(st.just("rescale"), st.tuples(st.floats(-2, 2, width=32), st.floats(-2, 2, width=32)))
-    return st.lists(dense | dense | apart | rescale | st.tuples(st.just("dropout"), st.just(0.5)), min_size=1, max_size=6)
+    return st.lists(
+        dense | dense | apart | rescale | st.tuples(st.just("dropout"), st.just(0.5)), min_size=1, max_size=6
+    )
 
 
 @needs_compiler
@@ -142,7 +144,9 @@ def deep(group: int, dtype: Any = "float32") -> Model:
 @needs_compiler
 @needs_contract
 @pytest.mark.parametrize("group", range(len(GROUPS)), ids=lambda i: GROUPS[i][0])
-@pytest.mark.parametrize("flags", [["-O0"], ["-Os"], ["-O3", "-march=native"], ["-O2", "-DM_STATIC_SCRATCH"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "flags", [["-O0"], ["-Os"], ["-O3", "-march=native"], ["-O2", "-DM_STATIC_SCRATCH"]], ids=" ".join
+)
 def test_the_compilers_options_change_nothing(flags: list[str], group: int, tmp_path: Path) -> None:
     model = deep(group)
     X = awkward(model, 300)
@@ -418,7 +422,9 @@ class Doubled(custom.Layer):
         return 2 * dy
 
 
-def refused(model: Model, folder: Path, error: type[Exception], message: str, path: str = "m.c", **options: Any) -> None:
+def refused(
+    model: Model, folder: Path, error: type[Exception], message: str, path: str = "m.c", **options: Any
+) -> None:
     before = sorted(folder.iterdir())
     with pytest.raises(error, match=message):
         model.export_c(folder / path, **options)

@@ -416,10 +416,10 @@ class Model(Online):
         """Write the model as one C99 file and its header, whose outputs are those of ``predict`` to the bit.
 
         path: ends in ``.c``; the header goes beside it. name: what the C names begin with, the file's by default:
-        ``void NAME_predict(const float *x, float *y)``, NAME_N_IN, NAME_N_OUT. self_test: with True, ``-DNAME_SELF_TEST``
-        makes a program that compares bits with stored ones; rows (rows, features) of your own serve instead of those
-        made up. Nothing is allocated, and nothing called but ``fmaf`` (``fma`` where dtype is float64). Returns what it
-        takes: bytes of constants and scratch memory, multiply-adds. docs/export_c.md says more.
+        ``void NAME_predict(const float *x, float *y)``, NAME_N_IN, NAME_N_OUT. self_test: with True,
+        ``-DNAME_SELF_TEST`` makes a program that compares bits with stored ones; rows (rows, features) of your own are
+        taken in place of made-up ones. The C allocates nothing and calls nothing but ``fmaf`` (for float64 ``fma``).
+        Returns what it takes: bytes of constants and of scratch memory, multiply-adds. docs/export_c.md says more.
 
         ValueError where a layer has no C form or a parameter is not finite, for a name that is no C identifier, and
         before the sizes are known; OSError where the files cannot be written.

@@ -1,7 +1,7 @@
 """``Model.export_c``: a trained model as one C file with its header, whose bits are those of ``Model.predict``.
 
-The file is put together from the pieces that ``_c_ops`` names: functions of numbers made from csrc/ (``_c_lanes``), loops
-over rows (templates/rows.h), the parameters as hexadecimal literals, and the calls in order.
+The file is put together from the pieces that ``_c_ops`` names: functions of numbers made from csrc/ (``_c_lanes``),
+loops over rows (templates/rows.h), the parameters as hexadecimal literals, and the calls in order.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -87,16 +86,15 @@ def export_c(model: Model, path: str | os.PathLike[str], name: str | None, self_
         sum(cost.constant_bytes for cost in code.costs), scratch * model.dtype.itemsize,
         sum(cost.multiply_adds for cost in code.costs), tuple(code.costs),
     )  # fmt: skip
-    words = _words(made, stem)
-    tests = "" if rows is None else _test_text(model, rows, words)
-    classes = [str(c) for c in model.metadata.get("class_names") or ()]
-    if len(classes) != made.n_out and (len(classes), made.n_out) != (2, 1):
-        classes = []
-    source = _source_text(code, words, classes, tests)
-    declared = _header_text(made, words, classes, model.metadata.get("feature_names") or (), rows is not None)
-    tie = hashlib.sha256((declared + source).encode()).hexdigest()[:8]  # one export's, so that no other's header goes
-    _replace(header, declared.replace("@tie@", tie))
-    _replace(target, source.replace("@tie@", tie))
+    words = _words(model, made, stem)
+    if rows is not None:
+        words |= _test_words(model, rows)
+        code.functions |= {"to_bits": None, "fused": None}
+    words |= _code_words(code)
+    header_text, text = (_filled(name, words) for name in ("header.h", "source.c"))
+    tie = hashlib.sha256((header_text + text).encode()).hexdigest()[:8]  # so that no other export's header is taken
+    _replace(header, header_text.replace("@tie@", tie))
+    _replace(target, text.replace("@tie@", tie))
     return made
 
 
@@ -147,83 +145,70 @@ def _test_rows(model: Model, self_test: Any) -> NDArray[Any] | None:
 # --- the text ---
 
 
-def _words(made: CExport, stem: str) -> dict[str, str]:
-    """What stands for what in the templates."""
+def _words(model: Model, made: CExport, stem: str) -> dict[str, str]:
+    """What stands for what in the templates; "" for what is not there."""
     real = "float" if made.dtype == "float32" else "double"
-    itemsize = 4 if real == "float" else 8
+    features = model.metadata.get("feature_names") or ()
+    about = [f"layer {cost.name}" for cost in made.layers]
+    about += ["inputs: " + ", ".join(map(str, features))] if features else []
+    classes = [str(name) for name in model.metadata.get("class_names") or ()]
+    if len(classes) != made.n_out and (len(classes), made.n_out) != (2, 1):
+        classes = []
     return {
+        **{field: f"{value:,}" for field, value in made._asdict().items() if isinstance(value, int)},
         "file": stem,
         "name": made.name,
         "NAME": made.name.upper(),
         "real": real,
+        "float": "yes" if real == "float" else "",
+        "wide": " || DBL_MANT_DIG != 53" if real == "double" else "",
         "n_in": str(made.n_in),
         "n_out": str(made.n_out),
-        "scratch": str(max(made.scratch_bytes // itemsize, 1)),  # C has no array of nothing
+        "scratch": str(max(made.scratch_bytes // model.dtype.itemsize, 1)),  # C has no array of nothing
+        "layers": "\n".join(f" * {_comment(line)}" for line in about),
+        "classes": "\n".join(f"    {_string(name)}," for name in classes),
+        "n_classes": str(len(classes)),
+    }
+
+
+def _code_words(code: Code) -> dict[str, str]:
+    real = "float" if code.dtype == np.float32 else "double"
+    arrays = [
+        f"/* {comment} */\nstatic const {real} {name}[{len(values)}] = {{\n{_numbers(values)}\n}};"
+        for name, values, comment in code.constants
+    ]
+    return {
+        "functions": library(code.dtype.itemsize * 8).text_of(code.functions),
+        "constants": "\n\n".join(arrays) or "/* (none) */",
+        "lines": "\n".join(f"    {line}" for line in code.lines),
+    }
+
+
+def _test_words(model: Model, rows: NDArray[Any]) -> dict[str, str]:
+    probes = PROBES["float" if model.dtype == np.float32 else "double"]
+    return {
+        "self_test": "yes",
+        "test_rows": str(len(rows)),
+        "test_x": _numbers(rows.reshape(-1)),
+        "test_y": _numbers(model.predict(rows).reshape(-1)),
+        "probes": ",\n".join(f"    {{{', '.join(row)}}}" for row in probes),
     }
 
 
 def _filled(template: str, words: dict[str, str]) -> str:
+    """A template with its words put in, and without what stands between @if word@ and @end@ where there is no such."""
     text = (TEMPLATES / template).read_text(encoding="ascii")
-    return re.sub(r"@(\w+)@", lambda found: words.get(found[1], found[0]), text)
-
-
-def _header_text(
-    made: CExport, words: dict[str, str], classes: list[str], features: Iterable[object], self_test: bool
-) -> str:
-    NAME, name = words["NAME"], words["name"]
-    layers = [_comment(f"layer {cost.name}") for cost in made.layers]
-    layers += [_comment("inputs: " + ", ".join(map(str, features)))] if features else []
-    soft = " * -D{}_SOFT_FMA        fmaf by way of double, for a library whose own rounds twice or is slow\n"
-    test = f"{name}_self_test() and a main() that runs it" if self_test else "(exported without one)"
-    count = f"#define {NAME}_N_CLASSES {len(classes)}\n" if classes else ""
-    named = f"\n/* the classes, in the order of the outputs */\nextern const char *const {name}_classes[{NAME}_N_CLASSES];\n"
-    tested = (
-        f"\n#ifdef {NAME}_SELF_TEST\n/* 0 where the bits are those of Python; else how many outputs differ, or -1 where "
-        f"sums of products are not\n * rounded once. main() is left out with -D{NAME}_NO_MAIN. */\n"
-        f"int {name}_self_test(void);\n#endif\n"
+    text = re.sub(
+        r"^@if (\w+)@\n(.*?)^@end@\n", lambda part: part[2] if words.get(part[1]) else "", text, flags=re.M | re.S
     )
-    return _filled("header.h", {
-        **words,
-        "layers": "\n".join(f" * {line}" for line in layers),
-        "bytes": f"{made.constant_bytes:,} bytes of constants, {made.scratch_bytes:,} of scratch memory; "
-                 f"{made.multiply_adds:,} multiply-adds a prediction.",
-        "soft": soft.format(NAME) if words["real"] == "float" else "",
-        "self_test": test,
-        "class_count": count,
-        "classes": named if classes else "",
-        "declared_test": tested if self_test else "",
-    })  # fmt: skip
-
-
-def _source_text(code: Code, words: dict[str, str], classes: list[str], tests: str) -> str:
-    lib = library(code.dtype.itemsize * 8)
-    wanted = [*code.functions, *(["to_bits", "fused"] if tests else [])]
-    constants = "".join(
-        f"/* {comment} */\nstatic const {words['real']} {name}[{len(values)}] = {{\n{_numbers(values)}\n}};\n\n"
-        for name, values, comment in code.constants
-    )
-    named = f"const char *const {words['name']}_classes[{words['NAME']}_N_CLASSES] = {{\n"
-    named += "".join(f"    {_string(c)},\n" for c in classes) + "};\n\n"
-    return _filled("source.c", {
-        **words,
-        "double_check": " || DBL_MANT_DIG != 53" if words["real"] == "double" else "",
-        "functions": lib.text_of(wanted).replace("NAME_", f"{words['NAME']}_"),
-        "constants": constants,
-        "classes": named if classes else "",
-        "lines": "\n".join(f"    {line}" for line in code.lines),
-        "self_test": tests,
-    })  # fmt: skip
-
-
-def _test_text(model: Model, rows: NDArray[Any], words: dict[str, str]) -> str:
-    probes = ",\n".join(f"    {{{', '.join(row)}}}" for row in PROBES[words["real"]])
-    numbers = {"test_x": _numbers(rows.reshape(-1)), "test_y": _numbers(model.predict(rows).reshape(-1))}
-    return _filled("self_test.c", {**words, **numbers, "test_rows": str(len(rows)), "probes": probes})
+    text = re.sub(r"@(\w+)@", lambda found: words.get(found[1], found[0]), text)
+    return text.replace("NAME_SOFT_FMA", f"{words['NAME']}_SOFT_FMA")
 
 
 def _numbers(values: NDArray[Any]) -> str:
     """Literals in lines of at most WIDTH columns."""
-    lines, line = [], "   "
+    lines: list[str] = []
+    line = "   "
     for word in map(literal, values):
         if len(line) + len(word) + 2 > WIDTH:
             lines.append(line)

@@ -1,9 +1,10 @@
 """The elementwise mathematics of an exported file, made from the source that Python itself runs on.
 
-csrc/kernels/*.h are written once on abstract vectors; with a vector of one lane they are plain C. ``Library`` reads them,
-takes what an export needs with all that this stands on, and writes every primitive as the operator that it is on one
-lane: ``vf_fma(p, x, vf_set1(c[i]))`` becomes ``fused(p, x, c[i])``. Nothing is left to be kept equal by hand: an
-activation that is added to csrc/ is exported by its own text. Only loops over rows (templates/rows.h) are written apart.
+csrc/kernels/*.h are written once on abstract vectors; with vectors of one lane they are plain C. ``Library`` reads
+them, takes what an export needs with all that this stands on, and writes every primitive as the operator that it is on
+one lane: ``vf_fma(p, x, vf_set1(c[i]))`` becomes ``fused(p, x, c[i])``. Nothing is left to be kept equal by hand: an
+activation that is added to csrc/ is exported by its own text. Only the loops over rows (templates/rows.h) are written
+apart.
 """
 
 from __future__ import annotations
@@ -14,23 +15,30 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from fastnn.export._c_source import arguments, chosen, closing, definitions, split_comment, without_comments
+
 HERE = Path(__file__).resolve().parent
 TEMPLATES = HERE / "templates"
 FILES = ("simd/simd.h", "kernels/vmath.h", "kernels/gates.h", "kernels/activations.h")
 
 # how tightly C binds, of what is written here
 PRIMARY, UNARY, PRODUCT, SUM, LOOSE = 9, 8, 7, 6, 0
-BINARY = {
-    "vf_add": ("+", SUM), "vf_sub": ("-", SUM), "vf_mul": ("*", PRODUCT), "vf_div": ("/", PRODUCT),
-    "vi_add": ("+", SUM), "vi_sub": ("-", SUM), "vi_and": ("&", LOOSE), "vi_or": ("|", LOOSE), "vi_xor": ("^", LOOSE),
-    "vi_sll": ("<<", LOOSE), "vi_srl": (">>", LOOSE), "vm_and": ("&&", LOOSE), "vm_or": ("||", LOOSE),
-    "vf_gt": (">", LOOSE), "vf_ge": (">=", LOOSE), "vf_eq": ("==", LOOSE), "vf_lt": ("<", LOOSE), "vf_le": ("<=", LOOSE),
-}  # fmt: skip
-CALLS = {
-    "vf_fma": "fused", "vf_max": "larger", "vf_min": "smaller", "vf_bits": "to_bits", "vf_from_bits": "from_bits",
-}  # fmt: skip
-OTHERS = {"vf_zero", "vf_set1", "vi_set1", "vf_fnma", "vf_neg", "vf_select", "FNN_POLY", "__builtin_inf", "__builtin_nan"}
-PRIMITIVES = BINARY.keys() | CALLS.keys() | OTHERS
+# fmt: off
+SIGNS = {
+    "vf_add": "+", "vf_sub": "-", "vf_mul": "*", "vf_div": "/", "vi_add": "+", "vi_sub": "-", "vi_sll": "<<",
+    "vi_srl": ">>", "vi_and": "&", "vi_or": "|", "vi_xor": "^", "vm_and": "&&", "vm_or": "||", "vf_gt": ">",
+    "vf_ge": ">=", "vf_lt": "<", "vf_le": "<=", "vf_eq": "==",
+}
+TIGHTNESS = {"+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT}  # of the other signs LOOSE: compilers ask for parentheses
+CALLS = {  # functions of templates/lanes.h
+    "vf_fma": "fused", "vf_sqrt": "root", "vf_max": "larger", "vf_min": "smaller", "vf_bits": "to_bits",
+    "vf_from_bits": "from_bits",
+}
+OTHERS = {
+    "vf_zero", "vf_set1", "vi_set1", "vf_fnma", "vf_neg", "vf_select", "FNN_POLY", "__builtin_inf", "__builtin_nan",
+}
+# fmt: on
+PRIMITIVES = SIGNS.keys() | CALLS.keys() | OTHERS
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
 INTEGER = re.compile(r"-?\d+")
@@ -53,7 +61,7 @@ class Library:
         self.real = "float" if bits == 32 else "double"
         self.texts: dict[str, str] = {}
         for path in [TEMPLATES / "lanes.h", *(source_folder() / name for name in FILES), TEMPLATES / "rows.h"]:
-            self.texts.update(_definitions(_chosen(path.read_text(encoding="ascii"), bits)))
+            self.texts.update(definitions(chosen(path.read_text(encoding="ascii"), bits)))
         self.definitions: dict[str, Definition] = {}
 
     def text_of(self, wanted: Iterable[str]) -> str:
@@ -80,13 +88,13 @@ class Library:
         if name not in self.definitions:
             text = self.translated(self.texts[name])
             known = {_plain(other): other for other in self.texts}
-            mentioned = dict.fromkeys(known.get(word, "") for word in IDENTIFIER.findall(_code(text)))
+            mentioned = dict.fromkeys(known.get(word, "") for word in IDENTIFIER.findall(without_comments(text)))
             self.definitions[name] = Definition(name, text, tuple(n for n in mentioned if n and n != name))
         return self.definitions[name]
 
     def translated(self, text: str) -> str:
         """The text of a definition on one lane; ValueError where it holds a primitive that has no form here."""
-        comment, code = _split_comment(text)
+        comment, code = split_comment(text)
         code = re.sub(r"^#pragma[^\n]*\n", "", code, flags=re.M)
         code = re.sub(r"\bFNN_INLINE\b", "static inline", code)
         code = self._in_place(code)
@@ -104,7 +112,7 @@ class Library:
         """Every primitive of a text replaced, with parentheses where its surroundings ask for them."""
         out, at = [], 0
         while found := _next_primitive(code, at):
-            end = _closing(code, found.end() - 1) + 1
+            end = closing(code, found.end() - 1) + 1
             text, tightness = self._expression(code[found.start() : end])
             before, after = code[: found.start()].rstrip(), code[end:].lstrip()
             alone = before.endswith(("=", "(", ",", "{", "return", ";", "}")) and after.startswith((")", ",", ";", "}"))
@@ -116,38 +124,39 @@ class Library:
         """An expression on one lane, and how tightly its outermost operator binds."""
         text = text.strip()
         found = CALL.match(text)
-        if not found or found[1] not in PRIMITIVES or _closing(text, found.end() - 1) != len(text) - 1:
+        if not found or found[1] not in PRIMITIVES or closing(text, found.end() - 1) != len(text) - 1:
             inside = self._in_place(text)
             simple = re.fullmatch(r"[\w.]+(\[\w+\])*(->\w+)?", inside) or (
-                (call := CALL.match(inside)) and _closing(inside, call.end() - 1) == len(inside) - 1
+                (call := CALL.match(inside)) and closing(inside, call.end() - 1) == len(inside) - 1
             )
             return inside, PRIMARY if simple else UNARY if re.fullmatch(r"[-*~][\w.]+", inside) else LOOSE
-        name, arguments = found[1], _arguments(text[found.end() : -1])
-        if name in BINARY:
-            sign, tightness = BINARY[name]
-            left, right = (self._expression(a) for a in arguments)
+        name, given = found[1], arguments(text[found.end() : -1])
+        if name in SIGNS:
+            sign = SIGNS[name]
+            tightness = TIGHTNESS.get(sign, LOOSE)
             least = tightness if tightness > LOOSE else UNARY
+            left, right = (self._expression(a) for a in given)  # a - (b - c) keeps its parentheses
             return f"{_tight(left, least)} {sign} {_tight(right, least + (tightness > LOOSE))}", tightness
         if name in CALLS:
-            return f"{CALLS[name]}({', '.join(self._expression(a)[0] for a in arguments)})", PRIMARY
-        return self._other(name, arguments)
+            return f"{CALLS[name]}({', '.join(self._expression(a)[0] for a in given)})", PRIMARY
+        return self._other(name, given)
 
-    def _other(self, name: str, arguments: list[str]) -> tuple[str, int]:
+    def _other(self, name: str, given: list[str]) -> tuple[str, int]:
         if name == "vf_zero":
             return self._literal("0"), PRIMARY
         if name in ("vf_set1", "vi_set1"):
-            return self._constant(arguments[0]) if name == "vf_set1" else self._expression(arguments[0])
+            return self._constant(given[0]) if name == "vf_set1" else self._expression(given[0])
         if name == "vf_neg":
-            return f"-{_tight(self._expression(arguments[0]), PRIMARY)}", UNARY
+            return f"-{_tight(self._expression(given[0]), PRIMARY)}", UNARY
         if name == "vf_fnma":
-            a, b, c = (self._expression(argument) for argument in arguments)
+            a, b, c = (self._expression(argument) for argument in given)
             return f"fused(-{_tight(a, PRIMARY)}, {b[0]}, {c[0]})", PRIMARY
         if name == "vf_select":
-            m, a, b = (self._expression(argument) for argument in arguments)
+            m, a, b = (self._expression(argument) for argument in given)
             return f"{_tight(m, UNARY)} ? {_tight(a, SUM)} : {_tight(b, SUM)}", LOOSE
         if name == "FNN_POLY":
-            degree = self.texts[arguments[1]].count(",")
-            return f"{_plain('vf_poly')}({self._expression(arguments[0])[0]}, {arguments[1]}, {degree})", PRIMARY
+            degree = self.texts[given[1]].count(",")
+            return f"{_plain('vf_poly')}({self._expression(given[0])[0]}, {given[1]}, {degree})", PRIMARY
         return {"__builtin_inf": "INFINITY", "__builtin_nan": "NAN"}[name], PRIMARY
 
     def _constant(self, text: str) -> tuple[str, int]:
@@ -184,104 +193,8 @@ def source_folder() -> Path:
     raise FileNotFoundError(f"{HERE / 'csrc'}: the headers that export_c is made from are not installed")
 
 
-# --- reading C, as far as the headers go ---
-
-
-def _chosen(text: str, bits: int) -> str:
-    """The text with its conditions on FNN_BITS decided; those on NAME_... stay, others count as met."""
-    lines, stack = [], [True]  # of each open condition: met, not met, or None: left in the text
-    for line in re.sub(r"\\\n", " ", text).splitlines():
-        word = re.match(r"#\s*(ifndef|ifdef|if|elif|else|endif)\b\s*(.*)", line)
-        if not word:
-            if False not in stack:
-                lines.append(line)
-            continue
-        kind, condition = word[1], word[2].split("/*")[0].strip()
-        asked = re.fullmatch(r"FNN_BITS == (\d+)", condition)
-        if kind in ("if", "ifdef", "ifndef"):
-            stack.append(None if "NAME_" in condition else int(asked[1]) == bits if asked else True)
-        elif stack[-1] is not None and kind != "endif":
-            stack[-1] = not stack[-1] and (int(asked[1]) == bits if asked else True)
-        if stack[-1] is None and False not in stack:
-            lines.append(line)
-        if kind == "endif":
-            stack.pop()
-    return "\n".join(lines)
-
-
-def _definitions(text: str) -> dict[str, str]:
-    """The definitions of a file by name, each with the comment that stands directly before it."""
-    found: dict[str, str] = {}
-    at, comment = 0, ""
-    while (at := _skip_space(text, at)) < len(text):
-        if text.startswith("/*", at):
-            end = text.index("*/", at) + 2
-            comment = text[at:end] + "\n" if text[end : end + 2] != "\n\n" else ""
-        elif text[at] == "#":
-            end = text.find("\n", at) if "\n" in text[at:] else len(text)
-            macro = re.match(r"#define (\w+) (.+)", text[at:end])
-            if macro:
-                found[macro[1]] = re.sub(r" {2,}", " ", text[at:end])
-            comment = ""
-        else:
-            end = _end_of(text, at)
-            code = text[at:end]
-            name = re.search(r"(\w+)(?:\(|\[\])", code) if "(" in code[:200] or "[" in code else None
-            name = re.search(r"(\w+);$", code) if code.startswith("typedef") else name
-            if name:
-                found[name[1]] = comment + code
-            comment = ""
-        at = end
-    return found
-
-
-def _skip_space(text: str, at: int) -> int:
-    while at < len(text) and text[at].isspace():
-        at += 1
-    return at
-
-
-def _end_of(text: str, at: int) -> int:
-    """Past the function, declaration or use of a macro that begins here."""
-    depth, i = 0, at
-    while i < len(text):
-        if text.startswith("/*", i):
-            i = text.index("*/", i) + 2
-            continue
-        depth += (text[i] in "({[") - (text[i] in ")}]")
-        if depth == 0 and text[i] == ";":
-            return i + 1
-        if depth == 0 and text[i] == "}" and text[i + 1 : i + 2] != ";" and not text.startswith("typedef", at):
-            return i + 1
-        if depth == 0 and text[i] == ")" and text[i + 1 : i + 2] == "\n" and text[i + 2 : i + 3] not in "{":
-            return i + 1
-        i += 1
-    return len(text)
-
-
 def _next_primitive(code: str, at: int) -> re.Match[str] | None:
     return next((found for found in CALL.finditer(code, at) if found[1] in PRIMITIVES), None)
-
-
-def _closing(text: str, at: int) -> int:
-    """The place of the parenthesis that closes the one at ``at``."""
-    depth = 0
-    for i in range(at, len(text)):
-        depth += (text[i] == "(") - (text[i] == ")")
-        if depth == 0:
-            return i
-    raise ValueError(f"unbalanced parentheses in {text!r}")
-
-
-def _arguments(text: str) -> list[str]:
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [" ".join(part.split()) for part in parts if part.strip()]
 
 
 def _tight(expression: tuple[str, int], least: int) -> str:
@@ -292,14 +205,3 @@ def _tight(expression: tuple[str, int], least: int) -> str:
 def _plain(name: str) -> str:
     """vf_exp is fnn_exp in an exported file: its vectors have one lane."""
     return f"fnn_{name[3:]}" if name.startswith("vf_") else name
-
-
-def _split_comment(text: str) -> tuple[str, str]:
-    if not text.startswith("/*"):
-        return "", text
-    end = text.index("*/") + 2
-    return text[:end] + "\n", text[end:].lstrip("\n")
-
-
-def _code(text: str) -> str:
-    return re.sub(r"/\*.*?\*/", " ", text, flags=re.S)

@@ -1,7 +1,7 @@
 """Which C each operation of a plan becomes: a table from the records of ``engine/spec.py`` to functions that write it.
 
-To export another kind of operation: a function here that takes (code, spec, sources, to) and writes the call that fills the
-row ``to`` from the rows ``sources``; its line in ``OPERATIONS``; and the loop that is called, in ``templates/rows.h``.
+To export another kind of operation: a function here that takes (code, spec, sources, to) and writes the call that fills
+the row ``to`` from the rows ``sources``; its line in ``OPERATIONS``; and the loop that is called, in templates/rows.h.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class Code:
         """A live view of a parameter; ValueError where it is not finite."""
         view = self.model.plan.view(self.model.plan.params, layer, name)
         if not np.isfinite(view).all():
-            raise ValueError(f"{self.model.layers[layer].label()}: the {name} hold NaN or infinity: nothing is exported")
+            raise ValueError(
+                f"{self.model.layers[layer].label()}: the {name} hold NaN or infinity: nothing is exported"
+            )
         return view
 
     def constant(self, name: str, values: NDArray[Any], comment: str) -> str:
@@ -164,8 +166,8 @@ def rows_of(steps: list[Step]) -> list[Row]:
 
 
 def place(rows: list[Row]) -> int:
-    """Give each row its offset, so that no two that live at a time overlap; the numbers of memory that takes. The widest
-    are placed first, each at the lowest place that is free."""
+    """Give each row its offset, so that no two that live at a time overlap; the numbers of memory that this takes. The
+    widest are placed first, each at the lowest place that is free."""
     placed: list[Row] = []
     for row in sorted(rows, key=lambda row: -row.width):
         others = sorted((o for o in placed if o.first <= row.last and row.first <= o.last), key=lambda o: o.offset)

@@ -24,6 +24,15 @@ static inline real fused(real a, real b, real c)
 #endif
 }
 
+static inline real root(real x)
+{
+#if FNN_BITS == 64
+    return sqrt(x);
+#else
+    return sqrtf(x);
+#endif
+}
+
 /* the bit pattern of a number, and the number of a bit pattern */
 typedef union {
     real value;
