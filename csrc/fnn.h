@@ -108,6 +108,8 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, affine, (void *y, const void *x, size_t n, double scale, double shift))                                    \
     /* x = x where |x| <= limit, else limit with its sign; NaN stays; in place */                                      \
     K(void, clip, (void *x, size_t n, double limit))                                                                   \
+    /* y = a + b; in place allowed */                                                                                  \
+    K(void, add, (void *y, const void *a, const void *b, size_t n))                                                    \
     /* y = a * b; in place allowed */                                                                                  \
     K(void, multiply, (void *y, const void *a, const void *b, size_t n))                                               \
     /* y = x * mask, in place allowed; mask[i] = 0 with probability threshold / 2^16, else keep: */                    \

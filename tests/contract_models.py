@@ -11,7 +11,20 @@ import numpy as np
 from compare import Array
 from loss_cases import VARIANTS
 
-from fastnn import ELU, Dense, Dropout, Input, LeakyReLU, Model, Rescale, _core
+from fastnn import (
+    ELU,
+    Add,
+    Concatenate,
+    Dense,
+    Dropout,
+    Input,
+    LeakyReLU,
+    Model,
+    Multiply,
+    Rescale,
+    Residual,
+    _core,
+)  # fmt: skip
 from fastnn.activations import Activation
 from fastnn.losses import Loss
 from fastnn.optimizers import SGD, AdaGrad, Adam, Optimizer, RMSprop
@@ -64,9 +77,21 @@ def contract_targets(loss: Any, rows: int, n_out: int) -> Array:
     return numbers(rows, n_out, 2) if loss.targets == "any" else yes_or_no(rows, 1, n_out)[1]
 
 
+def two_inputs() -> dict[str, Any]:
+    """A value with four readers, a gate, a product of a value with itself, columns of an input that skip the rest."""
+    a, b = Input(4), Input(3, name="b")
+    h = Dense(9, activation="relu", weight_regularizer_l2=1e-3)(a)
+    gate = Dense(9, activation="sigmoid")(b)
+    skip = Add()([h, Multiply()([h, gate]), Dropout(0.2)(Dense(9, activation="gelu")(h))])
+    y = Concatenate()([skip, b, Multiply()([h, h])])
+    return {"inputs": [a, b], "outputs": Dense(3, activation="softmax")(Dense(11, activation="tanh")(y))}
+
+
 @dataclass(frozen=True)
 class Case:
-    layers: Callable[[], list[Any]]
+    """layers: a list, or the inputs and outputs of a graph."""
+
+    layers: Callable[[], Any]
     loss: Any
     optimizer: Callable[[], Any]
     data: Callable[[], Data]
@@ -226,6 +251,29 @@ CASES: dict[str, Case] = {
         3,
         {"batch_size": 16, "shuffle": True, "accumulate": 2},
     ),
+    "residual": Case(
+        lambda: [
+            Rescale(1 / 127.5, -1),
+            Residual([Dense(9, activation="relu"), Dropout(0.1), Dense(20)]),
+            Residual([Residual([Dense(20, activation="silu")]), Dense(7)], projection=True),
+            Activation.resolve("tanh"),
+            Residual([Dense(7, activation="tanh")]),
+            Dense(3, activation="softmax"),
+        ],
+        "categorical_crossentropy",
+        lambda: Adam(0.01),
+        lambda: pixels(45, 20, 3),
+        3,
+        {"batch_size": 16, "shuffle": True},
+    ),
+    "graph": Case(
+        two_inputs,
+        "categorical_crossentropy",
+        lambda: SGD(0.05, momentum=0.9),
+        lambda: labelled(45, 7, 3),
+        3,
+        {"batch_size": 16, "shuffle": True, "accumulate": 2},
+    ),
     "step": Case(
         lambda: [Dense(20, activation="step"), Dense(3, activation="softmax")],
         "categorical_crossentropy",
@@ -306,7 +354,8 @@ CASES |= {
 
 def build(name: str, dtype: str, fused: bool = True) -> Model:
     case = CASES[name]
-    model = Model(case.layers(), seed=42, dtype=dtype)
+    made = case.layers()
+    model = Model(**(made if isinstance(made, dict) else {"layers": made}), seed=42, dtype=dtype)
     model._fused = fused
     model.set(loss=case.loss, optimizer=case.optimizer())
     return model

@@ -23,6 +23,7 @@ FLOORS = [
     ("fastnn._threads", 1),
     ("fastnn.base", 2),
     ("fastnn._checks", 2),
+    ("fastnn._network", 2),
     ("fastnn.layers", 2),
     ("fastnn.activations", 2),
     ("fastnn.losses", 2),

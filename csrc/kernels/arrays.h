@@ -76,6 +76,9 @@ static void affine(void *vy, const void *vx, size_t n, double scale, double shif
 FNN_INLINE vf clipped(vf x, vf limit) { return vf_max(vf_neg(limit), vf_min(limit, x)); }
 static void clip(void *x, size_t n, double limit) { map1_with(clipped, x, x, n, (real)limit); }
 
+FNN_INLINE vf sum_of(vf a, vf b) { return vf_add(a, b); }
+static void add(void *y, const void *a, const void *b, size_t n) { map2(sum_of, y, a, b, n); }
+
 FNN_INLINE vf product_of(vf a, vf b) { return vf_mul(a, b); }
 static void multiply(void *y, const void *a, const void *b, size_t n) { map2(product_of, y, a, b, n); }
 

@@ -36,7 +36,7 @@ from fastnn.activations import (
 )
 from fastnn.checkpoint import FormatError
 from fastnn.history import History
-from fastnn.layers import Dense, Dropout, Input, Layer, Rescale
+from fastnn.layers import Add, Concatenate, Dense, Dropout, Input, Layer, Multiply, Rescale, Residual
 from fastnn.model import Model
 
 __version__ = "0.1.0"
@@ -46,6 +46,8 @@ __all__ = [
     "GELU",
     "SELU",
     "Activation",
+    "Add",
+    "Concatenate",
     "Dense",
     "Dropout",
     "Exponential",
@@ -61,9 +63,11 @@ __all__ = [
     "LogSoftmax",
     "Mish",
     "Model",
+    "Multiply",
     "ReLU",
     "ReLU6",
     "Rescale",
+    "Residual",
     "SiLU",
     "Sigmoid",
     "Softmax",

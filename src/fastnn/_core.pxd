@@ -56,6 +56,7 @@ cdef extern from "fnn.h" nogil:
         void (*penalty_grad_acc)(void *dw, const void *w, size_t n, double l1, double l2) noexcept nogil
         void (*affine)(void *y, const void *x, size_t n, double scale, double shift) noexcept nogil
         void (*clip)(void *x, size_t n, double limit) noexcept nogil
+        void (*add)(void *y, const void *a, const void *b, size_t n) noexcept nogil
         void (*multiply)(void *y, const void *a, const void *b, size_t n) noexcept nogil
         void (*dropout)(void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream,
                         uint64_t step, uint32_t threshold, double keep) noexcept nogil

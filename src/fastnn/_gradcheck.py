@@ -80,11 +80,11 @@ def check_gradients(
     rng = np.random.default_rng(seed)
     worst = -1.0
     place: tuple[str, str, tuple[int, ...], float, float] = ("", "", (), 0.0, 0.0)
-    errors, checked = {}, 0
+    layers, errors, checked = twin.numbered, {}, 0
     for (layer, name), (offset, shape) in plan.tensors.items():
         size = int(np.prod(shape))
         chosen = np.arange(size) if samples is None or size <= samples else rng.choice(size, samples, replace=False)
-        label = twin.layers[layer].label()
+        label = layers[layer].label()
         errors[f"{label} {name}"] = 0.0
         for i in chosen:
             error, difference = _difference(
@@ -123,10 +123,9 @@ def _difference(trainer: Any, params: Any, at: int, gradient: float, loss: float
 
 def float64_copy(model: Model, X: Any) -> Model:
     """The model again in float64, with layers of its own and the same parameters; drawn anew where it has none yet."""
-    layers = [copy.copy(layer) for layer in model.layers]
-    for layer in layers:
-        layer.unbind()
-    twin = Model(layers, seed=model.seed, dtype="float64")
+    twin = Model(seed=model.seed, dtype="float64")
+    twin.layers, twin._graph = [copy.copy(layer) for layer in model.layers], model._graph
+    twin._unfinalize()
     twin.loss, twin.optimizer, twin.accuracy = model.loss_object, model.optimizer, None
     if model._plan is None:
         twin._ready(X)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _network
 from fastnn.base import Layer, Registered
 from fastnn.history import History
 from fastnn.losses import Loss
@@ -32,6 +33,7 @@ def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
     """Names only, never the numbers of an enum, so that the registry may grow."""
     description = {
         "layers": [layer.describe() for layer in model.layers],
+        **({} if model._graph is None else {"graph": [list(reads) for reads in model._graph]}),
         "n_inputs": model.plan.n_in,
         "dtype": model.dtype.name,
         "seed": model.seed,
@@ -93,6 +95,13 @@ def by_name(custom_objects: Any) -> dict[str, type[Any]]:
 def _part(family: Any, description: dict[str, Any], custom: dict[str, type[Any]]) -> Any:
     """A part by its name: one written in Python, of those at hand, or a known one of the family."""
     arguments = dict(description)
+    if isinstance(arguments.get("layers"), list):  # of a layer that holds layers
+        arguments["layers"] = [_part(Layer, layer, custom) for layer in arguments["layers"]]
+    for key in ("projection", "activation"):
+        inner = arguments.get(key)
+        if isinstance(inner, dict) and (key == "projection" or inner.get("name") in custom):
+            arguments[key] = _part(Layer, inner, custom)
+    description = dict(arguments)
     found = custom.get(str(arguments.pop("name", None)))
     if found is not None and issubclass(found, family):
         return found.rebuild(**arguments)
@@ -106,7 +115,10 @@ def _part(family: Any, description: dict[str, Any], custom: dict[str, type[Any]]
 
 def rebuild(cls: type[Model], d: dict[str, Any], tensors: Tensors, custom: dict[str, type[Any]]) -> Model:
     """The model of a description. Raises KeyError, TypeError or ValueError where it does not make one."""
-    model = cls([_part(Layer, layer, custom) for layer in d["layers"]], seed=d["seed"], dtype=d["dtype"])
+    layers = [_part(Layer, layer, custom) for layer in d["layers"]]
+    model = cls(layers if "graph" not in d else (), seed=d["seed"], dtype=d["dtype"])
+    if "graph" in d:
+        model._wire(layers, _network.checked(layers, d["graph"]))
     model.loss = None if d["loss"] is None else _part(Loss, d["loss"], custom)
     model.optimizer = None if d["optimizer"] is None else _part(Optimizer, d["optimizer"], custom)
     accuracy = d["accuracy"]

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _model_file
+from fastnn.base import Layer
 
 if TYPE_CHECKING:
     from fastnn.engine.loop import Trainer
@@ -26,11 +27,14 @@ class Saved:
     """
 
     def __init__(self, model: Model, path: str | os.PathLike[str]) -> None:
-        parts = [type(part) for part in (*model.layers, model.loss, model.optimizer) if part is not None]
+        layers = model.numbered
+        own = [part for part in (getattr(layer, "activation", None) for layer in layers) if isinstance(part, Layer)]
+        parts = [type(part) for part in (*layers, *own, model.loss, model.optimizer) if part is not None]
         self.model = saved = type(model).load(path, custom_objects=parts)
         mine, theirs = ([layer.describe() for layer in m.layers] for m in (model, saved))
         for what, here, there in (
             ("the number of layers", len(mine), len(theirs)),
+            ("the graph", model._graph, saved._graph),
             *((f"layer {i}", a, b) for i, (a, b) in enumerate(zip(mine, theirs, strict=False))),
             ("dtype", model.dtype.name, saved.dtype.name),
             ("the width of the input", model.plan.n_in, saved.plan.n_in),

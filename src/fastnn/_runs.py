@@ -45,7 +45,7 @@ def make_data(
         raise ValueError(
             f"loss: {loss!r} takes scores and has {last} in it, and the model ends in {last}: leave out one of the two"
         )
-    rows = _checks.as_rows(names[0], X, plan.n_in, "layer 0: ")
+    rows = model.rows_of(names[0], X)
     _checks.need_rows(names[0], rows)
     targets, labels = _checks.as_targets(names[1], y, len(rows), plan.n_out, loss.takes_labels, loss.names[0])
     if check_finite:
@@ -113,9 +113,11 @@ def gradient_trainer(model: Model, X: Any, y: Any, sample_weight: Any = None) ->
     )
 
 
-def train_on_batch(model: Model, X: Any, y: Any, check_finite: bool) -> Evaluation:
+def train_on_batch(
+    model: Model, X: Any, y: Any, check_finite: bool, sample_weight: Any = None, class_weight: Any = None
+) -> Evaluation:
     """One step on these rows: the loss and accuracy that it was taken at. No epoch, and nothing in the history."""
-    data, _, targets = make_data(model, X, y, NAMES, check_finite)
+    data, _, targets = make_data(model, X, y, NAMES, check_finite, sample_weight, class_weight)
     model.plan.need_training_arenas(model.optimizer_object.state_count)
     set_precision(model, targets)
     buffers = model.training_buffers(data.n)
@@ -212,7 +214,7 @@ class TrainingRun(Run):
         epochs = _checks.whole("epochs", epochs, 0)
         accumulate = _checks.whole("accumulate", accumulate, 1)
         check_finite = control.check_finite
-        X = _checks.as_rows("X", X, model.plan.n_in, "layer 0: ")
+        X = model.rows_of("X", X)
         _checks.need_rows("X", X)
         if validation_split != 0:
             if validation_data is not None:

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from fastnn.base import Layer
+    from fastnn._network import Call, Network
 
 HEADER = ("layer", "output shape", "parameters", "memory", "FLOPs/row")
 
 
-def summary_text(layers: Sequence[Layer], dtype: np.dtype[Any], n_in: int | None, states: int | None) -> str:
-    """Each layer's output shape, parameters with their memory, and floating-point operations for a row's prediction.
+def summary_text(network: Network, dtype: np.dtype[Any], n_in: int | None, states: int | None) -> str:
+    """Each layer's output shape, parameters with their memory, and floating-point operations for a row's prediction;
+    where layers are not in a row, what each reads. What a layer holds is counted in its line and shown below it.
 
     n_in: width of the input, None before finalize, when sizes not yet known are '?'. states: arrays of state that the
     optimizer keeps beside the parameters, None where none is set. A multiplication and an addition are two operations,
     an activation is one for each output, dropout none.
     """
-    rows = [HEADER]
-    for index, layer in enumerate(layers):
+    calls = network.numbered()
+    layers = [call.layer for call in calls if not call.held]
+    in_a_row = not network.inputs and all(call.sources == (place - 1,) for place, call in enumerate(network.calls))
+    rows: list[tuple[str, ...]] = [HEADER if in_a_row else (*HEADER[:2], "reads", *HEADER[2:])]
+    for call in calls:
+        layer = call.layer
         activation = getattr(layer, "activation", None)
         name = type(layer).__name__
         if activation is not None and activation.names[0] != "linear":
             name += f" ({activation.names[0]})"
-        cells = ("?",) * 4
+        named = getattr(layer, "name", None)  # an input
+        if named is not None:
+            name += f" {named!r}"
+        cells: tuple[str, ...] = ("?",) * 4
         if n_in is not None:
             count = layer.parameter_count
             cells = (f"(rows, {layer.n_out})", f"{count:,}", _size(count * dtype.itemsize), f"{layer.flops:,}")
-        rows.append((f"{index} {name}", *cells))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+        if not in_a_row:
+            cells = (cells[0], _reads(call, network), *cells[1:])
+        rows.append((f"{'  ' * call.held}{call.number} {name}", *cells))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    left = len(HEADER) - 3 if in_a_row else len(HEADER) - 2
     lines = [
-        "  ".join([f"{row[0]:<{widths[0]}}", f"{row[1]:<{widths[1]}}"]
-                  + [f"{cell:>{width}}" for cell, width in zip(row[2:], widths[2:], strict=True)])
+        "  ".join([f"{cell:<{width}}" for cell, width in zip(row[:left], widths[:left], strict=True)]
+                  + [f"{cell:>{width}}" for cell, width in zip(row[left:], widths[left:], strict=True)])
         for row in rows
     ]  # fmt: skip
     line = "-" * len(lines[0])
@@ -43,7 +53,7 @@ def summary_text(layers: Sequence[Layer], dtype: np.dtype[Any], n_in: int | None
         lines += [line, "not finalized: sizes are known after finalize(n_inputs=...) or the first train()"]
         return "\n".join(lines)
     count, item = sum(layer.parameter_count for layer in layers), dtype.itemsize
-    outputs = sum(layer.n_out or 0 for layer in layers)
+    outputs = sum(call.layer.n_out or 0 for call in calls)
     flops = sum(layer.flops for layer in layers)
     lines += [
         line,
@@ -55,6 +65,16 @@ def summary_text(layers: Sequence[Layer], dtype: np.dtype[Any], n_in: int | None
             f"about {_size(outputs * item)} a row of the batch for outputs"
         )
     return "\n".join(lines)
+
+
+def _reads(call: Call, network: Network) -> str:
+    """The numbers of the layers whose outputs it reads; of inputs, their columns."""
+    if call.layer in network.inputs:
+        start = 0
+        for layer in network.inputs[: network.inputs.index(call.layer)]:
+            start += layer.n_inputs
+        return f"X[:, {start}:{start + call.layer.n_inputs}]"
+    return ", ".join("X" if j < 0 else str(network.calls[j].number) for j in call.sources)
 
 
 def _size(nbytes: float) -> str:

@@ -273,11 +273,11 @@ def not_finite(model: Model, trainer: loop.Trainer) -> str:
     where = f"at epoch {trainer.epochs_done + 1}, step {trainer.step_in_epoch + 1}"
     for (layer, name), _ in plan.tensors.items():
         if not np.isfinite(plan.view(plan.params, layer, name)).all():
-            culprit = f"the {name} of {model.layers[layer].label()} are not finite any more"
+            culprit = f"the {name} of {model.numbered[layer].label()} are not finite any more"
             break
     else:
         index = trainer.first_not_finite()
-        culprit = "in the loss itself" if index is None else f"first in the output of {model.layers[index].label()}"
+        culprit = "in the loss itself" if index is None else f"first in the output of {model.numbered[index].label()}"
     return (
         f"the loss is not finite {where}: {culprit}. The model is as after its last full step; a smaller "
         f"learning_rate often helps, check_finite=False trains on regardless"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from fastnn.engine.plan import Plan
     from fastnn.engine.spec import Spec
 
@@ -78,17 +81,68 @@ class Registered:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+class Node:
+    """A value in a graph: what a layer makes of others. Calling a layer gives one; ``Model(outputs=)`` takes it."""
+
+    _made = itertools.count()
+
+    def __init__(self, layer: Layer, sources: tuple[Node, ...]) -> None:
+        self.layer, self.sources = layer, sources
+        self.order = next(Node._made)  # layers run, and are numbered, in the order they were called
+
+    @staticmethod
+    def of(what: str, value: Any) -> Node:
+        """A node, or the one of an ``Input``."""
+        if isinstance(value, Layer) and value.begins:
+            value._node = value._node or Node(value, ())
+            return value._node
+        if isinstance(value, Node):
+            return value
+        hint = ""
+        if isinstance(value, Layer):
+            hint = f": call it first, as in {type(value).__name__}(...)(node)"
+        elif hasattr(value, "shape"):
+            hint = ": arrays go to the predict of a model"
+        raise TypeError(f"{what}: expected an Input or what calling a layer gave, got {type(value).__name__}{hint}")
+
+    def __repr__(self) -> str:
+        return f"<output of {self.layer!r}>"
+
+
 class Layer(Registered):
     """One layer of a model. It describes itself; the plan made at ``Model.finalize`` does the work.
 
-    After finalize: ``index`` (its place in the model), ``n_in`` and ``n_out`` (widths of its input and output rows).
+    After finalize: ``index`` (its number in the model), ``n_in`` and ``n_out`` (widths of its input and output rows).
+    Calling a layer on a node of a graph, or on an ``Input``, gives the node of its output (``fastnn.Model``).
     """
 
     kind = "layer"
     index: int | None = None
     n_in: int | None = None
     n_out: int | None = None
+    begins = False  # whether it is where rows come in
+    joins = False  # whether it reads several values
     _plan: Plan | None = None
+    _node: Node | None = None
+
+    def __call__(self, source: Any) -> Node:
+        """The layer's output as a node. source: a node or an ``Input``; of layers that join values, a list of them.
+
+        TypeError for anything else; ValueError for a layer that is in use already.
+        """
+        name = type(self).__name__
+        if self.begins:
+            raise TypeError(f"{name}: a graph begins with it: call layers on it, not it on something")
+        if isinstance(source, (list, tuple)) != self.joins:
+            wanted = "a list of nodes, as in Add()([a, b])" if self.joins else "one node"
+            join = "" if self.joins else ": join several by Add() or Concatenate() first"
+            raise TypeError(f"{name}: expected {wanted}, got {type(source).__name__}{join}")
+        if self._node is not None or self.index is not None:
+            raise ValueError(
+                f"{self.label()}: a layer is called once: make a second one (sharing its weights is not supported)"
+            )
+        self._node = Node(self, tuple(Node.of(name, value) for value in (source if self.joins else (source,))))
+        return self._node
 
     def width(self, n_in: int) -> int:
         """Width of the output rows for input rows of width ``n_in``; ValueError where the layer cannot take them."""
@@ -101,6 +155,19 @@ class Layer(Registered):
     def lower(self, index: int, n_in: int) -> list[Spec]:
         """The operations of the layer, in order."""
         raise NotImplementedError
+
+    def unfold(self, put: Callable[[Layer, tuple[int, ...]], int], sources: tuple[int, ...]) -> tuple[int, ...]:
+        """For a layer that holds layers: put them into the network and say what it reads itself. put: of a layer and
+        its sources, gives the place of its output; sources: the places of what this layer reads."""
+        return sources
+
+    def combine(self, widths: Sequence[int], names: Sequence[str]) -> int:
+        """Width of what the layer works on, from the widths of what it reads. names: for messages."""
+        return widths[0]
+
+    def lower_from(self, index: int, widths: Sequence[int]) -> list[Spec]:
+        """The operations of the layer, by the widths of what it reads: the first of them reads all of that."""
+        return self.lower(index, widths[0])
 
     def initialize(self, seed: int) -> None:
         """Draw the initial parameters into the plan's arena. Layers without parameters do nothing."""

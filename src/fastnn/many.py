@@ -83,7 +83,9 @@ def fit_many(
         raise ValueError(f"n_jobs: expected -1 or at least 1, got {n_jobs!r}")
     each_epochs, each_batch = _each("epochs", epochs, len(jobs)), _each("batch_size", batch_size, len(jobs))
     each_callbacks = _callbacks(callbacks, len(jobs))
-    rows, targets = _checks.as_rows("X", X), _checks.as_array("y", y)
+    graphs = any(model._graph is not None for model in jobs)  # their lists and dicts of arrays each has to order itself
+    rows: Any = X if graphs and isinstance(X, (list, tuple, dict)) else _checks.as_rows("X", X)
+    targets = _checks.as_array("y", y)
     if targets.ndim == 1 and targets.dtype.kind in "iu" and targets.size and abs(int(targets.max())) < 2**31:
         targets = np.ascontiguousarray(targets, np.int64 if int(targets.min()) < -(2**31) else np.int32)
 

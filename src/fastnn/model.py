@@ -1,5 +1,5 @@
-"""The model: a list of layers described in Python, trained and run natively. The book's verbs, with Keras's as
-aliases."""
+"""The model: layers described in Python, in a row or as a graph, trained and run natively. The book's verbs, with
+Keras's as aliases."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _checks, _model_file, _resume, _runs, checkpoint
+from fastnn import _checks, _model_file, _network, _resume, _runs, checkpoint
 from fastnn._online import Callbacks, Online
 from fastnn._runs import Evaluation
 from fastnn._summary import summary_text
 from fastnn._training import Progress, control
 from fastnn.base import Layer
 from fastnn.engine.plan import Buffers, Plan
-from fastnn.engine.spec import MOST_LAYERS, AffineSpec, Spec
+from fastnn.engine.spec import MOST_LAYERS
 from fastnn.history import KEYS, History
 from fastnn.losses import Loss
 from fastnn.metrics import Accuracy, Metric
@@ -33,11 +33,15 @@ MOST_SEED = 2**64 - 1
 
 
 class Model(Online):
-    """A network: layers in a row, a loss, an optimizer.
+    """A network: layers in a row or as a graph, a loss, an optimizer.
 
     ``Model([Dense(64, activation="relu"), Dense(3, activation="softmax")])`` or ``add`` layer by layer; ``set`` the
     loss and optimizer; ``train``, ``evaluate``, ``predict``. Sizes are worked out by ``finalize``, which happens by
     itself.
+
+    inputs, outputs: a graph instead of layers, made by calling layers: ``a, b = Input(4), Input(3)``,
+    ``y = Dense(2)(Concatenate()([Dense(16)(a), b]))``, ``Model(inputs=[a, b], outputs=y)``. X is then a list, an array
+    for each input, or a dict by the inputs' names, both copied side by side once; or one array with all the columns.
 
     seed: keys the initial weights, shuffles and dropout masks; the same seed gives the same bits on every machine. None
     draws one, kept in ``model.seed``. dtype: "float32" or "float64", of parameters and predictions.
@@ -46,7 +50,15 @@ class Model(Online):
     Calls from several threads wait for one another; different models run at the same time.
     """
 
-    def __init__(self, layers: Iterable[Layer] = (), *, seed: int | None = None, dtype: Any = "float32") -> None:
+    def __init__(
+        self,
+        layers: Iterable[Layer] = (),
+        *,
+        inputs: Any = None,
+        outputs: Any = None,
+        seed: int | None = None,
+        dtype: Any = "float32",
+    ) -> None:
         super().__init__()
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
@@ -66,8 +78,18 @@ class Model(Online):
         self._plan: Plan | None = None
         self._buffers: dict[Any, Buffers] = {}
         self._lock = threading.RLock()
+        self._graph: list[tuple[int, ...]] | None = None  # what each layer reads; None: the one before
         for layer in layers:
             self.add(layer)
+        if inputs is not None or outputs is not None:
+            if self.layers:
+                raise ValueError("layers: expected none beside inputs= and outputs=, which make a graph")
+            self._wire(*_network.of_nodes(inputs, outputs))
+
+    def _wire(self, layers: list[Layer], sources: list[tuple[int, ...]]) -> None:
+        """Be the graph of these layers. ValueError where their widths do not meet."""
+        _network.Network(layers, sources).lower(None)
+        self.layers, self._graph = layers, sources
 
     # --- description ---
 
@@ -78,6 +100,10 @@ class Model(Online):
             raise TypeError(f"layer: expected a Layer, got {layer!r}{hint}")
         if self._plan is not None:
             raise ValueError("the model is finalized: layers cannot be added any more")
+        if self._graph is not None:
+            raise ValueError("the model is a graph: call the layer on a node, and make a model of that")
+        if layer._node is not None and not layer.begins:
+            raise ValueError(f"{layer.label()} is part of a graph: make a Model of its inputs= and outputs=")
         if layer in self.layers or layer.index is not None:
             raise ValueError(f"{layer.label()} belongs to a model already: make a new one")
         if len(self.layers) >= MOST_LAYERS:
@@ -134,20 +160,15 @@ class Model(Online):
                 return
             if not self.layers:
                 raise ValueError("the model has no layers: add some first")
-            widths = self._widths(n_inputs)
-            specs: list[Spec] = []
-            for index, (layer, n_in) in enumerate(zip(self.layers, widths, strict=False)):
-                specs += layer.lower(index, n_in)
-            if not specs:  # nothing but Input: the identity
-                specs = [AffineSpec(0, widths[0], 1.0, 0.0)]
-            taken = next((layer for layer in self.layers if layer.index is not None), None)
+            taken = next((layer for layer in self.numbered if layer.index is not None), None)
             if taken is not None:
                 raise ValueError(f"{taken.label()} belongs to another model: make a new one")
-            plan = Plan(specs, self.dtype, self._fused)
+            specs, sources, calls = self._network().lower(n_inputs)
+            plan = Plan(specs, self.dtype, self._fused, sources)
             try:
-                for index, layer in enumerate(self.layers):
-                    layer.bind(plan, index, widths[index])
-                    layer.initialize(self.seed)
+                for call, n_in in calls:
+                    call.layer.bind(plan, call.number, n_in)
+                    call.layer.initialize(self.seed)
             except BaseException:
                 self._unfinalize()
                 raise
@@ -157,38 +178,27 @@ class Model(Online):
         """As before finalize: what turned out not to be possible leaves no trace."""
         self._plan = None
         self._buffers.clear()
-        for layer in self.layers:
+        for layer in self.numbered:
             layer.unbind()
 
-    def _widths(self, n_inputs: int | None) -> list[int]:
-        """Width before each layer, and after the last."""
-        width = n_inputs if n_inputs is not None else self.layers[0].wanted_input()
-        for layer in (
-            self.layers if width is None else ()
-        ):  # layers that keep the width may stand before one that states it
-            width = layer.wanted_input()
-            if width is not None or layer.width(1) != 1 or layer.width(2) != 2:
-                break
-        if width is None:
-            raise ValueError(
-                "the width of the input is not known: give the first layer two sizes, as in Dense(2, 64), "
-                "start with Input(n), call finalize(n_inputs=n), or train first"
-            )
-        widths = [_checks.whole("n_inputs", width, 1, 2**31 - 1)]
-        for index, layer in enumerate(self.layers):
-            wanted = layer.wanted_input()
-            if wanted is not None and wanted != widths[-1]:
-                source = (
-                    f"layer {index - 1} ({type(self.layers[index - 1]).__name__}) gives" if index else "the input has"
-                )
-                raise ValueError(
-                    f"layer {index} ({type(layer).__name__}): expected input of width {wanted}, "
-                    f"but {source} {widths[-1]}"
-                )
-            widths.append(layer.width(widths[-1]))
-        return widths
+    def _network(self) -> _network.Network:
+        return _network.Network(self.layers, self._graph)
 
     # --- what the runs ask for ---
+
+    @property
+    def numbered(self) -> list[Layer]:
+        """Every layer by its number, those that layers hold among them: ``model.numbered[layer.index] is layer``."""
+        return [call.layer for call in self._network().numbered()]
+
+    def rows_of(self, name: str, X: Any) -> Any:
+        """X as rows of the model's width: of a graph, a list or dict of arrays is put side by side."""
+        side_by_side = X if self._graph is None else self._side_by_side(name, X)
+        return _checks.as_rows(name, side_by_side, self.plan.n_in, "layer 0: ")
+
+    def _side_by_side(self, name: str, X: Any) -> Any:
+        several = isinstance(X, (list, tuple, dict))
+        return _network.side_by_side(name, X, self._network().inputs) if several else X
 
     @property
     def plan(self) -> Plan:
@@ -242,19 +252,12 @@ class Model(Online):
         return self._buffers[key]
 
     def _ready(self, X: Any) -> Any:
+        if self._graph is not None:
+            X = self._side_by_side("X", X)
         if self._plan is None:
             X = _checks.as_rows("X", X)
-            self.finalize(None if self._knows_its_input() else X.shape[1])
+            self.finalize(X.shape[1] if self.layers and self._network().input_width() is None else None)
         return X
-
-    def _knows_its_input(self) -> bool:
-        try:
-            self._widths(None)
-        except ValueError as error:
-            if "not known" in str(error):
-                return False
-            raise
-        return True
 
     # --- the verbs ---
 
@@ -288,7 +291,7 @@ class Model(Online):
         each epoch; validation_split: the share of the rows, from the end, that serves as such, with their
         sample_weight.
 
-        sample_weight: (rows,), what each row's loss is multiplied by; the loss is sum(weight * loss) / rows.
+        sample_weight: (rows,), what each row's loss is multiplied by, finite; the loss is sum(weight * loss) / rows.
         class_weight: the same by the row's class, in training only: a dict {class: weight}, 1 where it says nothing, an
         array, or "balanced", which is rows / (classes * rows of the class). Given both, they multiply; neither touches
         the accuracy.
@@ -349,7 +352,7 @@ class Model(Online):
         """A table of layers with shapes, parameters, memory and operations a row, printed and returned."""
         n_in = None if self._plan is None else self._plan.n_in
         states = None if self.optimizer is None else self.optimizer.state_count
-        text = summary_text(self.layers, self.dtype, n_in, states)
+        text = summary_text(self._network(), self.dtype, n_in, states)
         print(text)
         return text
 
@@ -373,7 +376,7 @@ class Model(Online):
 
     def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ...]]) -> None:
         """Copy (weights, biases) into each trainable layer, in order; all shapes are checked first."""
-        views, given = self._parameter_views(), list(parameters)
+        views, given, numbered = self._parameter_views(), list(parameters), self.numbered
         if len(given) != len(views):
             raise ValueError(f"parameters: expected {len(views)} pairs (weights, biases), got {len(given)}")
         pairs = []
@@ -382,7 +385,7 @@ class Model(Online):
                 new = np.asarray(value)
                 if new.shape != view.shape:
                     raise ValueError(
-                        f"{self.layers[index].label()}: expected {name} of shape {view.shape}, got {new.shape}"
+                        f"{numbered[index].label()}: expected {name} of shape {view.shape}, got {new.shape}"
                     )
                 pairs.append((view, new))
         with self._lock:

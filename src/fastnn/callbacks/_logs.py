@@ -138,9 +138,9 @@ class TensorBoard(Callback):
         if validation:
             self._write("validation", epoch, validation)
         if self.histograms and epoch % self.histograms == 0:
-            plan = self.model.plan
+            plan, layers = self.model.plan, self.model.numbered
             tensors = {
-                f"layer{i}_{type(self.model.layers[i]).__name__}/{name}": plan.view(plan.params, i, name)
+                f"layer{i}_{type(layers[i]).__name__}/{name}": plan.view(plan.params, i, name)
                 for i, name in plan.tensors
             }
             self._write("train", epoch, tensors)

@@ -155,6 +155,8 @@ cdef void load_x(Data d, Buffers b, const Step *step, const uint32_t *index, siz
         x = b.x
     if b.count:
         b.ops[0].x = <char *>x
+        if b.input_readers > 1:
+            b.spread_input(<char *>x)
     elif x != b.x:  # no operation: the rows themselves are the output
         memcpy(b.x, x, step.rows * <size_t>b.plan.n_in * step.k.itemsize)
 

@@ -3,7 +3,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastnn.engine.spec import Spec
+from fastnn.engine.spec import Sources, Spec
 
 _Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -14,9 +14,17 @@ def aligned_empty(nbytes: int) -> _Array: ...
 def physical_memory() -> int: ...
 
 class Plan:
-    def __init__(self, specs: Sequence[Spec], dtype: Any = "float32", fused: bool = True) -> None: ...
+    def __init__(
+        self,
+        specs: Sequence[Spec],
+        dtype: Any = "float32",
+        fused: bool = True,
+        sources: Sequence[Sequence[int]] | None = None,
+    ) -> None: ...
     @property
     def specs(self) -> list[Spec]: ...
+    @property
+    def sources(self) -> Sources: ...
     @property
     def dtype(self) -> np.dtype[Any]: ...
     @property

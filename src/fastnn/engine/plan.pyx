@@ -2,7 +2,7 @@
 
 All parameters lie in one 64-byte-aligned arena, all gradients in a second, the optimizer's state in further ones of the
 same layout, so that an optimizer step is one pass and saving is one write. ``Buffers`` adds the activations for a batch
-of so many rows. The plan is the one place that knows the order of operations.
+of so many rows. The plan is the one place that knows the order of operations, and what each reads.
 """
 import os
 
@@ -15,14 +15,18 @@ from libc.string cimport memcpy, memset
 from fastnn._core cimport (
     FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table, workspace,
 )
+from fastnn.engine cimport merge, ops
+from fastnn.engine.ops cimport Op, Part, Step
 from fastnn.kernels cimport dense
 from fastnn.kernels.arrays import dropout_threshold
 from fastnn.kernels.twister import twister_limit
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS, threads
 from fastnn.engine.link import LayerLink
 from fastnn.engine.spec import (
-    STREAM_DROPOUT, ActivationSpec, AffineSpec, DenseSpec, DropoutSpec, PythonSpec, fuse,
+    INPUT, STREAM_DROPOUT, ActivationSpec, AffineSpec, ColumnsSpec, DenseSpec, DropoutSpec, MergeSpec, PythonSpec, fuse,
+    in_a_row, source_widths, without,
 )
+from fastnn.engine.wiring import gradient_buffers, trained, value_buffers
 
 cnp.import_array()
 
@@ -58,52 +62,6 @@ def _need_memory(what, nbytes):
     """MemoryError at once for what no machine can give; nbytes is a Python integer: no size overflows unseen."""
     if nbytes > physical_memory():
         raise MemoryError(f"{what} {nbytes / 2**30:.1f} GiB, more than this machine has")
-
-
-# --- operations ---
-cdef void dense_forward(Op *o, const Step *s) noexcept nogil:
-    dense.forward(s.k, o.y, o.z, o.x, o.w, o.b, o.act, o.alpha, o.fuse, s.rows, o.n_in, o.n_out, s.ws)
-
-
-cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
-    if o.act != FNN_ACT_linear and not o.dy_is_dz:
-        s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out, o.alpha)
-    dense.backward(s.k, o.dx, o.dw, o.db, o.dy, o.x, o.w, &o.to_dx, s.first > 0, s.rows, o.n_in, o.n_out, s.ws)
-    if s.first + s.rows < s.batch:
-        return
-    if o.l1_w != 0 or o.l2_w != 0:
-        s.k.penalty_grad_acc(o.dw, o.w, o.n_in * o.n_out, o.l1_w, o.l2_w)
-    if o.l1_b != 0 or o.l2_b != 0:
-        s.k.penalty_grad_acc(o.db, o.b, o.n_out, o.l1_b, o.l2_b)
-
-
-cdef void activation_forward(Op *o, const Step *s) noexcept nogil:
-    s.k.act_fwd[o.act](o.y, o.x, s.rows, o.n_out, o.alpha)
-
-
-cdef void activation_backward(Op *o, const Step *s) noexcept nogil:
-    if not o.dy_is_dz:
-        s.k.act_bwd[o.act](o.dx, o.dy, o.saved, s.rows, o.n_out, o.alpha)
-
-
-cdef void dropout_forward(Op *o, const Step *s) noexcept nogil:
-    if s.twister != NULL:
-        s.k.twister_dropout(o.y, o.mask, o.x, s.rows * o.n_out, s.twister, o.limit, o.below, o.above)
-    else:
-        s.k.dropout(o.y, o.mask, o.x, s.rows * o.n_out, s.first * o.n_out, s.seed, o.stream, s.number, o.threshold,
-                    o.keep)
-
-
-cdef void dropout_backward(Op *o, const Step *s) noexcept nogil:
-    s.k.multiply(o.dx, o.dy, o.mask, s.rows * o.n_out)
-
-
-cdef void affine_forward(Op *o, const Step *s) noexcept nogil:
-    s.k.affine(o.y, o.x, s.rows * o.n_out, o.scale, o.shift)
-
-
-cdef void affine_backward(Op *o, const Step *s) noexcept nogil:
-    s.k.affine(o.dx, o.dy, s.rows * o.n_out, o.scale, 0.0)
 
 
 # --- operations in Python: a turn with the GIL. What they raise waits in the buffers for the next surfacing. ---
@@ -147,21 +105,23 @@ cdef void python_backward(Op *o, const Step *s) noexcept nogil:
 cdef class Plan:
     """Operations, shapes and arenas of one network. Parameters start at zero; gradients and state come with training.
 
-    specs: list of records of ``fastnn.engine.spec``. tensors: {(layer, name): (offset, shape)} in elements of the
-    arenas.
+    specs: list of records of ``fastnn.engine.spec``. sources: what each reads, as there; in a row where left out.
+    tensors: {(layer, name): (offset, shape)} in elements of the arenas.
     """
 
-    def __init__(self, specs, dtype="float32", fused=True):
+    def __init__(self, specs, dtype="float32", fused=True, sources=None):
         self.dtype = np.dtype(dtype)
         self.k = table(FNN_F64 if self.dtype == np.float64 else FNN_F32)
         self.fused = fused
-        self.n_in, self.n_out = specs[0].n_in, specs[len(specs) - 1].n_out
+        self.n_in, self.n_out = source_widths(specs[0])[0], specs[len(specs) - 1].n_out
         specs = list(specs)
-        self.input_affine = fused and isinstance(specs[0], AffineSpec)
+        sources = in_a_row(len(specs)) if sources is None else [tuple(js) for js in sources]
+        _check_wiring(specs, sources, self.n_in)
+        self.input_affine = fused and isinstance(specs[0], AffineSpec) and sum(js.count(INPUT) for js in sources) == 1
         if self.input_affine:  # scaled where it is gathered
             self.input_scale, self.input_shift = specs[0].scale, specs[0].shift
-            specs = specs[1:]
-        self.specs = fuse(specs) if fused else specs
+            specs, sources = without(AffineSpec, specs, sources, most=1)
+        self.specs, self.sources = fuse(specs, sources) if fused else (specs, sources)
         self.widest = max([self.n_in] + [s.n_out for s in specs])
 
         self.tensors = {}
@@ -237,14 +197,18 @@ cdef class Buffers:
 
     def __init__(self, Plan plan, Py_ssize_t rows, bint training, bint labels=False, bint head=False):
         self.plan, self.rows, self.training = plan, rows, training
-        specs = plan.specs if training else [s for s in plan.specs if not isinstance(s, DropoutSpec)]
+        specs, sources = plan.specs, plan.sources
+        if not training:
+            specs, sources = without(DropoutSpec, specs, sources)
+        turns, self.gradient_buffers = gradient_buffers(specs, sources) if training and specs else ([], 1)
+        place, values = (list(range(len(specs))), 0) if training else value_buffers(sources)
         self.count = len(specs)
         self.layer_of = [s.layer for s in specs]
         self.links = {i: LayerLink(plan, s, training) for i, s in enumerate(specs) if isinstance(s, PythonSpec)}
         self.op_memory = aligned_empty(max(self.count, 1) * sizeof(Op))
         self.ops = <Op *><uintptr_t>self.op_memory.ctypes.data
         memset(self.ops, 0, max(self.count, 1) * sizeof(Op))
-        layout = self._layout(specs, rows, training, labels)
+        layout = self._layout(specs, rows, training, labels, values)
         total = sum(size for _, size in layout.values())
         if total > physical_memory():
             raise MemoryError(f"a batch of {rows} rows needs {total / 2**30:.1f} GiB of activations, "
@@ -254,9 +218,12 @@ cdef class Buffers:
         at = {name: base + offset for name, (offset, _) in layout.items()}
         self.x, self.t, self.losses = _ptr(at["x"]), _ptr(at["t"]), _ptr(at["losses"])
         self.labels, self.weights = <int32_t *>_ptr(at["labels"]), _ptr(at["weights"])
-        self._bind(specs, at, training, head)
+        self._bind(specs, sources, place, at, training)
+        self._bind_sources(specs, sources, place, at)
+        if training:
+            self._bind_gradients(specs, sources, turns, at, head)
 
-    def _layout(self, specs, rows, training, labels):
+    def _layout(self, specs, rows, training, labels, values):
         """{name: (offset, bytes)} of every buffer; Python integers, so that no size can overflow unseen."""
         size = self.plan.dtype.itemsize
         wants = {"x": rows * self.plan.n_in * size, "t": rows * self.plan.n_out * size, "labels": rows * 4,
@@ -266,25 +233,24 @@ cdef class Buffers:
             for i, s in enumerate(specs):
                 wants["y", i] = rows * s.n_out * size
                 wants["extra", i] = rows * s.n_out * size if _wants_extra(s) else 0
-            wants["d", 0] = wants["d", 1] = rows * widest * size
+            for i in range(self.gradient_buffers):
+                wants["d", i] = rows * widest * size
         else:
-            wants["y", 0] = wants["y", 1] = rows * widest * size
+            for i in range(values):
+                wants["y", i] = rows * widest * size
         layout, offset = {}, 0
         for name, want in wants.items():
             layout[name] = (offset, _round_up(want, ALIGNMENT))
             offset += layout[name][1]
         return layout
 
-    def _bind(self, specs, at, bint training, bint head):
+    def _bind(self, specs, sources, place, at, bint training):
         cdef Op *o
         cdef int i
-        trained = [i for i, s in enumerate(specs)
-                   if isinstance(s, DenseSpec) or (isinstance(s, PythonSpec) and s.tensors)]
-        self.first_trained = trained[0] if trained else len(specs)
-        x = at["x"]
+        self.first_trained = next((i for i, s in enumerate(specs) if trained(s)), len(specs))
         for i, s in enumerate(specs):
             o = &self.ops[i]
-            y = at["y", i if training else i % 2]
+            x, y = _value(at, place, sources[i][0]), at["y", place[i]]
             _fill(o, self.plan, s)
             o.buffers, o.number = <void *>self, i
             o.x, o.y, o.z = _ptr(x), _ptr(y), _ptr(y)
@@ -298,39 +264,67 @@ cdef class Buffers:
                 self.ws_bytes = max(self.ws_bytes, dense.scratch(self.plan.k, self.rows, o.n_in, o.n_out))
             elif isinstance(s, ActivationSpec):
                 o.saved = o.x if ACTIVATION_SAVES[s.activation] == "X" else o.y
-            x = y
-        if training:
-            self._bind_gradients(specs, at, head)
 
-    def _bind_gradients(self, specs, at, bint head):
-        """dy and dx alternate between two buffers; an elementwise operation works in place."""
+    def _bind_sources(self, specs, sources, place, at):
+        """The parts of the operations that read several, and who else than the first operation reads what comes in."""
+        cdef Op *o
+        cdef Part *parts
+        cdef int i, j
+        cdef size_t used = 0
+        several = [js for s, js in zip(specs, sources, strict=True) if isinstance(s, MergeSpec)]
+        self.part_memory = aligned_empty(max(sum(len(js) for js in several), 1) * sizeof(Part))
+        parts = <Part *><uintptr_t>self.part_memory.ctypes.data
+        memset(parts, 0, self.part_memory.nbytes)
+        readers = []
+        for i, s in enumerate(specs):
+            o = &self.ops[i]
+            if not isinstance(s, MergeSpec):
+                if sources[i][0] == INPUT:
+                    readers.append(<uintptr_t>&o.x)
+                continue
+            o.parts, o.part_count = parts + used, len(s.widths)
+            used += o.part_count
+            for j in range(len(s.widths)):
+                o.parts[j].n = s.widths[j]
+                o.parts[j].x = _ptr(_value(at, place, sources[i][j]))
+                if sources[i][j] == INPUT:
+                    readers.append(<uintptr_t>&o.parts[j].x)
+        self.input_readers = len(readers)
+        self.reader_memory = np.array(readers, np.uintp)
+        self.reader_at = <uintptr_t *><uintptr_t>self.reader_memory.ctypes.data
+
+    def _bind_gradients(self, specs, sources, turns, at, bint head):
+        """By the plan of ``fastnn.engine.wiring``. Where one dense operation alone reads another, the gradient of the
+        activation between them is an epilogue of its dx."""
         cdef Op *o
         cdef Op *before
-        cdef int i, side = 0
+        cdef int i, j
         last = len(specs) - 1
         for i in range(last, -1, -1):
             o = &self.ops[i]
-            o.dy = _ptr(at["d", side])
             o.to_dx.kind = FNN_EPI_NONE
+            turn = turns[i]
+            o.dy = _ptr(at["d", 0 if turn is None else turn.dy])
+            if turn is None:
+                o.backward = merge.no_backward
+                continue
             if i == last and head:
                 o.dy_is_dz = True
-            if isinstance(specs[i], PythonSpec):  # it may change the width
-                if i > self.first_trained:
-                    side = 1 - side
-                    o.dx = _ptr(at["d", side])
+            if isinstance(specs[i], MergeSpec):
+                for j, slot in enumerate(turn.slots):
+                    o.parts[j].dx = NULL if slot.to is None else _ptr(at["d", slot.to])
+                    o.parts[j].also = NULL if slot.also is None else _ptr(at["d", slot.also])
                 continue
-            if not isinstance(specs[i], DenseSpec):
-                o.dx = o.dy
-                continue
-            if i > self.first_trained:
-                side = 1 - side
-                o.dx = _ptr(at["d", side])
-                before = &self.ops[i - 1]
-                if self.plan.fused and isinstance(specs[i - 1], DenseSpec) and before.act != FNN_ACT_linear:
-                    o.to_dx.kind = FNN_EPI_BACKWARD
-                    o.to_dx.act, o.to_dx.alpha = before.act, before.alpha
-                    o.to_dx.saved = before.saved
-                    before.dy_is_dz = True
+            slot = turn.slots[0]
+            o.dx = NULL if slot.to is None else _ptr(at["d", slot.to])
+            if slot.also is not None:
+                o.also, o.own_backward, o.backward = _ptr(at["d", slot.also]), o.backward, merge.summed_backward
+            if self.plan.fused and turn.gates:
+                before = &self.ops[<int>sources[i][0]]
+                o.to_dx.kind = FNN_EPI_BACKWARD
+                o.to_dx.act, o.to_dx.alpha = before.act, before.alpha
+                o.to_dx.saved = before.saved
+                before.dy_is_dz = True
 
     def first_not_finite(self, Py_ssize_t rows):
         """Index of the first layer whose output for the batch at hand has a NaN or infinity, None where all is
@@ -348,6 +342,12 @@ cdef class Buffers:
         if self.failed:
             error, self.error, self.failed = self.error, None, False
             raise error
+
+    cdef void spread_input(self, char *x) noexcept nogil:
+        """Where several operations read the rows that come in: they lie at x."""
+        cdef int i
+        for i in range(self.input_readers):
+            (<char **>self.reader_at[i])[0] = x
 
     cdef char *output(self) noexcept nogil:
         return self.ops[self.count - 1].y if self.count else self.x
@@ -367,6 +367,22 @@ cdef char *_ptr(address):
     return <char *><uintptr_t>address
 
 
+cdef _value(at, place, j):
+    """The address of a value: the rows that come in, or an operation's output."""
+    return at["x"] if j == INPUT else at["y", place[j]]
+
+
+def _check_wiring(specs, sources, n_in):
+    """Whatever is bound to pointers reads earlier operations, of the width it expects."""
+    if len(specs) != len(sources):
+        raise ValueError(f"sources: expected {len(specs)}, one for each operation, got {len(sources)}")
+    for i, (s, js) in enumerate(zip(specs, sources, strict=True)):
+        found = tuple(n_in if j == INPUT else specs[j].n_out if 0 <= j < i else None for j in js)
+        if found != tuple(source_widths(s)):
+            raise ValueError(f"sources: operation {i} ({type(s).__name__}) expects widths {source_widths(s)}, "
+                             f"and {js} have {found}")
+
+
 def _wants_extra(s):
     """Whether an operation keeps a second buffer: a dropout its mask, an activation merged into dense its input."""
     if isinstance(s, DropoutSpec):
@@ -377,7 +393,7 @@ def _wants_extra(s):
 cdef _fill(Op *o, Plan plan, s):
     o.n_in, o.n_out = s.n_in, s.n_out
     if isinstance(s, DenseSpec):
-        o.forward, o.backward = dense_forward, dense_backward
+        o.forward, o.backward = ops.dense_forward, ops.dense_backward
         o.act, o.alpha, o.fuse = ACTIVATIONS[s.activation], s.alpha, plan.fused
         o.w = plan._tensor(plan.params, s.layer, "weights")
         o.b = plan._tensor(plan.params, s.layer, "biases")
@@ -386,18 +402,27 @@ cdef _fill(Op *o, Plan plan, s):
         o.l1_w, o.l2_w = s.weight_penalty
         o.l1_b, o.l2_b = s.bias_penalty
     elif isinstance(s, ActivationSpec):
-        o.forward, o.backward = activation_forward, activation_backward
+        o.forward, o.backward = ops.activation_forward, ops.activation_backward
         o.act, o.alpha = ACTIVATIONS[s.activation], s.alpha
     elif isinstance(s, DropoutSpec):
-        o.forward, o.backward = dropout_forward, dropout_backward
+        o.forward, o.backward = ops.dropout_forward, ops.dropout_backward
         o.threshold = dropout_threshold(s.rate)
         o.keep = 1.0 / (1.0 - s.rate)
         o.stream = STREAM_DROPOUT + s.layer
         o.limit, o.below, o.above = twister_limit(1.0 - s.rate)
     elif isinstance(s, AffineSpec):
-        o.forward, o.backward = affine_forward, affine_backward
+        o.forward, o.backward = ops.affine_forward, ops.affine_backward
         o.scale, o.shift = s.scale, s.shift
     elif isinstance(s, PythonSpec):
         o.forward, o.backward = python_forward, python_backward
+    elif isinstance(s, MergeSpec) and s.kind == "add":
+        o.forward, o.backward = merge.add_forward, merge.add_backward
+    elif isinstance(s, MergeSpec) and s.kind == "multiply":
+        o.forward, o.backward = merge.multiply_forward, merge.multiply_backward
+    elif isinstance(s, MergeSpec) and s.kind == "concatenate":
+        o.forward, o.backward = merge.concatenate_forward, merge.concatenate_backward
+    elif isinstance(s, ColumnsSpec):
+        o.forward, o.backward = merge.columns_forward, merge.no_backward
+        o.first_column = s.start
     else:
         raise TypeError(f"no operation for {type(s).__name__}")

@@ -1,10 +1,18 @@
-"""What a plan is made from: one small record an operation, in the order they run.
+"""What a plan is made from: one small record an operation, in the order they run, and what each reads.
 
-Layers lower themselves to these; ``fuse`` is the one visible place where neighbours are merged.
+Layers lower themselves to these; ``fuse`` is the one visible place where neighbours are merged. A record says what is
+computed, the wiring beside it where the operands come from: ``sources[i]`` are the indices of the operations whose
+outputs operation i reads, always earlier ones, or INPUT for the rows that come in. In a plain chain that is the one
+before. Whoever walks a plan reads both, side by side:
+
+    for spec, sources in zip(plan.specs, plan.sources): ...
+
+The output is that of the last operation. ``without`` takes operations out and wires past them, dropout for inference.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, NamedTuple, TypeAlias
 
 # Streams of the counter-based generator: one number for each purpose, so that no two uses share random bits.
@@ -74,17 +82,78 @@ class PythonSpec(NamedTuple):
     tensors: tuple[tuple[str, tuple[int, int]], ...] = ()
 
 
-Spec: TypeAlias = DenseSpec | ActivationSpec | DropoutSpec | AffineSpec | PythonSpec
+class MergeSpec(NamedTuple):
+    """y = the sources joined: "add" and "multiply" elementwise, of equal widths, "concatenate" column by column."""
+
+    layer: int
+    kind: str
+    widths: tuple[int, ...]
+
+    @property
+    def n_out(self) -> int:
+        return sum(self.widths) if self.kind == "concatenate" else self.widths[0]
+
+    @property
+    def n_in(self) -> int:
+        return self.n_out
 
 
-def fuse(specs: list[Spec]) -> list[Spec]:
-    """Merge each activation into the dense operation before it: it then runs on each strip of rows while that is in
-    cache. Bits do not change: the same lane function runs on the same values."""
+class ColumnsSpec(NamedTuple):
+    """y = x[:, start : start + n_out], of the rows that come in: one of several inputs."""
+
+    layer: int
+    n_in: int
+    start: int
+    n_out: int
+
+
+Spec: TypeAlias = DenseSpec | ActivationSpec | DropoutSpec | AffineSpec | PythonSpec | MergeSpec | ColumnsSpec
+Sources: TypeAlias = list[tuple[int, ...]]
+INPUT = -1
+
+
+def in_a_row(count: int) -> Sources:
+    """The wiring of a chain: each reads the one before."""
+    return [(i - 1,) for i in range(count)]
+
+
+def source_widths(spec: Spec) -> tuple[int, ...]:
+    """The width of each source."""
+    return spec.widths if isinstance(spec, MergeSpec) else (spec.n_in,)
+
+
+def fuse(specs: list[Spec], sources: Sources) -> tuple[list[Spec], Sources]:
+    """Merge each activation into the dense operation that it alone reads: it then runs on each strip of rows while that
+    is in cache. Bits do not change: the same lane function runs on the same values."""
+    read = Counter(j for js in sources for j in js)
     fused: list[Spec] = []
-    for spec in specs:
-        last = fused[-1] if fused else None
+    wired: Sources = []
+    place = {INPUT: INPUT}
+    for i, (spec, js) in enumerate(zip(specs, sources, strict=True)):
+        before = place[js[0]]
+        last = fused[before] if before != INPUT and read[js[0]] == 1 else None
         if isinstance(spec, ActivationSpec) and isinstance(last, DenseSpec) and last.activation == "linear":
-            fused[-1] = last._replace(activation=spec.activation, alpha=spec.alpha)
+            fused[before] = last._replace(activation=spec.activation, alpha=spec.alpha)
+            place[i] = before
         else:
+            place[i] = len(fused)
             fused.append(spec)
-    return fused
+            wired.append(tuple(place[j] for j in js))
+    return fused, wired
+
+
+def without(
+    kind: type[Any], specs: list[Spec], sources: Sources, most: int | None = None
+) -> tuple[list[Spec], Sources]:
+    """The plan without the operations of a kind: who read them reads what they read. most: how many, from the first."""
+    kept: list[Spec] = []
+    wired: Sources = []
+    place = {INPUT: INPUT}
+    for i, (spec, js) in enumerate(zip(specs, sources, strict=True)):
+        if isinstance(spec, kind) and (most is None or i - len(kept) < most):
+            place[i] = place[js[0]]
+        else:
+            place[i] = len(kept)
+            kept.append(spec)
+            wired.append(tuple(place[j] for j in js))
+    return kept, wired

@@ -4,6 +4,8 @@ from fastnn.base import Layer
 from fastnn.layers._dense import Dense
 from fastnn.layers._dropout import Dropout
 from fastnn.layers._input import Input
+from fastnn.layers._merge import Add, Concatenate, Multiply
 from fastnn.layers._rescale import Rescale
+from fastnn.layers._residual import Residual
 
-__all__ = ["Dense", "Dropout", "Input", "Layer", "Rescale"]
+__all__ = ["Add", "Concatenate", "Dense", "Dropout", "Input", "Layer", "Multiply", "Rescale", "Residual"]

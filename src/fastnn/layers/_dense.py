@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,6 +14,8 @@ from fastnn.layers._sizes import positive
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn import custom
+    from fastnn.engine.plan import Plan
     from fastnn.engine.spec import Spec
 
 
@@ -22,9 +25,10 @@ class Dense(Layer):
     ``Dense(n_inputs, n_neurons)`` states both sizes, ``Dense(n_neurons)`` takes its inputs from the layer before.
     Shapes: x (rows, n_inputs), weights (n_inputs, n_neurons), biases (1, n_neurons), y (rows, n_neurons).
 
-    activation: a name or an ``Activation``, linear by default. weight_initializer: ``he_normal`` by default;
-    ``"book"`` is the book's 0.01 * normal. Biases start at zero. The regularizers add l1 * sum |w| + l2 * sum w^2 to
-    the loss.
+    activation: a name or an ``Activation``, linear by default, or a ``fastnn.custom.Activation``, written in Python, of
+    which the layer takes a copy, so that one object serves several layers, as a built-in one does.
+    weight_initializer: ``he_normal`` by default; ``"book"`` is the book's 0.01 * normal. Biases start at zero. The
+    regularizers add l1 * sum |w| + l2 * sum w^2 to the loss.
     """
 
     names = ("Dense",)
@@ -34,7 +38,7 @@ class Dense(Layer):
         n_inputs: int,
         n_neurons: int | None = None,
         *,
-        activation: str | Activation | type[Activation] = "linear",
+        activation: str | Activation | custom.Activation | type[Layer] = "linear",
         weight_regularizer_l1: float = 0.0,
         weight_regularizer_l2: float = 0.0,
         bias_regularizer_l1: float = 0.0,
@@ -45,7 +49,7 @@ class Dense(Layer):
             self.n_inputs, self.n_neurons = None, positive("n_neurons", n_inputs)
         else:
             self.n_inputs, self.n_neurons = positive("n_inputs", n_inputs), positive("n_neurons", n_neurons)
-        self.activation = Activation.resolve(activation)
+        self.activation = _activation(activation)
         self.weight_initializer = Initializer.resolve(weight_initializer)
         self.weight_regularizer_l1 = _strength("weight_regularizer_l1", weight_regularizer_l1)
         self.weight_regularizer_l2 = _strength("weight_regularizer_l2", weight_regularizer_l2)
@@ -56,7 +60,7 @@ class Dense(Layer):
         sizes = [self.n_neurons] if self.n_inputs is None else [self.n_inputs, self.n_neurons]
         return {
             **dict(zip(("n_inputs", "n_neurons"), sizes, strict=False)),
-            "activation": self.activation.describe() if self.activation.config() else self.activation.names[0],
+            "activation": self.activation.describe() if self._described() else self.activation.names[0],
             "weight_regularizer_l1": self.weight_regularizer_l1,
             "weight_regularizer_l2": self.weight_regularizer_l2,
             "bias_regularizer_l1": self.bias_regularizer_l1,
@@ -67,7 +71,7 @@ class Dense(Layer):
     @classmethod
     def rebuild(cls, **config: Any) -> Self:
         config["weight_initializer"] = Initializer.from_description(config["weight_initializer"])
-        if isinstance(config["activation"], dict):  # one with a parameter; the others are a name
+        if isinstance(config["activation"], dict):  # one with a parameter, or in Python; the others are a name
             config["activation"] = Activation.from_description(config["activation"])
         return cls(**config)
 
@@ -87,9 +91,34 @@ class Dense(Layer):
                 bias_penalty=(self.bias_regularizer_l1, self.bias_regularizer_l2),
             )
         ]
-        if self.activation.kernel != "linear":
+        if not isinstance(self.activation, Activation) or self.activation.kernel != "linear":
             specs += self.activation.lower(index, self.n_neurons)
+        if getattr(specs[-1], "tensors", ()):
+            raise ValueError(
+                f"layer {index} (Dense): activation {type(self.activation).__name__} has parameters: make it a layer "
+                f"of its own, after the Dense"
+            )
         return specs
+
+    def _described(self) -> bool:
+        """Whether a file holds more of the activation than its name."""
+        return bool(self.activation.config()) or not isinstance(self.activation, Activation)
+
+    def bind(self, plan: Plan, index: int, n_in: int) -> None:
+        super().bind(plan, index, n_in)
+        if not isinstance(self.activation, Activation):  # it takes part by itself, and messages name it
+            self.activation.bind(plan, index, self.n_neurons)
+
+    def unbind(self) -> None:
+        super().unbind()
+        if not isinstance(self.activation, Activation):
+            self.activation.unbind()
+
+    def __copy__(self) -> Self:
+        new = type(self).__new__(type(self))
+        new.__dict__ |= self.__dict__
+        new.activation = _activation(self.activation)
+        return new
 
     def initialize(self, seed: int) -> None:
         assert self.index is not None
@@ -140,6 +169,17 @@ class Dense(Layer):
         if new.dtype.kind not in "fiub":
             raise TypeError(f"{self.label()}: expected {name} of real numbers, got dtype {new.dtype}")
         view[...] = new
+
+
+def _activation(what: Any) -> Activation | custom.Activation:
+    """The activation for a name, a class or an object; of one written in Python a copy, for it keeps its input."""
+    cls = what if isinstance(what, type) else type(what)
+    if issubclass(cls, Layer) and not issubclass(cls, Activation):
+        from fastnn import custom  # where there is such a part, it is imported already
+
+        if issubclass(cls, custom.Activation):
+            return cls() if what is cls else copy.copy(what)
+    return Activation.resolve(what)
 
 
 def _strength(name: str, value: float) -> float:
