@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 from fastnn import ELU, Dense, Dropout, Input, LeakyReLU, Model, ReLU, Rescale, Softmax, _core, custom
 from fastnn.activations import Activation
 from fastnn.cli import main
-from fastnn.export import _c, _c_lanes, _c_ops
+from fastnn.export import _c, _c_code, _c_lanes, _c_plan
 
 HERE = Target("here", CC.split()[0])
 
@@ -236,7 +236,7 @@ def test_rows_of_ones_own_are_the_self_tests(tmp_path: Path) -> None:
     model = small()
     model.export_c(tmp_path / "m.c", self_test=pixels)
     assert "#define TEST_ROWS 3" in (tmp_path / "m.c").read_text()
-    assert _c_ops.literal(np.float32(pixels[2, 4])) in (tmp_path / "m.c").read_text()
+    assert _c_code.literal(np.float32(pixels[2, 4])) in (tmp_path / "m.c").read_text()
     assert self_test(tmp_path / "m.c", "m").returncode == 0
 
 
@@ -395,10 +395,10 @@ def test_layers_that_run_apart_export_alike(tmp_path: Path) -> None:
 def test_rows_that_live_at_a_time_never_overlap(described: list[tuple[int, int, int]]) -> None:
     rows = []
     for width, a, b in described:
-        row = _c_ops.Row(width, min(a, b))
+        row = _c_plan.Row(width, min(a, b))
         row.last = max(a, b)
         rows.append(row)
-    total = _c_ops.place(rows)
+    total = _c_plan.place(rows)
     for i, a in enumerate(rows):
         assert a.offset + a.width <= total <= sum(row.width for row in rows)
         for b in rows[:i]:
@@ -487,6 +487,7 @@ def test_primitives_become_operators() -> None:
         ("return vf_select(vf_gt(x, vf_zero()), vf_neg(vf_neg(x)), vf_set1(1));", "return (x > 0.0) ? -(-x) : 1.0;"),
         ("y = vf_fnma(vf_add(a, b), c, vf_set1(-1));", "y = fused(-(a + b), c, -1.0);"),
         ("k = vi_sub(vi_srl(vi_add(k, vi_set1(3)), 2), k);", "k = ((k + 3) >> 2) - k;"),
+        ("y = vf_max(vf_zero(), vf_max(a, b));", "y = at_least_zero(larger(a, b));"),
         ("y = vf_set1(FNN_EXPONENT_BIAS);", "y = (double)(FNN_EXPONENT_BIAS);"),
         ("y = vf_set1((real)0.1);", "y = (double)0.1;"),
         ("y = vf_mul(vf_set1((real)0.5), x) + a;", "y = (0.5 * x) + a;"),

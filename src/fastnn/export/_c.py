@@ -15,9 +15,9 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn._core import random_normal
-from fastnn.export import _c_ops
+from fastnn.export import _c_plan
+from fastnn.export._c_code import Code, Cost, literal
 from fastnn.export._c_lanes import TEMPLATES, library
-from fastnn.export._c_ops import Code, Cost, literal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +80,7 @@ def export_c(model: Model, path: str | os.PathLike[str], name: str | None, self_
     header = target[:-2] + ".h"
     name = _identifier(name, stem)
     rows = _test_rows(model, self_test)
-    code, scratch = _c_ops.write(model)
+    code, scratch = _c_plan.write(model)
     made = CExport(
         target, header, name, model.dtype.name, model.plan.n_in, model.plan.n_out,
         sum(cost.constant_bytes for cost in code.costs), scratch * model.dtype.itemsize,

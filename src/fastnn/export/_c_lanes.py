@@ -137,6 +137,8 @@ class Library:
             least = tightness if tightness > LOOSE else UNARY
             left, right = (self._expression(a) for a in given)  # a - (b - c) keeps its parentheses
             return f"{_tight(left, least)} {sign} {_tight(right, least + (tightness > LOOSE))}", tightness
+        if name == "vf_max" and given[0] == "vf_zero()":
+            return f"at_least_zero({self._expression(given[1])[0]})", PRIMARY
         if name in CALLS:
             return f"{CALLS[name]}({', '.join(self._expression(a)[0] for a in given)})", PRIMARY
         return self._other(name, given)

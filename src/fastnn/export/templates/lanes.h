@@ -51,6 +51,17 @@ static inline real from_bits(fnn_bits bits)
     return p.value;
 }
 
+/* max(x, 0) where NaN and -0 stay what they are. Where clang knows that zero is one, it may take an instruction that makes -0
+ * a 0 (LLVM issue 93414), so it is not let know. */
+static inline real at_least_zero(real x)
+{
+    real zero = 0;
+#if defined(__clang__) && !defined(__x86_64__)
+    __asm__("" : "+m"(zero));
+#endif
+    return zero > x ? zero : x;
+}
+
 /* b where either is NaN */
 static inline real larger(real a, real b) { return a > b ? a : b; }
 static inline real smaller(real a, real b) { return a < b ? a : b; }
