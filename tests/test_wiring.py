@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from fastnn.engine import wiring
 from fastnn.engine.plan import Plan
 from fastnn.engine.spec import (
     ActivationSpec,
@@ -35,7 +38,7 @@ def test_a_chain_has_two_buffers_in_turn() -> None:
     assert value_buffers(sources) == ([0, 1, 0, 1, 0], 2)
     specs: list[Any] = [dense(activation="relu"), DropoutSpec(0, 4, 0.5), dense(activation="relu"), dense(),
                         ActivationSpec(0, 4, "tanh")]  # fmt: skip
-    turns, count = gradient_buffers(specs, sources)
+    turns, count, _ = gradient_buffers(specs, sources)
     assert count == 2
     assert turns == [
         Turn(0, (Slot(),), False),  # nothing before is trained
@@ -48,12 +51,12 @@ def test_a_chain_has_two_buffers_in_turn() -> None:
 
 def test_a_sum_hands_its_gradient_on_without_a_copy_where_nobody_writes_it() -> None:
     specs: list[Any] = [dense(), dense(), dense(), add(), dense()]
-    turns, count = gradient_buffers(specs, [(-1,), (0,), (1,), (0, 2), (3,)])
+    turns, count, _ = gradient_buffers(specs, [(-1,), (0,), (1,), (0, 2), (3,)])
     assert turns[3] is not None
     assert {slot.to for slot in turns[3].slots} == {turns[3].dy}
     assert count == 3
     specs[0] = dense(activation="relu")  # which turns its dy into dz where it lies
-    turns, _ = gradient_buffers(specs, [(-1,), (0,), (1,), (0, 2), (3,)])
+    turns, _, _ = gradient_buffers(specs, [(-1,), (0,), (1,), (0, 2), (3,)])
     assert turns[3] is not None
     assert turns[3].slots[0].to != turns[3].dy == turns[3].slots[1].to
     assert not turns[1].gates  # type: ignore[union-attr]  # for another reads it too
@@ -61,7 +64,7 @@ def test_a_sum_hands_its_gradient_on_without_a_copy_where_nobody_writes_it() -> 
 
 def test_an_elementwise_operation_leaves_a_gradient_alone_that_others_hold() -> None:
     specs: list[Any] = [dense(), ActivationSpec(0, 4, "tanh"), add(), dense()]
-    turns, _ = gradient_buffers(specs, [(-1,), (0,), (0, 1), (2,)])
+    turns, _, _ = gradient_buffers(specs, [(-1,), (0,), (0, 1), (2,)])
     assert turns[1] is not None
     assert turns[1].slots[0].to != turns[1].dy == turns[1].slots[0].also
 
@@ -69,11 +72,11 @@ def test_an_elementwise_operation_leaves_a_gradient_alone_that_others_hold() -> 
 def test_nothing_is_computed_for_what_leads_to_nothing_trained() -> None:
     specs: list[Any] = [ColumnsSpec(0, 8, 0, 4), ColumnsSpec(1, 8, 4, 4), ActivationSpec(0, 4, "tanh"), dense(), add(),
                         AffineSpec(0, 4, 2.0, 0.0)]  # fmt: skip
-    turns, _ = gradient_buffers(specs, [(-1,), (-1,), (1,), (0,), (2, 3), (4,)])
+    turns, _, _ = gradient_buffers(specs, [(-1,), (-1,), (1,), (0,), (2, 3), (4,)])
     assert [turn is None for turn in turns] == [True, True, True, False, False, False]
     assert turns[4] is not None
     assert turns[4].slots[0] == Slot()
-    assert gradient_buffers([AffineSpec(0, 4, 2.0, 0.0)], [(-1,)])[0] == [None]
+    assert gradient_buffers([AffineSpec(0, 4, 2.0, 0.0)], [(-1,)]) == ([None], 1, None)
     part = PythonSpec(0, 4, 4, None)
     assert gradient_buffers([part, dense()], in_a_row(2))[0][0] is None
     assert gradient_buffers([part._replace(tensors=(("w", (1, 1)),)), dense()], in_a_row(2))[0][0] is not None
@@ -120,3 +123,82 @@ def test_a_first_scaling_is_gathered_only_where_it_alone_reads_the_rows() -> Non
     assert alone.sources == [(-1,), (-1, 0), (1,)]
     shared = Plan([scale, dense(), add(), dense()], sources=[(-1,), (0,), (-1, 1), (2,)])
     assert [type(s) for s in shared.specs] == [AffineSpec, DenseSpec, MergeSpec, DenseSpec]
+
+
+# --- the plan, carried out on numbers ---
+
+
+def carried_out(specs: list[Any], sources: Any, to_input: bool) -> tuple[dict[int, float], dict[int, float]]:
+    """The gradient of each value that has a turn, once by the buffers of the plan, once by the sum over all paths: a
+    dense operation with an activation first doubles its dy in place, then gives 3 times that, an activation alone 5
+    times, a sum its dy."""
+    plan = gradient_buffers(specs, sources, to_input=to_input)
+    memory = [float("nan")] * plan.buffers
+    found: dict[int, float] = {}
+    last = len(specs) - 1
+    memory[plan.turns[last].dy] = 1.0  # type: ignore[union-attr]
+    for i in reversed(range(len(specs))):
+        turn = plan.turns[i]
+        if turn is None:
+            continue
+        found[i] = memory[turn.dy]
+        own = isinstance(specs[i], DenseSpec) and specs[i].activation != "linear"
+        if own:
+            memory[turn.dy] *= 2
+        factor = 3.0 if isinstance(specs[i], DenseSpec) else 1.0 if isinstance(specs[i], MergeSpec) else 5.0
+        for slot in turn.slots:
+            if slot.to is None:
+                continue
+            given = factor * memory[turn.dy]
+            memory[slot.to] = given if slot.also is None else memory[slot.also] + given
+    if plan.to_input is not None:
+        found[-1] = memory[plan.to_input]
+
+    paths = dict.fromkeys(range(-1, len(specs)), 0.0) | {last: 1.0}
+    for i in reversed(range(len(specs))):
+        factor = 3.0 if isinstance(specs[i], DenseSpec) else 1.0 if isinstance(specs[i], MergeSpec) else 5.0
+        doubled = isinstance(specs[i], DenseSpec) and specs[i].activation != "linear"
+        for j in sources[i]:
+            paths[j] += paths[i] * factor * (2.0 if doubled else 1.0)
+    return found, paths
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.lists(st.integers(0, 99), min_size=3, max_size=3)), min_size=1,
+                max_size=12), st.booleans())  # fmt: skip
+def test_every_gradient_is_the_sum_over_its_paths(made: list[tuple[int, list[int]]], to_input: bool) -> None:
+    specs: list[Any] = []
+    sources: list[tuple[int, ...]] = []
+    for i, (kind, at) in enumerate(made):
+        specs.append([dense(), dense(activation="relu"), ActivationSpec(0, 4, "tanh"), add(2), add(3)][kind])
+        some = [k % (i + 1) - 1 for k in at]
+        sources.append(tuple(some[: {3: 2, 4: 3}.get(kind, 1)]))
+    ends = sorted(set(range(len(specs))) - {j for js in sources for j in js})
+    if len(ends) > 1:
+        specs.append(add(len(ends)))
+        sources.append(tuple(ends))
+    specs.append(dense())
+    sources.append((len(specs) - 2,))
+    found, paths = carried_out(specs, sources, to_input)
+    assert set(found) >= {i for i, s in enumerate(specs) if isinstance(s, DenseSpec)}
+    assert (-1 in found) == to_input
+    for i, got in found.items():
+        assert got == paths[i], i
+
+
+def test_the_carrying_out_notices_a_buffer_used_too_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    specs: list[Any] = [dense(), dense(activation="relu"), add(), dense()]
+    sources: list[tuple[int, ...]] = [(-1,), (0,), (0, 1), (2,)]
+    found, paths = carried_out(specs, sources, True)
+    assert all(found[i] == paths[i] for i in found)
+    monkeypatch.setattr(wiring, "_writes_dy", lambda spec: False)
+    found, paths = carried_out(specs, sources, True)
+    assert any(found[i] != paths[i] for i in found)
+
+
+def test_what_does_not_learn_has_no_turn_unless_it_leads_to_what_does() -> None:
+    specs: list[Any] = [dense(), dense(activation="relu"), dense()]
+    turns = gradient_buffers(specs, in_a_row(3), learns=[False, True, False]).turns
+    assert [turn is None for turn in turns] == [True, False, False]
+    assert turns[1] is not None
+    assert turns[1].slots == (Slot(),)

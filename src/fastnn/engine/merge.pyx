@@ -1,7 +1,7 @@
 """The operations of a graph: several sources joined, columns taken apart, the gradients of several readers summed.
 
-Shapes: parts x (rows, n) each, y and dy (rows, n_out). Each value of ``add`` and ``multiply`` is one chain over the parts in
-their order, so its bits depend on nothing else. What moves and is not computed goes by memcpy.
+Shapes: parts x (rows, n) each, y and dy (rows, n_out). Each value of ``add`` and ``multiply`` is one chain over the
+parts in their order, so its bits depend on nothing else. What moves and is not computed goes by memcpy.
 """
 from libc.string cimport memcpy
 
@@ -48,7 +48,8 @@ cdef void multiply_backward(Op *o, const Step *s) noexcept nogil:
             s.k.add(o.parts[i].dx, o.parts[i].also, o.parts[i].dx, n)
 
 
-cdef void copy_columns(char *y, size_t y_row, const char *x, size_t x_row, size_t row_bytes, size_t rows) noexcept nogil:
+cdef void copy_columns(char *y, size_t y_row, const char *x, size_t x_row, size_t row_bytes,
+                       size_t rows) noexcept nogil:
     """row_bytes of each row, from rows x_row bytes apart to rows y_row bytes apart."""
     cdef size_t i
     for i in range(rows):

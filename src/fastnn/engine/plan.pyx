@@ -12,9 +12,7 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from fastnn._core cimport (
-    FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table, workspace,
-)
+from fastnn._core cimport FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table, workspace
 from fastnn.engine cimport merge, ops
 from fastnn.engine.ops cimport Op, Part, Step
 from fastnn.kernels cimport dense
@@ -200,7 +198,7 @@ cdef class Buffers:
         specs, sources = plan.specs, plan.sources
         if not training:
             specs, sources = without(DropoutSpec, specs, sources)
-        turns, self.gradient_buffers = gradient_buffers(specs, sources) if training and specs else ([], 1)
+        turns, self.gradient_buffers, _ = gradient_buffers(specs, sources) if training and specs else ([], 1, None)
         place, values = (list(range(len(specs))), 0) if training else value_buffers(sources)
         self.count = len(specs)
         self.layer_of = [s.layer for s in specs]

@@ -10,6 +10,8 @@ for what leads to no trained parameter.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from fastnn.engine.spec import INPUT, ColumnsSpec, DenseSpec, MergeSpec, PythonSpec, Sources, Spec
@@ -81,17 +83,24 @@ def _writes_dy(spec: Spec) -> bool:
     return isinstance(spec, DenseSpec) and spec.activation != "linear"
 
 
-def gradient_buffers(specs: list[Spec], sources: Sources) -> tuple[list[Turn | None], int]:
-    """Each operation's turn in backward, None where it has none, and how many buffers there are."""
-    needs: list[bool] = []
-    for spec, js in zip(specs, sources, strict=True):
-        needs.append(trained(spec) or any(needs[j] for j in js if j != INPUT))
-    read = [0] * len(specs)
-    for js in sources:
-        for j in js:
-            if j != INPUT:
-                read[j] += 1
+class Backward(NamedTuple):
+    """turns: of each operation, None where it has none. buffers: how many there are. to_input: the one with the gradient of the
+    rows that came in, None where that was not asked for, or nothing depends on them."""
 
+    turns: list[Turn | None]
+    buffers: int
+    to_input: int | None
+
+
+def gradient_buffers(
+    specs: list[Spec], sources: Sources, learns: Sequence[bool] | None = None, to_input: bool = False
+) -> Backward:
+    """The plan of backward. learns: the operations whose own gradients are wanted, all that are ``trained`` where left
+    out. to_input: whether the gradient of the rows that come in is wanted too."""
+    needs: dict[int, bool] = {INPUT: to_input}
+    for i, (spec, js) in enumerate(zip(specs, sources, strict=True)):
+        needs[i] = (trained(spec) if learns is None else learns[i]) or any(needs[j] for j in js)
+    read = Counter(j for js in sources for j in js)
     pool = _Pool()
     turns: list[Turn | None] = [None] * len(specs)
     held = {len(specs) - 1: pool.take()}  # where the gradient of a value is collected
@@ -104,39 +113,43 @@ def gradient_buffers(specs: list[Spec], sources: Sources) -> tuple[list[Turn | N
         held[j] = to
         return Slot(to, also)
 
+    def keeps(j: int) -> bool:
+        """Whether the gradient of value j stays as it is while that of others is read."""
+        return j == INPUT or not _writes_dy(specs[j])
+
+    def hand_on(dy: int, js: tuple[int, ...]) -> list[Slot]:
+        """Of a sum: its gradient is that of each source, and nothing moves where all that hold it only read it."""
+        free = {j for j in js if needs[j] and j not in held}
+        shared = any(keeps(j) for j in free)
+        slots = []
+        for j in js:
+            if not needs[j]:
+                slots.append(Slot())
+            elif j not in held and (keeps(j) or (pool.uses[dy] == 1 and not shared)):
+                slots.append(give(j, pool.share(dy)))
+            elif j in held and pool.uses[held[j]] == 1:
+                slots.append(Slot(held[j], held[j]))
+            else:
+                slots.append(give(j, pool.take()))
+        return slots
+
     for i in reversed(range(len(specs))):
         if not needs[i]:
             continue
         spec, js, dy = specs[i], sources[i], held[i]
-        wanted = [j != INPUT and needs[j] for j in js]
-        if isinstance(spec, MergeSpec):
-            slots = []
-            free = {j for j, want in zip(js, wanted, strict=True) if want and j not in held}
-            shared = spec.kind == "add" and any(not _writes_dy(specs[j]) for j in free)
-            for j, want in zip(js, wanted, strict=True):
-                if not want:
-                    slots.append(Slot())
-                    continue
-                alone = pool.uses[dy] == 1 and not shared
-                if spec.kind == "add" and j not in held and (alone or not _writes_dy(specs[j])):
-                    slots.append(give(j, pool.share(dy)))  # the gradient of a sum is its own: nothing moves
-                elif spec.kind == "add" and j in held and pool.uses[held[j]] == 1:
-                    slots.append(Slot(held[j], held[j]))
-                else:
-                    slots.append(give(j, pool.take()))
-            pool.release(dy)
+        moved = gates = False
+        if isinstance(spec, MergeSpec) and spec.kind == "add":
+            slots = hand_on(dy, js)
+        elif isinstance(spec, MergeSpec):
+            slots = [give(j, pool.take()) if needs[j] else Slot() for j in js]
+        elif not needs[js[0]]:
+            slots = [Slot()]
         else:
             moved = _in_place(spec) and pool.uses[dy] == 1
-            slot = Slot()
-            if wanted[0] or _in_place(spec):
-                to = dy if moved else pool.take()
-                slot = give(js[0], to) if wanted[0] else Slot(to)
-                if not wanted[0] and not moved:
-                    pool.release(to)
-            if not (moved and wanted[0]):
-                pool.release(dy)
-            slots = [slot]
-        before = specs[js[0]] if wanted[0] else None
-        gates = isinstance(spec, DenseSpec) and isinstance(before, DenseSpec) and before.activation != "linear"
+            slots = [give(js[0], dy if moved else pool.take())]
+            before = None if js[0] == INPUT else specs[js[0]]
+            gates = isinstance(spec, DenseSpec) and isinstance(before, DenseSpec) and before.activation != "linear"
+        if not moved:
+            pool.release(dy)
         turns[i] = Turn(dy, tuple(slots), gates and read[js[0]] == 1)
-    return turns, len(pool.uses)
+    return Backward(turns, len(pool.uses), held.get(INPUT))
