@@ -441,7 +441,7 @@ def test_errors_name_the_argument_and_write_nothing(tmp_path: Path) -> None:
     for name in ("", "1st", "a b", "_m", "ä", "m;"):
         refused(model, tmp_path, ValueError, f"name: expected a C identifier .* got '{name}'$", name=name)
     refused(model, tmp_path, TypeError, "name: expected a str, got 3", name=3)
-    refused(model, tmp_path, ValueError, r"self_test: expected input of shape \(rows, 5\), got \(4, 3\)",
+    refused(model, tmp_path, ValueError, r"self_test: layer 0: expected input of shape \(rows, 5\), got \(4, 3\)",
             self_test=np.zeros((4, 3)))  # fmt: skip
     refused(model, tmp_path, ValueError, "self_test: there are no rows", self_test=np.zeros((0, 5)))
     refused(model, tmp_path, TypeError, "self_test: expected real numbers", self_test=np.zeros((1, 5), "complex64"))

@@ -430,7 +430,7 @@ class Model(Online):
         from fastnn.export._c import export_c
 
         with self._lock:
-            if self._plan is None and self._knows_its_input():
+            if self._plan is None and self.layers and self._network().input_width() is not None:
                 self.finalize()
             return export_c(self, path, name, self_test)
 

@@ -134,7 +134,7 @@ def _test_rows(model: Model, self_test: Any) -> NDArray[Any] | None:
             "file (docs/numerics.md): export without a self-test here"
         )
     if self_test is not True:
-        X = _checks.as_rows("self_test", self_test, model.plan.n_in)
+        X = model.rows_of("self_test", self_test)
         _checks.need_rows("self_test", X)
         return X.astype(model.dtype)
     n_in, tiny = model.plan.n_in, np.finfo(model.dtype).tiny

@@ -32,7 +32,7 @@ class Code:
 
     def label(self, layer: int) -> str:
         """How messages name a layer of the model."""
-        return self.model.layers[layer].label()
+        return self.model.numbered[layer].label()
 
     def tensor(self, layer: int, name: str) -> NDArray[Any]:
         """A live view of a parameter; ValueError where it is not finite."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn._core import ACTIVATION_SHAPE
-from fastnn.engine.spec import ActivationSpec, AffineSpec, DenseSpec
+from fastnn.engine.spec import ActivationSpec, AffineSpec, ColumnsSpec, DenseSpec, MergeSpec
 from fastnn.export._c_code import Code, Cost
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Operation(NamedTuple):
     """write: see the top. in_place: whether ``to`` may be the first source, which then needs no memory of its own."""
 
     write: Callable[[Code, Any, list[str], str], None]
-    in_place: bool = False
+    in_place: Callable[[Any], bool]
 
 
 def dense(code: Code, spec: DenseSpec, sources: list[str], to: str) -> None:
@@ -54,6 +54,24 @@ def affine(code: Code, spec: AffineSpec, sources: list[str], to: str) -> None:
     code.costs.append(Cost(f"Rescale {spec.n_in}", 0, spec.n_in))
 
 
+def merge(code: Code, spec: MergeSpec, sources: list[str], to: str) -> None:
+    """Sums and products are one chain over the sources in their order (engine/merge.pyx)."""
+    if spec.kind == "concatenate":
+        start = 0
+        for source, width in zip(sources, spec.widths, strict=True):
+            code.each(width, f"{to}[{start} + i] = {source}[i]")
+            start += width
+    else:
+        sign = {"add": " + ", "multiply": " * "}[spec.kind]
+        code.each(spec.n_out, f"{to}[i] = {sign.join(f'{source}[i]' for source in sources)}")
+    code.costs.append(Cost(f"{spec.kind} {', '.join(map(str, spec.widths))}"))
+
+
+def columns(code: Code, spec: ColumnsSpec, sources: list[str], to: str) -> None:
+    code.each(spec.n_out, f"{to}[i] = {sources[0]}[{spec.start} + i]")
+    code.costs.append(Cost(f"inputs {spec.start} to {spec.start + spec.n_out - 1}"))
+
+
 def activate(code: Code, name: str, alpha: float, source: str, to: str, n: int) -> None:
     """to = f(source): one lane function for each number, or for a whole row the function of the same name."""
     shape, f = ACTIVATION_SHAPE[name], f"act_{name}"
@@ -72,7 +90,9 @@ def by_panels(w: NDArray[Any]) -> NDArray[Any]:
 
 
 OPERATIONS: dict[type, Operation] = {
-    DenseSpec: Operation(dense),
-    ActivationSpec: Operation(activation, in_place=True),
-    AffineSpec: Operation(affine, in_place=True),
+    DenseSpec: Operation(dense, lambda spec: False),
+    ActivationSpec: Operation(activation, lambda spec: True),
+    AffineSpec: Operation(affine, lambda spec: True),
+    MergeSpec: Operation(merge, lambda spec: spec.kind != "concatenate"),
+    ColumnsSpec: Operation(columns, lambda spec: False),
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastnn.engine.spec import AffineSpec, DropoutSpec, Spec
+from fastnn.engine.spec import INPUT, AffineSpec, DropoutSpec, Spec, without
 from fastnn.export._c_code import Code
 from fastnn.export._c_ops import OPERATIONS
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """An operation, and the steps whose rows it takes; -1 is the input."""
+    """An operation, and the steps whose rows it takes, or INPUT."""
 
     spec: Spec
     sources: tuple[int, ...]
@@ -32,15 +32,17 @@ class Row:
 def steps_of(code: Code) -> list[Step]:
     """The operations of a prediction in order. ValueError for one that has no C."""
     plan = code.model.plan
-    specs: list[Spec] = [AffineSpec(0, plan.n_in, plan.input_scale, plan.input_shift)] if plan.input_affine else []
-    specs += [spec for spec in plan.specs if not isinstance(spec, DropoutSpec)]
+    specs, sources = without(DropoutSpec, plan.specs, plan.sources)
+    if plan.input_affine:  # all that read the input read it scaled
+        specs = [AffineSpec(0, plan.n_in, plan.input_scale, plan.input_shift), *specs]
+        sources = [(INPUT,), *(tuple(j + 1 for j in js) for js in sources)]
     for spec in specs:
         if type(spec) not in OPERATIONS:
             raise ValueError(
                 f"{code.label(spec.layer)} cannot be exported to C: it is written in Python, "
                 "or of a kind that has no C form yet"
             )
-    return [Step(spec, (i - 1,)) for i, spec in enumerate(specs)]
+    return [Step(*step) for step in zip(specs, sources, strict=True)]
 
 
 def rows_of(steps: list[Step]) -> list[Row]:
@@ -49,7 +51,7 @@ def rows_of(steps: list[Step]) -> list[Row]:
     rows: list[Row] = []
     for i, step in enumerate(steps):
         source = step.sources[0]
-        shared = OPERATIONS[type(step.spec)].in_place and source >= 0 and last_use[source] == i
+        shared = source != INPUT and OPERATIONS[type(step.spec)].in_place(step.spec) and last_use[source] == i
         row = rows[source] if shared else Row(step.spec.n_out, i)
         row.last = max(row.last, last_use.get(i, len(steps)))
         rows.append(row)
@@ -84,7 +86,7 @@ def write(model: Model) -> tuple[Code, int]:
         code.lines.append("(void)scratch;")
     for step, row in zip(steps, rows, strict=True):
         code.lines.append(f"/* {code.label(step.spec.layer)} */")
-        sources = ["x" if source < 0 else names.get(rows[source], "y") for source in step.sources]
+        sources = ["x" if source == INPUT else names.get(rows[source], "y") for source in step.sources]
         OPERATIONS[type(step.spec)].write(code, step.spec, sources, names.get(row, "y"))
     if not steps:  # nothing but dropout
         code.lines += [f"for (size_t i = 0; i < {model.plan.n_in}; i++)", "    y[i] = x[i];"]
