@@ -15,6 +15,7 @@ import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 JOBS = os.cpu_count() or 1
 SANITIZE = os.environ.get("FASTNN_SANITIZE") == "1"
@@ -89,6 +90,29 @@ class ParallelBuild(build_ext):
         super().build_extensions()
 
 
+# what export_c makes C from (src/fastnn/export/_c_lanes.py); in a checkout it reads them where they are
+EXPORTED_HEADERS = ["simd/simd.h", "kernels/vmath.h", "kernels/gates.h", "kernels/activations.h"]
+
+
+class BuildWithHeaders(build_py):
+    """Puts those headers of csrc/ into the package."""
+
+    def run(self) -> None:
+        super().run()
+        for name, target in self._headers().items():
+            self.mkpath(os.path.dirname(target))
+            self.copy_file(name, target)
+
+    def _headers(self) -> dict[str, str]:
+        if self.editable_mode:
+            return {}
+        folder = os.path.join(self.build_lib, "fastnn", "export", "csrc")
+        return {f"csrc/{name}": os.path.join(folder, name) for name in EXPORTED_HEADERS}
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        return [*super().get_outputs(include_bytecode), *self._headers().values()]
+
+
 EXTENSIONS = [extension("fastnn._core", sorted(glob("csrc/*.c") + glob("csrc/tables/*.c")))] + [
     extension(path[len("src/") : -len(".pyx")].replace("/", "."), []) for path in sorted(glob("src/fastnn/*/*.pyx"))
 ]
@@ -100,5 +124,5 @@ setup(
         compiler_directives=DIRECTIVES,
         build_dir="build/cython",
     ),
-    cmdclass={"build_ext": ParallelBuild},
+    cmdclass={"build_ext": ParallelBuild, "build_py": BuildWithHeaders},
 )

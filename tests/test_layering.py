@@ -58,6 +58,7 @@ FLOORS = [
     ("fastnn.many", 4),
     ("fastnn.ensemble", 4),
     ("fastnn.plots", 4),
+    ("fastnn.export", 4),
     ("fastnn._cli", 5),
     ("fastnn._bench", 5),
     ("fastnn.cli", 5),

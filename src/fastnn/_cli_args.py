@@ -109,6 +109,14 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     p.add_argument("-o", "--output", metavar="FILE", help="CSV file to write (default: standard output)")
     p.add_argument("--delimiter", metavar="C", help="between the cells of a CSV file (default ',', tab for .tsv)")
 
+    p = subparsers.add_parser("export", help="a saved model as a file that runs without Python")
+    p.set_defaults(run=commands["export"])
+    p.add_argument("model", metavar="MODEL", help="file of fastnn train")
+    p.add_argument("--to", required=True, metavar="FORM", help="c: a C file and its header")
+    p.add_argument("-o", "--output", metavar="FILE", help="file to write (default: name of the model, .c)")
+    p.add_argument("--name", metavar="NAME", help="c: what the C names begin with (default: name of the file)")
+    p.add_argument("--self-test", action="store_true", help="c: with a program that compares its bits with those here")
+
     p = subparsers.add_parser("doctor", help="processor, kernel tables, threads, versions, self-test")
     p.set_defaults(run=commands["doctor"])
     p = subparsers.add_parser("bench", help="a short benchmark against NumPy")

@@ -11,8 +11,8 @@ cdef class Plan:
     cdef readonly bint fused
     cdef readonly Py_ssize_t n_in, n_out, size, trained, widest
     cdef const fnn_kernels *k
-    cdef double input_scale, input_shift
-    cdef bint input_affine
+    cdef readonly double input_scale, input_shift
+    cdef readonly bint input_affine
     cdef char *_tensor(self, array, Py_ssize_t layer, str name)
 
 cdef class Buffers:
