@@ -7,7 +7,7 @@ new in csrc/registry.h appears by itself.
 from __future__ import annotations
 
 from fastnn import _core
-from fastnn._bench import layers, passes
+from fastnn._bench import layers, norms, passes
 from fastnn._bench.case import Case
 from fastnn._bench.steps import NETS, train_step
 
@@ -25,6 +25,7 @@ PRODUCTS = (
     (33, 65, 129),  # nothing even
 )
 DENSE = ((32, 4, 64), (32, 64, 64), (300, 2, 64), (300, 64, 3), (128, 784, 128), (128, 128, 10), (1, 64, 64))
+NORMS = ((32, 64), (128, 128), (128, 1024), (1024, 64))
 PARAMETERS = 118_000  # of 784-128-128-10
 
 
@@ -47,6 +48,8 @@ KERNELS: list[Case] = [
     *(passes.optimizer_step(name, PARAMETERS) for name in _core.OPTIMIZERS),
     passes.gather(1280, 784, 128),
     passes.dropout(300, 512),
+    norms.gaussian_noise(300, 512),
+    *(case for shape in NORMS for make in (norms.batch_norm, norms.layer_norm) for case in make(*shape)),
     passes.penalty(PARAMETERS),
     passes.penalty_backward(PARAMETERS),
 ]

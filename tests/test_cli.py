@@ -129,6 +129,29 @@ def test_the_same_twice(run) -> None:
         assert one[1].tobytes() == other[1].tobytes()
 
 
+def test_train_with_normalizations_and_noise(run) -> None:
+    layers = "normalization,16,batchnorm,relu,noise:0.1,16,layernorm,relu,gaussiandropout:0.05,3,softmax"
+    out = run("train", "--epochs", 60, "--layers", layers, "--no-plot", "-o", "m.fnn")
+    assert (
+        "2 normalization -> 16 batchnorm relu noise 0.1 -> 16 layernorm relu gaussiandropout 0.05 -> 3 softmax" in out
+    )
+    assert accuracy_in(out, "held out") > 0.5
+    model = Model.load("m.fnn")
+    kinds = [type(layer).__name__ for layer in model.layers[:4]]
+    assert kinds == ["Normalization", "Dense", "BatchNorm", "ReLU"]
+    assert model.layers[0].adapted
+    again = run("evaluate", "m.fnn", "spiral")
+    assert accuracy_in(again, "result") == accuracy_in(out, "held out")
+
+
+def test_a_first_training_with_normalization_is_not_warned_of_scales(run) -> None:
+    X, y = fastnn.data.vertical(60, 3, seed=5)
+    np.savez("big.npz", X=X * 1000, y=y)
+    assert "note " in run("train", "big.npz", "--epochs", 1, "--no-plot")
+    out = run("train", "big.npz", "--epochs", 20, "--no-plot", "--layers", "normalization,16,relu,3,softmax")
+    assert "note " not in out
+
+
 def test_train_without_matplotlib(run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     out = run("train", "--epochs", 1)
@@ -278,6 +301,9 @@ MISTAKES = [
     ("train one.csv --target y", "'y' is 'a' in every row"),
     ("train --layers 8,rleu,3,softmax", r"--layers: activation: unknown name 'rleu' \(did you mean 'relu'\?\)"),
     ("train --layers 8,dropout:2,3,softmax", "dropout:SHARE with a share from 0 to 1, got 'dropout:2'"),
+    ("train --layers noise:-1,8,3,softmax", "noise:STDDEV with a standard deviation of at least 0, got 'noise:-1'"),
+    ("train --layers 8,alphadropout,3,softmax", "alphadropout:SHARE with a share from 0 to 1, got 'alphadropout'"),
+    ("train --layers 8,normalization,3,softmax --epochs 1", r"layer 1 \(Normalization\) has no mean and variance yet"),
     ("train --layers 8,,3,softmax", "there is an empty place"),
     ("train --layers 0,3,softmax", "n_neurons: expected .* got 0"),
     ("train --learning-rate=-1", "learning_rate: "),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ["export_c.md", "optimizers.md", "training.md", "your_own_parts.md"]
+PAGES = ["export_c.md", "layers.md", "optimizers.md", "training.md", "your_own_parts.md"]
 
 
 def examples(page: Path) -> str:

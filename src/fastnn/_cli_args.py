@@ -54,7 +54,12 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     add("--validation-split", type=float, metavar="SHARE", help="files: share of rows held out (default 0.2)")
     _add_data_options(add)
     add = p.add_argument_group("network").add_argument
-    add("--layers", metavar="LIST", help="such as 128,relu,dropout:0.1,10,softmax (with the output layer)")
+    add(
+        "--layers",
+        metavar="LIST",
+        help="such as 128,relu,dropout:0.1,10,softmax (with the output layer); also normalization, batchnorm, "
+        "layernorm, noise:0.1, alphadropout:0.1, gaussiandropout:0.1",
+    )
     add(
         "--init",
         default="he",

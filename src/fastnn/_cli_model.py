@@ -13,7 +13,17 @@ from fastnn import _cli_data, data
 from fastnn._cli_data import CLASSIFICATION, REGRESSION, Problem
 from fastnn.activations import Activation
 from fastnn.base import Layer
-from fastnn.layers import Dense, Dropout, Rescale
+from fastnn.layers import (
+    AlphaDropout,
+    BatchNorm,
+    Dense,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    LayerNorm,
+    Normalization,
+    Rescale,
+)
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 
@@ -41,18 +51,31 @@ def recipe_for(kind: str) -> Recipe:
     return RECIPES[{"spiral": "spiral", "fashion-mnist": "images", "mnist": "images"}.get(kind, "table")]
 
 
+PLAIN: dict[str, type[Layer]] = {"batchnorm": BatchNorm, "layernorm": LayerNorm, "normalization": Normalization}
+WITH_NUMBER: dict[str, tuple[Any, str]] = {  # the layer, and what its number is
+    "dropout": (Dropout, "SHARE with a share from 0 to 1"),
+    "alphadropout": (AlphaDropout, "SHARE with a share from 0 to 1"),
+    "gaussiandropout": (GaussianDropout, "SHARE with a share from 0 to 1"),
+    "noise": (GaussianNoise, "STDDEV with a standard deviation of at least 0"),
+}
+
+
 def parse_layers(text: str, initializer: str) -> list[Layer]:
-    """``128,relu,dropout:0.1,10,softmax``: a width is a Dense layer, a name an activation, dropout:SHARE a Dropout."""
+    """``128,relu,dropout:0.1,10,softmax``: a width is a Dense layer, a name an activation, dropout:SHARE a Dropout;
+    batchnorm, layernorm, normalization, noise:STDDEV, alphadropout:SHARE and gaussiandropout:SHARE likewise."""
     layers: list[Layer] = []
     for word in (part.strip() for part in text.split(",")):
         name, _, argument = word.partition(":")
         if word.isdecimal():
             layers.append(Dense(int(word), weight_initializer=initializer))
-        elif name.lower() == "dropout":
+        elif word.lower() in PLAIN:
+            layers.append(PLAIN[word.lower()]())
+        elif name.lower() in WITH_NUMBER:
+            kind, wanted = WITH_NUMBER[name.lower()]
             try:
-                layers.append(Dropout(float(argument)))
+                layers.append(kind(float(argument)))
             except ValueError:
-                raise ValueError(f"--layers: expected dropout:SHARE with a share from 0 to 1, got {word!r}") from None
+                raise ValueError(f"--layers: expected {name.lower()}:{wanted}, got {word!r}") from None
         elif not word:
             raise ValueError(f"--layers: there is an empty place in {text!r}")
         else:
@@ -69,7 +92,7 @@ def build(problem: Problem, args: Namespace) -> Model:
     text = args.layers or f"{args.recipe.layers},{problem.outputs},{last}"
     layers = parse_layers(text, args.init)
     loss = loss_for(problem, layers, text)
-    if problem.X.dtype == np.uint8:
+    if problem.X.dtype == np.uint8 and not isinstance(layers[0], Normalization):
         layers.insert(0, Rescale(1 / 127.5, -1.0))
     model = Model(layers, seed=args.seed, dtype=args.dtype)
     model.set(loss=loss, optimizer=optimizer(args))
@@ -123,8 +146,12 @@ def describe(model: Model) -> str:
             words[-1] += f" {layer.kernel}"
         elif isinstance(layer, Dense):
             words.append(str(layer.n_neurons))
-        elif isinstance(layer, Dropout):
-            words[-1] += f" dropout {layer.rate:g}"
+        elif isinstance(layer, (Dropout, AlphaDropout, GaussianDropout)):
+            words[-1] += f" {type(layer).__name__.lower()} {layer.rate:g}"
+        elif isinstance(layer, GaussianNoise):
+            words[-1] += f" noise {layer.stddev:g}"
+        elif isinstance(layer, tuple(PLAIN.values())):
+            words[-1] += f" {type(layer).__name__.lower()}"
         elif isinstance(layer, Rescale):
             words[-1] += f" * {layer.scale:.4g} {'+' if layer.offset >= 0 else '-'} {abs(layer.offset):g}"
     return f"{' -> '.join(words)}; {model.parameter_count:,} parameters, {model.dtype}"

@@ -70,7 +70,8 @@ def train(args: argparse.Namespace) -> int:
         _row("network", _cli_model.describe(model))
         _row("epochs", f"{epochs}, in batches of {batch}, {order}; seed {args.seed}")
         _row("optimizer", f"{args.optimizer}, learning rate {optimizer.learning_rate:g}, decay {optimizer.decay:g}")
-        _warn_of_scales(problem)
+        if not isinstance(model.layers[0], fastnn.Normalization):
+            _warn_of_scales(problem)
     y = _cli_model.targets(model, problem.y)
     start = time.perf_counter()
     try:

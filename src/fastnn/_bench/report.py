@@ -10,7 +10,7 @@ import numpy as np
 
 import fastnn
 from fastnn import _core
-from fastnn._bench import layers, measure, passes
+from fastnn._bench import layers, measure, norms, passes
 from fastnn._bench.case import Case
 from fastnn._bench.measure import Result
 from fastnn._bench.steps import NETS, train_step
@@ -39,6 +39,8 @@ def short_cases() -> list[Case]:
         *(passes.optimizer_step(name, 118_000) for name in ("sgd", "adam")),
         passes.gather(1280, 784, 128),
         passes.dropout(300, 512),
+        *norms.batch_norm(128, 128),
+        *norms.layer_norm(128, 128),
         passes.penalty(100_000),
         *(train_step(NETS[name]) for name in ("T1", "T2", "T3", "T4", "T5")),
     ]
