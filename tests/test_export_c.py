@@ -473,6 +473,14 @@ def test_without_fma_there_is_no_self_test(tmp_path: Path) -> None:
         small().export_c(tmp_path / "m.c")
 
 
+def test_the_headers_that_c_is_made_from_are_installed() -> None:
+    """setup.py copies them into the package; it cannot import the list."""
+    setup = Path(__file__).resolve().parents[1] / "setup.py"
+    listed = re.search(r"EXPORTED_HEADERS = \[([^]]*)\]", setup.read_text(encoding="utf-8"))
+    assert listed
+    assert tuple(re.findall(r'"([^"]+)"', listed[1])) == _c_lanes.FILES
+
+
 def test_a_primitive_without_a_form_is_an_error() -> None:
     lib = _c_lanes.Library(32)
     with pytest.raises(ValueError, match="has no form on one lane"):

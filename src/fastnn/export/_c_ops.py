@@ -26,7 +26,7 @@ class Operation(NamedTuple):
     """write: see the top. in_place: whether ``to`` may be the first source, which then needs no memory of its own."""
 
     write: Callable[[Code, Any, list[str], str], None]
-    in_place: bool = False
+    in_place: Callable[[Any], bool]
 
 
 def dense(code: Code, spec: DenseSpec, sources: list[str], to: str) -> None:
@@ -72,7 +72,7 @@ def by_panels(w: NDArray[Any]) -> NDArray[Any]:
 
 
 OPERATIONS: dict[type, Operation] = {
-    DenseSpec: Operation(dense),
-    ActivationSpec: Operation(activation, in_place=True),
-    AffineSpec: Operation(affine, in_place=True),
+    DenseSpec: Operation(dense, lambda spec: False),
+    ActivationSpec: Operation(activation, lambda spec: True),
+    AffineSpec: Operation(affine, lambda spec: True),
 }

@@ -49,7 +49,7 @@ def rows_of(steps: list[Step]) -> list[Row]:
     rows: list[Row] = []
     for i, step in enumerate(steps):
         source = step.sources[0]
-        shared = OPERATIONS[type(step.spec)].in_place and source >= 0 and last_use[source] == i
+        shared = source >= 0 and OPERATIONS[type(step.spec)].in_place(step.spec) and last_use[source] == i
         row = rows[source] if shared else Row(step.spec.n_out, i)
         row.last = max(row.last, last_use.get(i, len(steps)))
         rows.append(row)
