@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastnn.engine.spec import AffineSpec, DropoutSpec, Spec
+from fastnn.engine.spec import TRAINING_ONLY, AffineSpec, Spec
 from fastnn.export._c_code import Code
 from fastnn.export._c_ops import OPERATIONS
 
@@ -33,7 +33,7 @@ def steps_of(code: Code) -> list[Step]:
     """The operations of a prediction in order. ValueError for one that has no C."""
     plan = code.model.plan
     specs: list[Spec] = [AffineSpec(0, plan.n_in, plan.input_scale, plan.input_shift)] if plan.input_affine else []
-    specs += [spec for spec in plan.specs if not isinstance(spec, DropoutSpec)]
+    specs += [spec for spec in plan.specs if not isinstance(spec, TRAINING_ONLY)]
     for spec in specs:
         if type(spec) not in OPERATIONS:
             raise ValueError(
