@@ -91,7 +91,13 @@ class ParallelBuild(build_ext):
 
 
 # what export_c makes C from (src/fastnn/export/_c_lanes.py); in a checkout it reads them where they are
-EXPORTED_HEADERS = ["simd/simd.h", "kernels/vmath.h", "kernels/gates.h", "kernels/activations.h"]
+EXPORTED_HEADERS = [
+    "simd/simd.h",
+    "kernels/vmath.h",
+    "kernels/gates.h",
+    "kernels/activations.h",
+    "kernels/norm.h",
+]
 
 
 class BuildWithHeaders(build_py):

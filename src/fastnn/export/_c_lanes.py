@@ -19,7 +19,7 @@ from fastnn.export._c_source import arguments, chosen, closing, definitions, spl
 
 HERE = Path(__file__).resolve().parent
 TEMPLATES = HERE / "templates"
-FILES = ("simd/simd.h", "kernels/vmath.h", "kernels/gates.h", "kernels/activations.h")
+FILES = ("simd/simd.h", "kernels/vmath.h", "kernels/gates.h", "kernels/activations.h", "kernels/norm.h")
 
 # how tightly C binds, of what is written here
 PRIMARY, UNARY, PRODUCT, SUM, LOOSE = 9, 8, 7, 6, 0

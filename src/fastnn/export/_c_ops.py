@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn._core import ACTIVATION_SHAPE
-from fastnn.engine.spec import ActivationSpec, AffineSpec, ColumnsSpec, DenseSpec, MergeSpec
+from fastnn.engine.spec import (
+    ActivationSpec, AffineSpec, BatchNormSpec, ColumnsSpec, DenseSpec, LayerNormSpec, MergeSpec, NormalizationSpec,
+)
 from fastnn.export._c_code import Code, Cost
 
 if TYPE_CHECKING:
@@ -72,6 +74,36 @@ def columns(code: Code, spec: ColumnsSpec, sources: list[str], to: str) -> None:
     code.costs.append(Cost(f"inputs {spec.start} to {spec.start + spec.n_out - 1}"))
 
 
+def normalize(code: Code, spec: BatchNormSpec | NormalizationSpec, sources: list[str], to: str) -> None:
+    """(x - mean) * scale + shift by columns. The scale is gamma / sqrt(variance + epsilon), worked out here with the
+    roundings of csrc/kernels/norm.h: nothing is folded into weights."""
+    layer, names = spec.layer, ("mean", "variance")
+    epsilon = code.dtype.type(0)
+    if isinstance(spec, BatchNormSpec):
+        names, epsilon = ("moving_mean", "moving_variance"), code.dtype.type(spec.epsilon)
+    mean, variance = (code.tensor(layer, name) for name in names)
+    square = variance + epsilon
+    inverse = 1 / np.where(square == 0, code.dtype.type(1), np.sqrt(square))
+    trained = {name for name, _ in getattr(spec, "tensors", ())}
+    scale = code.tensor(layer, "gamma") * inverse if "gamma" in trained else inverse
+    m, s = code.constant(f"mean{layer}", mean, "means"), code.constant(f"scale{layer}", scale, "scales")
+    arrays, shift = 2, code.number(0.0)
+    if "beta" in trained:
+        arrays, shift = 3, f"{code.constant(f'shift{layer}', code.tensor(layer, 'beta'), 'shifts')}[i]"
+    code.each(spec.n_out, f"{to}[i] = fused({sources[0]}[i] - {m}[i], {s}[i], {shift})", "fused")
+    kind = type(spec).__name__.removesuffix("Spec")
+    code.costs.append(Cost(f"{kind} {spec.n_out}", arrays * mean.nbytes, spec.n_out))
+
+
+def layer_norm(code: Code, spec: LayerNormSpec, sources: list[str], to: str) -> None:
+    given, nbytes = {"gamma": "0", "beta": "0"}, 0
+    for name, _ in spec.tensors:
+        values = code.tensor(spec.layer, name)
+        given[name], nbytes = code.constant(f"{name}{spec.layer}", values, name), nbytes + values.nbytes
+    code.call("layer_norm", to, sources[0], *given.values(), spec.n_out, code.number(spec.epsilon))
+    code.costs.append(Cost(f"LayerNorm {spec.n_out}", nbytes, 2 * spec.n_out))
+
+
 def activate(code: Code, name: str, alpha: float, source: str, to: str, n: int) -> None:
     """to = f(source): one lane function for each number, or for a whole row the function of the same name."""
     shape, f = ACTIVATION_SHAPE[name], f"act_{name}"
@@ -95,4 +127,7 @@ OPERATIONS: dict[type, Operation] = {
     AffineSpec: Operation(affine, lambda spec: True),
     MergeSpec: Operation(merge, lambda spec: spec.kind != "concatenate"),
     ColumnsSpec: Operation(columns, lambda spec: False),
+    BatchNormSpec: Operation(normalize, lambda spec: True),
+    NormalizationSpec: Operation(normalize, lambda spec: True),
+    LayerNormSpec: Operation(layer_norm, lambda spec: True),
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastnn.engine.spec import INPUT, AffineSpec, DropoutSpec, Spec, without
+from fastnn.engine.spec import INPUT, TRAINING_ONLY, AffineSpec, Spec, without
 from fastnn.export._c_code import Code
 from fastnn.export._c_ops import OPERATIONS
 
@@ -32,7 +32,7 @@ class Row:
 def steps_of(code: Code) -> list[Step]:
     """The operations of a prediction in order. ValueError for one that has no C."""
     plan = code.model.plan
-    specs, sources = without(DropoutSpec, plan.specs, plan.sources)
+    specs, sources = without(TRAINING_ONLY, plan.specs, plan.sources)
     if plan.input_affine:  # all that read the input read it scaled
         specs = [AffineSpec(0, plan.n_in, plan.input_scale, plan.input_shift), *specs]
         sources = [(INPUT,), *(tuple(j + 1 for j in js) for js in sources)]

@@ -101,3 +101,18 @@ static void log_softmax(real *y, const real *x, size_t n)
     for (size_t i = 0; i < n; i++)
         y[i] = x[i] - largest - rest;
 }
+
+/* (x - mean) / sqrt(variance + epsilon) * gamma + beta by the moments of the row itself, sums by chains; y may be x. gamma and
+ * beta may be missing. Ba, Kiros and Hinton 2016. */
+static void layer_norm(real *y, const real *x, const real *gamma, const real *beta, size_t n, real epsilon)
+{
+    real sums[16] = {0}, squares[16] = {0}, mean, inverse;
+    for (size_t i = 0; i < n; i++)
+        sums[i % 16] += x[i];
+    mean = join_chains(sums) / (real)n;
+    for (size_t i = 0; i < n; i++)
+        squares[i % 16] = vf_fma(x[i] - mean, x[i] - mean, squares[i % 16]);
+    inverse = inverse_deviation(join_chains(squares) / (real)n, epsilon);
+    for (size_t i = 0; i < n; i++)
+        y[i] = vf_fma((x[i] - mean) * inverse, gamma ? gamma[i] : 1, beta ? beta[i] : 0);
+}
