@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks, _model_file, _resume, _runs, checkpoint
+from fastnn._conversions import Conversions
 from fastnn._online import Callbacks, Online
 from fastnn._runs import Evaluation
 from fastnn._summary import summary_text
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 MOST_SEED = 2**64 - 1
 
 
-class Model(Online):
+class Model(Online, Conversions):
     """A network: layers in a row, a loss, an optimizer.
 
     ``Model([Dense(64, activation="relu"), Dense(3, activation="softmax")])`` or ``add`` layer by layer; ``set`` the
