@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn import _checks, _model_file, _resume, _runs, checkpoint
 from fastnn._conversions import Conversions
+from fastnn._dlpack import as_ndarray
 from fastnn._online import Callbacks, Online
 from fastnn._runs import Evaluation
 from fastnn._summary import summary_text
@@ -378,7 +379,7 @@ class Model(Online, Conversions):
         pairs = []
         for (index, mine), values in zip(views.items(), given, strict=True):
             for (name, view), value in zip(mine.items(), values, strict=True):
-                new = np.asarray(value)
+                new = np.asarray(as_ndarray(name, value))
                 if new.shape != view.shape:
                     raise ValueError(
                         f"{self.layers[index].label()}: expected {name} of shape {view.shape}, got {new.shape}"

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn.activations import LogSoftmax, Softmax
+from fastnn.activations import ELU, SELU, LogSoftmax, SiLU, Softmax
 from fastnn.checkpoint import FormatError
 from fastnn.engine.spec import MOST_LAYERS
 from fastnn.interop import _onnx_elementwise as elementwise
 from fastnn.interop._assemble import Affine, Part, Weights, assemble
+from fastnn.interop._expressions import CLOSE
 from fastnn.interop._onnx_file import TYPE_NAMES, Graph, Node, Port, Tensor, read
 from fastnn.layers import Dropout
 
@@ -282,6 +283,35 @@ def _reshape(g: Importer, node: Node) -> list[Any]:
     return [Reshaped(new)]
 
 
+def _selu(g: Importer, node: Node) -> list[Any]:
+    """gamma elu(x; alpha)."""
+    alpha = node.number("alpha", 1.67326319217681884765625)
+    gamma = node.number("gamma", 1.05070102214813232421875)
+    if abs(alpha - 1.6732632423543772) < CLOSE and abs(gamma - 1.0507009873554805) < CLOSE:
+        return [SELU()]
+    return [ELU(alpha), *_scaling(gamma, node)]
+
+
+def _celu(g: Importer, node: Node) -> list[Any]:
+    """alpha elu(x / alpha; 1)."""
+    alpha = node.number("alpha", 1.0)
+    if not alpha > 0:
+        raise ValueError(f"{node}: expected alpha above 0, got {alpha:g}")
+    return [*_scaling(1 / alpha, node), ELU(), *_scaling(alpha, node)]
+
+
+def _swish(g: Importer, node: Node) -> list[Any]:
+    """x sigmoid(alpha x)."""
+    alpha = node.number("alpha", 1.0)
+    if alpha == 0:
+        raise ValueError(f"{node}: expected alpha other than 0")
+    return [*_scaling(alpha, node), SiLU(), *_scaling(1 / alpha, node)]
+
+
+def _scaling(scale: float, node: Node) -> list[Any]:
+    return [Affine(scale, 0.0, str(node))] if scale != 1 else []
+
+
 OPERATORS: dict[str, Callable[[Importer, Node], list[Any]]] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
@@ -293,6 +323,9 @@ OPERATORS: dict[str, Callable[[Importer, Node], list[Any]]] = {
     "Flatten": _flatten,
     "Reshape": _reshape,
     "Identity": lambda g, node: [],
+    "Selu": _selu,
+    "Celu": _celu,
+    "Swish": _swish,
 }
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "Gemm": ("alpha", "beta", "transA", "transB"),
@@ -303,6 +336,9 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "Cast": ("to", "saturate", "round_mode"),
     "Flatten": ("axis",),
     "Reshape": ("allowzero",),
+    "Selu": ("alpha", "gamma"),
+    "Celu": ("alpha",),
+    "Swish": ("alpha",),
 }
 
 

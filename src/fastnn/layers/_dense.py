@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from fastnn._dlpack import as_ndarray
 from fastnn.activations import Activation
 from fastnn.base import Layer
 from fastnn.engine.spec import STREAM_WEIGHTS, DenseSpec
@@ -132,7 +133,7 @@ class Dense(Layer):
 
     def _assign(self, name: str, value: ArrayLike) -> None:
         view = self._tensor(name)
-        new = np.asarray(value)
+        new = np.asarray(as_ndarray(name, value))
         if name == "biases" and new.shape == (self.n_neurons,):
             new = new.reshape(1, -1)
         if new.shape != view.shape:
