@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES := setup.py pyproject.toml $(shell find csrc src -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.py[xdi]')
 
-.PHONY: demo test test-slow bench bench-kernels sanitize lint format golden sdist wheel clean
+.PHONY: demo test test-slow bench bench-kernels sanitize lint format golden reference sdist wheel clean
 
 demo: $(VENV)/demo.stamp  ## train the book's spiral, with a progress bar and a picture
 	$(BIN)/fastnn train
@@ -28,6 +28,9 @@ bench-kernels: $(VENV)/bench.stamp  ## every kernel against plain NumPy, on one 
 
 golden: $(VENV)/test.stamp  ## write tests/golden.json again; a change of it is a change of the bit contract
 	$(BIN)/python tests/make_golden.py
+
+reference: $(VENV)/test.stamp  ## write docs/reference again, pages and pictures
+	$(BIN)/python tools/make_reference.py
 
 # Address and undefined-behaviour sanitizers over C and Cython. The interpreter itself is not instrumented, so the runtime
 # is preloaded; leaks are the interpreter's own, and not looked at.

@@ -104,14 +104,23 @@ class Online:
                 )  # fmt: skip
             return self._run(run, verbose)
 
-    def train_on_batch(self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True) -> Evaluation:
+    def train_on_batch(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Any = None,
+        check_finite: bool = True,
+    ) -> Evaluation:
         """One step of the optimizer on these rows; returns (loss, accuracy) before it, without penalties.
 
-        The model's step count goes on, its epochs and history do not. Raises as ``train`` does.
+        sample_weight, class_weight: as in ``train``. The model's step count goes on, its epochs and history do not.
+        Raises as ``train`` does.
         """
         model: Any = self
         with self._lock, self._ready_to_train(X) as X:
-            return _runs.train_on_batch(model, X, y, check_finite)
+            return _runs.train_on_batch(model, X, y, check_finite, sample_weight, class_weight)
 
     def test_on_batch(self, X: ArrayLike, y: ArrayLike) -> Evaluation:
         """Keras's name for ``evaluate`` of one batch: (loss, accuracy), without penalties."""

@@ -113,9 +113,11 @@ def gradient_trainer(model: Model, X: Any, y: Any, sample_weight: Any = None) ->
     )
 
 
-def train_on_batch(model: Model, X: Any, y: Any, check_finite: bool) -> Evaluation:
+def train_on_batch(
+    model: Model, X: Any, y: Any, check_finite: bool, sample_weight: Any = None, class_weight: Any = None
+) -> Evaluation:
     """One step on these rows: the loss and accuracy that it was taken at. No epoch, and nothing in the history."""
-    data, _, targets = make_data(model, X, y, NAMES, check_finite)
+    data, _, targets = make_data(model, X, y, NAMES, check_finite, sample_weight, class_weight)
     model.plan.need_training_arenas(model.optimizer_object.state_count)
     set_precision(model, targets)
     buffers = model.training_buffers(data.n)

@@ -3,7 +3,8 @@
 The loss of a batch is the sum of weight * loss over its rows, divided by their number, not by the sum of the weights:
 so Keras has it. All weights 1 change no bit, a row of weight 0 adds nothing, and a weight counts alike in whatever
 batch its row falls. scikit-learn's MLP divides by the sum of the weights; the two agree where these have mean 1, as
-"balanced" ones have over the whole data. Accuracies count each row once.
+"balanced" ones have over the whole data. Accuracies count each row once. A row of negative weight is learned away from:
+with an advantage as weight, cross-entropy is the policy gradient.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ def _sample_weights(name: str, value: Any, rows: int) -> Array:
     if a.shape not in ((rows,), (rows, 1)):
         raise ValueError(f"{name}: expected shape ({rows},), a weight for each row of X, got {a.shape}")
     a = a.reshape(-1).astype(np.float64)
-    bad = ~(np.isfinite(a) & (a >= 0))
+    bad = ~np.isfinite(a)
     if bad.any():
         row = int(np.argmax(bad))
-        raise ValueError(f"{name}: expected finite numbers of at least 0, got {a[row]} at row {row}")
+        raise ValueError(f"{name}: expected finite numbers, got {a[row]} at row {row}")
     return a
 
 

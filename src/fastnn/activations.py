@@ -53,7 +53,7 @@ class Activation(Layer):
 
 
 class Linear(Activation):
-    """f(x) = x."""
+    """f(x) = x, f'(x) = 1."""
 
     names = ("linear", "identity")
     kernel = "linear"
@@ -63,7 +63,7 @@ class Linear(Activation):
 
 
 class Step(Activation):
-    """f(x) = 1 where x > 0, else 0; its gradient is 0 everywhere, so nothing before it learns.
+    """f(x) = 1 where x > 0, else 0; f'(x) = 0 everywhere, so nothing before it learns.
 
     Source: McCulloch and Pitts 1943; the book, chapter 4.
     """
@@ -77,7 +77,7 @@ class Step(Activation):
 
 
 class ReLU(Activation):
-    """f(x) = max(x, 0), with f'(0) = 0. Source: Nair and Hinton 2010; the book, chapter 4."""
+    """f(x) = max(x, 0); f'(x) = 1 where x > 0, else 0. Source: Nair and Hinton 2010; the book, chapter 4."""
 
     names = ("relu",)
     kernel = "relu"
@@ -88,8 +88,8 @@ class ReLU(Activation):
 
 
 class ReLU6(Activation):
-    """f(x) = min(max(x, 0), 6), with f'(0) = f'(6) = 0. Source: Krizhevsky, Convolutional deep belief networks on
-    CIFAR-10, 2010."""
+    """f(x) = min(max(x, 0), 6); f'(x) = 1 where 0 < x < 6, else 0. Source: Krizhevsky, Convolutional deep belief
+    networks on CIFAR-10, 2010."""
 
     names = ("relu6",)
     kernel = "relu6"
@@ -113,7 +113,8 @@ class _WithAlpha(Activation):
 
 
 class LeakyReLU(_WithAlpha):
-    """f(x) = x where x > 0, else alpha x, with f'(0) = alpha; alpha is 0.01 unless said otherwise, at least 0.
+    """f(x) = x where x > 0, else alpha x; f'(x) = 1 where x > 0, else alpha. alpha is 0.01 unless said otherwise, at
+    least 0.
 
     Source: Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models, 2013.
     """
@@ -127,7 +128,8 @@ class LeakyReLU(_WithAlpha):
 
 
 class ELU(_WithAlpha):
-    """f(x) = x where x > 0, else alpha (exp(x) - 1); alpha is 1 unless said otherwise, at least 0.
+    """f(x) = x where x > 0, else alpha (exp(x) - 1); f'(x) = 1 where x > 0, else f(x) + alpha. alpha is 1 unless said
+    otherwise, at least 0.
 
     Source: Clevert, Unterthiner and Hochreiter 2016.
     """
@@ -141,8 +143,9 @@ class ELU(_WithAlpha):
 
 
 class SELU(Activation):
-    """f(x) = 1.0507 x where x > 0, else 1.0507 * 1.6733 (exp(x) - 1): with ``lecun_normal`` weights the outputs keep
-    mean 0 and variance 1 from layer to layer. Source: Klambauer et al. 2017."""
+    """f(x) = s x where x > 0, else s a (exp(x) - 1); f'(x) = s where x > 0, else f(x) + s a; s = 1.0507, a = 1.6733.
+    With ``lecun_normal`` weights the outputs keep mean 0 and variance 1 from layer to layer. Source: Klambauer et al.
+    2017."""
 
     names = ("selu",)
     kernel = "selu"
@@ -154,7 +157,8 @@ class SELU(Activation):
 
 
 class GELU(Activation):
-    """f(x) = x Phi(x), Phi the normal distribution function: the exact form; 0 at -inf.
+    """f(x) = x Phi(x), Phi the normal distribution function: the exact form; 0 at -inf. f'(x) = Phi(x) + x phi(x), phi
+    the normal density.
 
     Source: Hendrycks and Gimpel 2016.
     """
@@ -168,8 +172,9 @@ class GELU(Activation):
 
 
 class GELUTanh(Activation):
-    """f(x) = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, the first approximation of GELU, as GPT-2 has it; 0 at
-    -inf. Source: Hendrycks and Gimpel 2016."""
+    """f(x) = x s(v), v = 2 sqrt(2 / pi) (x + 0.044715 x^3), s the logistic function: the same as x (1 + tanh(v / 2)) /
+    2, the first approximation of GELU, as GPT-2 has it; 0 at -inf. f'(x) = s + x s (1 - s) 2 sqrt(2 / pi) (1 + 0.134145
+    x^2). Source: Hendrycks and Gimpel 2016."""
 
     names = ("gelu_tanh", "gelu_new")
     kernel = "gelu_tanh"
@@ -181,7 +186,7 @@ class GELUTanh(Activation):
 
 
 class SiLU(Activation):
-    """f(x) = x / (1 + exp(-x)), also called Swish; 0 at -inf.
+    """f(x) = x s, s = 1 / (1 + exp(-x)), also called Swish; 0 at -inf. f'(x) = s (1 + x (1 - s)).
 
     Source: Elfwing, Uchibe and Doya 2017; Ramachandran, Zoph and Le 2017.
     """
@@ -194,7 +199,7 @@ class SiLU(Activation):
 
 
 class Mish(Activation):
-    """f(x) = x tanh(ln(1 + exp(x))); 0 at -inf. Source: Misra 2019."""
+    """f(x) = x t, t = tanh(ln(1 + exp(x))); 0 at -inf. f'(x) = t + x (1 - t^2) / (1 + exp(-x)). Source: Misra 2019."""
 
     names = ("mish",)
     kernel = "mish"
@@ -204,7 +209,8 @@ class Mish(Activation):
 
 
 class Softplus(Activation):
-    """f(x) = ln(1 + exp(x)), a smooth ReLU whose outputs are positive. Source: Dugas et al. 2001."""
+    """f(x) = ln(1 + exp(x)), a smooth ReLU whose outputs are positive; f'(x) = 1 / (1 + exp(-x)). Source: Dugas et al.
+    2001."""
 
     names = ("softplus",)
     kernel = "softplus"
@@ -214,7 +220,7 @@ class Softplus(Activation):
 
 
 class Exponential(Activation):
-    """f(x) = exp(x): rates for the Poisson loss (the log link)."""
+    """f(x) = f'(x) = exp(x): rates for the Poisson loss (the log link). Source: McCullagh and Nelder 1989."""
 
     names = ("exponential", "exp")
     kernel = "exponential"
@@ -224,7 +230,7 @@ class Exponential(Activation):
 
 
 class Sigmoid(Activation):
-    """f(x) = 1 / (1 + exp(-x)), the logistic function. Source: the book, chapter 16."""
+    """f(x) = 1 / (1 + exp(-x)), the logistic function; f'(x) = f(x) (1 - f(x)). Source: the book, chapter 16."""
 
     names = ("sigmoid",)
     kernel = "sigmoid"
@@ -234,8 +240,8 @@ class Sigmoid(Activation):
 
 
 class HardSigmoid(Activation):
-    """f(x) = x / 6 + 1 / 2, at least 0 and at most 1. Source: Courbariaux et al. 2015, with the slope of Howard et al.,
-    Searching for MobileNetV3, 2019, as in Keras 3 and PyTorch."""
+    """f(x) = x / 6 + 1 / 2, at least 0 and at most 1; f'(x) = 1 / 6 where -3 < x < 3, else 0. Source: Courbariaux et
+    al. 2015, with the slope of Howard et al., Searching for MobileNetV3, 2019, as in Keras 3 and PyTorch."""
 
     names = ("hard_sigmoid",)
     kernel = "hard_sigmoid"
@@ -246,7 +252,8 @@ class HardSigmoid(Activation):
 
 
 class HardSwish(Activation):
-    """f(x) = x hard_sigmoid(x); 0 at -inf. Source: Howard et al., Searching for MobileNetV3, 2019."""
+    """f(x) = x hard_sigmoid(x); 0 at -inf. f'(x) = 0 below -3, 1 above 3, else (2 x + 3) / 6. Source: Howard et al.,
+    Searching for MobileNetV3, 2019."""
 
     names = ("hard_swish", "hard_silu")
     kernel = "hard_swish"
@@ -257,7 +264,7 @@ class HardSwish(Activation):
 
 
 class Tanh(Activation):
-    """f(x) = tanh x. Source: LeCun et al., Efficient BackProp, 1998."""
+    """f(x) = tanh x; f'(x) = 1 - f(x)^2. Source: LeCun et al., Efficient BackProp, 1998."""
 
     names = ("tanh",)
     kernel = "tanh"
@@ -267,7 +274,8 @@ class Tanh(Activation):
 
 
 class Softmax(Activation):
-    """f(x)_j = exp(x_j) / sum over the row of exp(x_k). Source: Bridle 1990; the book, chapter 4."""
+    """f(x)_j = exp(x_j) / sum over the row of exp(x_k); df_j / dx_k = f_j ((j = k) - f_k). Source: Bridle 1990; the
+    book, chapter 4."""
 
     names = ("softmax",)
     kernel = "softmax"
@@ -278,7 +286,8 @@ class Softmax(Activation):
 
 
 class LogSoftmax(Activation):
-    """f(x)_j = x_j - ln(sum over the row of exp(x_k)), the logarithm of softmax without its underflow."""
+    """f(x)_j = x_j - ln(sum over the row of exp(x_k)), the logarithm of softmax without its underflow; df_j / dx_k =
+    (j = k) - exp(f_k). Source: Bridle 1990, by log-sum-exp."""
 
     names = ("log_softmax",)
     kernel = "log_softmax"

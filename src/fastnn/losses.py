@@ -76,7 +76,8 @@ class _Crossentropy(Loss):
 
 
 class CategoricalCrossentropy(_Crossentropy):
-    """-sum over classes of t ln p. Targets: integer labels (rows,) or probabilities (rows, n), one-hot for instance.
+    """-sum over classes of t ln p; derivative by p -t / p. Targets: integer labels (rows,) or probabilities (rows, n),
+    one-hot for instance.
 
     from_logits: p = softmax of the predictions, by log-sum-exp. label_smoothing: t becomes t (1 - s) + s / n.
     Source: the book, chapters 5 and 9 (merged with softmax: the gradient by the logits is p - t).
@@ -98,7 +99,8 @@ class CategoricalCrossentropy(_Crossentropy):
 
 
 class BinaryCrossentropy(_Crossentropy):
-    """Mean over outputs of -(t ln p + (1 - t) ln(1 - p)), each output a yes or no of its own. Targets in [0, 1].
+    """Mean over outputs of -(t ln p + (1 - t) ln(1 - p)), each output a yes or no of its own; derivative by p
+    ((1 - t) / (1 - p) - t / p) / n. Targets in [0, 1].
 
     One output is one question, several are many labels at once. from_logits: p = sigmoid of the predictions.
     label_smoothing: t becomes t (1 - s) + s / 2.
@@ -121,8 +123,9 @@ class BinaryCrossentropy(_Crossentropy):
 
 
 class KLDivergence(Loss):
-    """Sum over classes of t ln(t / p), both clipped alike: 0 where the distributions are equal. Targets (rows, n)
-    in [0, 1], each row adding up to 1. Source: Kullback and Leibler 1951 (merged with softmax, gradient p - t)."""
+    """Sum over classes of t ln(t / p), both clipped alike: 0 where the distributions are equal; derivative by p -t / p.
+    Targets (rows, n) in [0, 1], each row adding up to 1. Source: Kullback and Leibler 1951 (merged with softmax,
+    gradient p - t)."""
 
     names = ("kl_divergence", "kld", "kullback_leibler_divergence")
     kernel = "kl_divergence"
@@ -135,7 +138,7 @@ class KLDivergence(Loss):
 
 
 class MeanSquaredError(Loss):
-    """Mean over outputs of (p - t)^2. Source: the book, chapter 17."""
+    """Mean over outputs of (p - t)^2; derivative by p 2 (p - t) / n. Source: the book, chapter 17."""
 
     names = ("mean_squared_error", "mse")
     kernel = "mean_squared_error"
@@ -146,7 +149,8 @@ class MeanSquaredError(Loss):
 
 
 class MeanAbsoluteError(Loss):
-    """Mean over outputs of |p - t|, with derivative 0 where they meet. Source: the book, chapter 17."""
+    """Mean over outputs of |p - t|; derivative by p sign(p - t) / n, 0 where they meet. Source: the book, chapter
+    17."""
 
     names = ("mean_absolute_error", "mae")
     kernel = "mean_absolute_error"
@@ -158,7 +162,7 @@ class MeanAbsoluteError(Loss):
 
 class Huber(Loss):
     """Mean over outputs of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = p - t: a squared error that
-    far targets do not rule. Source: Huber 1964."""
+    far targets do not rule. Derivative by p: d within delta, else delta sign(d), over n. Source: Huber 1964."""
 
     names = ("huber",)
     kernel = "huber"
@@ -178,7 +182,8 @@ class Huber(Loss):
 
 
 class LogCosh(Loss):
-    """Mean over outputs of ln cosh(p - t): d^2 / 2 near 0, |d| - ln 2 far away, and smooth between."""
+    """Mean over outputs of ln cosh d, d = p - t: d^2 / 2 near 0, |d| - ln 2 far away, and smooth between. Derivative by
+    p: tanh(d) / n. Source: Green 1990."""
 
     names = ("log_cosh", "logcosh")
     kernel = "log_cosh"
@@ -191,7 +196,8 @@ class LogCosh(Loss):
 
 class Quantile(Loss):
     """Mean over outputs of q (t - p) where t > p, else (1 - q) (p - t), also called pinball loss: the prediction
-    becomes the q-quantile of the targets. Source: Koenker and Bassett 1978."""
+    becomes the q-quantile of the targets. Derivative by p: -q where t > p, 1 - q where t < p, 0 where they meet, over
+    n. Source: Koenker and Bassett 1978."""
 
     names = ("quantile", "pinball")
     kernel = "quantile"
@@ -211,7 +217,8 @@ class Quantile(Loss):
 
 class Poisson(Loss):
     """Mean over outputs of p - t ln p, p being a rate (above 0, as of Exponential or Softplus) and t a count. The rate
-    is clipped to 1e-7 from below in the logarithm. Source: Nelder and Wedderburn 1972."""
+    is clipped to 1e-7 from below in the logarithm. Derivative by p: (1 - t / p) / n. Source: Nelder and Wedderburn
+    1972."""
 
     names = ("poisson",)
     kernel = "poisson"
@@ -230,7 +237,8 @@ class _Margin(Loss):
 
 
 class Hinge(_Margin):
-    """Mean over outputs of max(1 - t p, 0). Targets -1 and 1 (or 0 and 1). Source: Cortes and Vapnik 1995."""
+    """Mean over outputs of max(1 - t p, 0); derivative by p -t / n where t p < 1, else 0. Targets -1 and 1 (or 0 and
+    1). Source: Cortes and Vapnik 1995."""
 
     names = ("hinge",)
     kernel = "hinge"
@@ -240,7 +248,8 @@ class Hinge(_Margin):
 
 
 class SquaredHinge(_Margin):
-    """Mean over outputs of max(1 - t p, 0)^2. Targets -1 and 1 (or 0 and 1)."""
+    """Mean over outputs of max(1 - t p, 0)^2; derivative by p -2 t max(1 - t p, 0) / n. Targets -1 and 1 (or 0 and 1).
+    Source: Lee and Lin 2013."""
 
     names = ("squared_hinge",)
     kernel = "squared_hinge"
@@ -250,8 +259,9 @@ class SquaredHinge(_Margin):
 
 
 class CategoricalHinge(Loss):
-    """max(1 + (largest p of the wrong classes, at least 0) - (p of the right one), 0). Targets: integer labels or
-    one-hot rows. Source: Crammer and Singer 2001, in Keras's form."""
+    """max(1 + (largest p of the wrong classes, at least 0) - (p of the right one), 0); where that is above 0,
+    derivative 1 by the largest wrong p if above 0, and -1 by the right one. Targets: integer labels or one-hot rows.
+    Source: Crammer and Singer 2001, in Keras's form."""
 
     names = ("categorical_hinge",)
     kernel = "categorical_hinge"

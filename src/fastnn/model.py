@@ -288,7 +288,7 @@ class Model(Online, Conversions):
         each epoch; validation_split: the share of the rows, from the end, that serves as such, with their
         sample_weight.
 
-        sample_weight: (rows,), what each row's loss is multiplied by; the loss is sum(weight * loss) / rows.
+        sample_weight: (rows,), what each row's loss is multiplied by, finite; the loss is sum(weight * loss) / rows.
         class_weight: the same by the row's class, in training only: a dict {class: weight}, 1 where it says nothing, an
         array, or "balanced", which is rows / (classes * rows of the class). Given both, they multiply; neither touches
         the accuracy.
