@@ -91,6 +91,12 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     p.add_argument("-o", "--output", metavar="FILE", help="CSV file to write (default: standard output)")
     p.add_argument("--delimiter", metavar="C", help="between the cells of a CSV file (default ',', tab for .tsv)")
 
+    p = subparsers.add_parser("export", help="a saved model as a file that runs without Python")
+    p.set_defaults(run=commands["export"])
+    p.add_argument("model", metavar="MODEL", help="file of fastnn train")
+    p.add_argument("--to", required=True, metavar="FORM", help="onnx: a file for ONNX Runtime and others")
+    p.add_argument("-o", "--output", metavar="FILE", help="file to write (default: name of the model, .onnx)")
+
     p = subparsers.add_parser("doctor", help="processor, kernel tables, threads, versions, self-test")
     p.set_defaults(run=commands["doctor"])
     p = subparsers.add_parser("bench", help="a short benchmark against NumPy")

@@ -20,11 +20,15 @@ class Conversions:
 
         Input ``x`` (rows, features) and output ``y`` (rows, outputs) are of the model's dtype, ``rows`` is dynamic.
         Operator set 13, IR version 7: ONNX Runtime 1.6 or later. Loss, optimizer and history are not in it.
-        ValueError where not finalized, for a layer written in Python, and beyond 2 GiB.
+        ValueError for a layer written in Python, before the sizes are known, and beyond 2 GiB; OSError where the file
+        cannot be written.
         """
         from fastnn.export import _onnx
 
-        _onnx.save(cast("Model", self), path)
+        model = cast("Model", self)
+        with model._lock:
+            _finalized(model)
+            _onnx.save(model, path)
 
     @classmethod
     def from_onnx(cls, path: str | os.PathLike[str], *, output: str | None = None) -> Self:
@@ -36,15 +40,28 @@ class Conversions:
     def to_torch(self) -> Any:
         """A ``torch.nn.Sequential`` on the CPU, in evaluation mode, with copies of the weights. Needs PyTorch.
 
-        ValueError where not finalized and for a layer written in Python.
+        What PyTorch has no module for (Rescale, Exponential, Step) comes as a small module of ``fastnn``. ImportError
+        where there is no PyTorch, ValueError for a layer written in Python and before the sizes are known.
         """
         from fastnn.interop import _torch
 
-        return _torch.to_torch(cast("Model", self))
+        model = cast("Model", self)
+        with model._lock:
+            _finalized(model)
+            return _torch.to_torch(model)
 
     def to_numpy(self) -> dict[str, NDArray[Any]]:
         """Copies of all parameters by name, ``layer0.weights`` (n_inputs, n_neurons), ``layer0.biases`` (1, n_neurons)
-        and so on, as plain arrays: for ``numpy.savez``, pickle, or another library. ValueError where not finalized."""
+        and so on, the names of a saved file, as plain arrays: for ``numpy.savez`` or another library. ValueError before
+        the sizes are known."""
         model = cast("Model", self)
-        views = model._parameter_views()
-        return {f"layer{i}.{name}": view.copy() for i, tensors in views.items() for name, view in tensors.items()}
+        with model._lock:
+            _finalized(model)
+            views = model._parameter_views()
+            return {f"layer{i}.{name}": view.copy() for i, tensors in views.items() for name, view in tensors.items()}
+
+
+def _finalized(model: Model) -> None:
+    """Work out the sizes where the layers state them; else the plan says what is missing when it is asked for."""
+    if model._plan is None and model._knows_its_input():
+        model.finalize()

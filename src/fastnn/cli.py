@@ -1,4 +1,4 @@
-"""The command ``fastnn``: train, evaluate, predict, doctor, bench."""
+"""The command ``fastnn``: train, evaluate, predict, export, doctor, bench."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 import fastnn
-from fastnn import _cli_data, _cli_model
+from fastnn import _cli_data, _cli_export, _cli_model
 from fastnn._cli_args import USER_ERROR, make_parser
 from fastnn._cli_data import CLASSIFICATION, Problem
 from fastnn._progress import training_bar
@@ -126,6 +126,13 @@ def predict(args: argparse.Namespace) -> int:
     return 0
 
 
+def export(args: argparse.Namespace) -> int:
+    """``fastnn export``."""
+    for text in _cli_export.export(args):
+        print(text, flush=True)
+    return 0
+
+
 def doctor(args: argparse.Namespace) -> int:
     """``fastnn doctor``."""
     from fastnn._doctor import doctor as examine
@@ -139,7 +146,14 @@ def bench(args: argparse.Namespace) -> int:
     return result
 
 
-COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "doctor": doctor, "bench": bench}
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
+    "doctor": doctor,
+    "bench": bench,
+}
 
 
 # --- the output ---

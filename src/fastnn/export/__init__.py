@@ -1,1 +1,1 @@
-"""Ways out of the library: a trained model as a file that others run."""
+"""Ways out of Python: a trained model as something that runs without it."""

@@ -224,8 +224,6 @@ def _specs(model: Model) -> list[Any]:
 
 def to_bytes(model: Model) -> bytes:
     """The content of the file. ValueError for a layer that ONNX has no form for, and beyond 2 GiB."""
-    from fastnn import __version__
-
     if model.parameter_count * model.dtype.itemsize > MOST_BYTES:
         raise ValueError("the parameters have more than 2 GiB, more than one ONNX file can hold")
     g = Graph(model.dtype)
@@ -248,7 +246,7 @@ def to_bytes(model: Model) -> bytes:
          pb.nested(11, described("x", model.plan.n_in)), pb.nested(12, described("y", model.plan.n_out))]
     )  # fmt: skip
     return (
-        pb.whole(1, IR_VERSION) + pb.text(2, "fastnn") + pb.text(3, __version__)
+        pb.whole(1, IR_VERSION) + pb.text(2, "fastnn")
         + pb.nested(8, pb.text(1, "") + pb.whole(2, OPSET)) + pb.nested(7, graph)
     )  # fmt: skip
 

@@ -134,7 +134,7 @@ def as_wholes(wire: int, value: Value, what: str, most: int) -> list[int]:
     """Repeated whole numbers, packed or one by one (then a list of one); FormatError for more than ``most``."""
     if wire == VARINT:
         return [as_whole(wire, value, what)]
-    data, at, found = as_bytes(wire, value, what), 0, []
+    data, at, found = as_bytes(wire, value, what), 0, list[int]()
     while at < len(data):
         if len(found) >= most:
             raise FormatError(f"protobuf: more than {most} numbers in {what}")

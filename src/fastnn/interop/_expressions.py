@@ -1,7 +1,7 @@
 """Which activation a handful of elementwise operators makes: GELU comes as five nodes, SiLU as two.
 
-An ``Expression`` is a function of one variable in a normal form: a polynomial whose atoms are the variable and functions
-(exp, erf, clip, ...) of expressions. However a formula is bracketed, its normal form is the same, up to the rounding of
+An ``Expression`` is a function of one variable in a normal form: a polynomial whose atoms are the variable and
+functions (exp, erf, clip, ...) of expressions. However a formula is bracketed, its normal form is the same, up to the rounding of
 its constants; so it is compared with those of the activations (``PATTERNS``), written down with the same arithmetic.
 Affine expressions may have a coefficient for each column.
 """
@@ -98,11 +98,11 @@ class Expression:
                 _, argument, (least, most), _ = monomial[0]
                 if max(least, low) < min(most, high):
                     return Expression(dict(argument)).apply("clip", max(least, low), min(most, high))
-        affine = set(self.terms) <= {(X,), ()} and isinstance(slope, float) and isinstance(shift, float)
-        if not affine or slope <= 0 or not low < high:  # type: ignore[operator]
+        affine = set(self.terms) <= {(X,), ()}
+        if not affine or not isinstance(slope, float) or not isinstance(shift, float) or slope <= 0 or not low < high:
             return self.apply("clip", low, high)
-        s = shift / slope  # type: ignore[operator]
-        return (variable().apply("clip", low / slope - s, high / slope - s) + s) * slope  # type: ignore[operator]
+        s = shift / slope
+        return (variable().apply("clip", low / slope - s, high / slope - s) + s) * slope
 
     @property
     def affine(self) -> tuple[float | Array, float | Array] | None:
@@ -238,7 +238,7 @@ def activation(found: Expression) -> Activation | None:
     for kind, make in WITH_ALPHA:
         for alpha in sorted(alphas):
             if same(found.terms, make(variable(), alpha).terms):
-                return kind(alpha)  # type: ignore[no-any-return]
+                return kind(alpha)
     return None
 
 

@@ -79,8 +79,10 @@ def _softmax(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
 def _rescaling(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
     scale, offset = (np.asarray(config[key], np.float64) for key in ("scale", "offset"))
     if scale.ndim > 1 or offset.ndim > 1:
-        raise ValueError(f"{where}: expected numbers, or one for each feature, got shapes {scale.shape}, {offset.shape}")
-    return [Affine(*(float(a) if a.ndim == 0 else a for a in (scale, offset)), where)]
+        raise ValueError(
+            f"{where}: expected numbers, or one for each feature, got shapes {scale.shape}, {offset.shape}"
+        )
+    return [Affine(float(scale) if scale.ndim == 0 else scale, float(offset) if offset.ndim == 0 else offset, where)]
 
 
 def _normalization(layer: Any, config: dict[str, Any], where: str) -> list[Part]:

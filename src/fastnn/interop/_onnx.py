@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 
 OLDEST_OPSET = 7  # before it, Gemm and Add had other rules for shapes
-DTYPES = {1: np.dtype(np.float32), 11: np.dtype(np.float64)}
+DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype(np.float32), 11: np.dtype(np.float64)}
 SLACK = 1 << 22  # parameters that a model may have beyond twice the file's numbers
 
 
@@ -234,7 +234,7 @@ def _softmax(g: Importer, node: Node) -> list[Any]:
     axis = node.number("axis", -1 if g.graph.opset >= 13 else 1)
     if axis not in (-1, 1):
         raise ValueError(f"{node}: expected axis 1, the last one, got {axis}")
-    return [LastAxis(layer, str(node))]  # type: ignore[arg-type]
+    return [LastAxis(layer, str(node))]
 
 
 def _dropout(g: Importer, node: Node) -> list[Any]:
@@ -396,7 +396,7 @@ def load(cls: type[Model], path: str | os.PathLike[str], output: str | None = No
         content = file.read()
     try:
         graph = read(content)
-        if not OLDEST_OPSET <= graph.opset:
+        if graph.opset < OLDEST_OPSET:
             raise ValueError(f"operator set {graph.opset} of ONNX is not supported, {OLDEST_OPSET} and later are")
         importer = Importer(graph, output)
         given = importer.input.shape

@@ -40,7 +40,9 @@ def step(g: Importer, node: Node, name: str) -> tuple[list[Any], str]:
     scalings = [(u, found.affine) for u, found in read[:2] if found.affine is not None]
     both = [(u, a) for u, a in scalings if np.any(np.asarray(a[0]) != 1) and np.any(np.asarray(a[1]) != 0)]
     for u, (scale, offset) in both[:1] or scalings:  # x * scale + offset is one layer, where it is two nodes
-        identity = not isinstance(scale, np.ndarray) and not isinstance(offset, np.ndarray) and (scale, offset) == (1, 0)
+        identity = (
+            not isinstance(scale, np.ndarray) and not isinstance(offset, np.ndarray) and (scale, offset) == (1, 0)
+        )
         return [] if identity else [Affine(scale, offset, str(node))], u
     for u, found in read:
         clip = ex.scaled_clip(found)

@@ -162,7 +162,8 @@ def _tensor(data: memoryview) -> Tensor:
 
 def _attribute(data: memoryview) -> tuple[str, Any]:
     """(name, value): a number, a string, a tensor or a list; None for what no operator here has, such as a subgraph."""
-    name, found, several = "", None, list[float]()
+    name, several = "", list[float]()
+    found: Any = None
     for number, wire, value in pb.fields(data):
         if number == 1:
             name = _name(wire, value, "an attribute's name")

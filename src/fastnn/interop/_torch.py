@@ -1,5 +1,5 @@
-"""To and from PyTorch. The module is never imported for ``from_torch``: the layers that come bring their classes' names,
-and a subclass of one, which may compute something else, is refused."""
+"""To and from PyTorch, which is not imported for ``from_torch``: the layers that come bring their classes' names. A
+subclass of one, which may compute something else, is refused."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ MAKERS: dict[str, Callable[[Any, float], Any]] = {
 
 def to_torch(model: Model) -> Any:
     try:
-        import torch
+        import torch  # type: ignore[import-not-found,unused-ignore]
 
         from fastnn.interop import _torch_modules as own
     except ImportError as error:
