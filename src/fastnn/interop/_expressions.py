@@ -1,9 +1,9 @@
 """Which activation a handful of elementwise operators makes: GELU comes as five nodes, SiLU as two.
 
 An ``Expression`` is a function of one variable in a normal form: a polynomial whose atoms are the variable and
-functions (exp, erf, clip, ...) of expressions. However a formula is bracketed, its normal form is the same, up to the rounding of
-its constants; so it is compared with those of the activations (``PATTERNS``), written down with the same arithmetic.
-Affine expressions may have a coefficient for each column.
+functions (exp, erf, clip, ...) of expressions. However a formula is bracketed, its normal form is the same, up to the
+rounding of its constants; so it is compared with those of the activations (``PATTERNS``), written down with the same
+arithmetic. Affine expressions may have a coefficient for each column.
 """
 
 from __future__ import annotations
@@ -154,14 +154,23 @@ def _same_monomial(a: Monomial, b: Monomial) -> bool:
     return True
 
 
+def _in_order(terms: Terms) -> list[tuple[str, str, Monomial, Any]]:
+    """(form, form and constants, monomial, coefficient) of each term. Two terms of one form are only such as max(x, 0)
+    and min(x, 0), whose constants are exact."""
+    return sorted((_skeleton(m), repr(m), m, c) for m, c in terms.items())
+
+
+def form(terms: Terms) -> tuple[str, ...]:
+    """The expression without its constants: where this differs, so do the functions."""
+    return tuple(skeleton for skeleton, *_ in _in_order(terms))
+
+
 def same(a: Terms, b: Terms) -> bool:
     """Whether the two are one function."""
-    if len(a) != len(b):
+    one, other = _in_order(a), _in_order(b)
+    if [p[0] for p in one] != [q[0] for q in other]:
         return False
-    one, other = (sorted((_skeleton(m), repr(m), m, c) for m, c in terms.items()) for terms in (a, b))
-    return all(p[0] == q[0] and _near(p[3], q[3]) for p, q in zip(one, other, strict=True)) and all(
-        _same_monomial(p[2], q[2]) for p, q in zip(one, other, strict=True)
-    )
+    return all(_near(p[3], q[3]) and _same_monomial(p[2], q[2]) for p, q in zip(one, other, strict=True))
 
 
 # --- the activations ---
@@ -225,28 +234,37 @@ def _patterns() -> list[tuple[type[Activation], Expression]]:
     ]
 
 
-PATTERNS = _patterns()
-WITH_ALPHA: list[tuple[type[Any], Callable[[Expression, float], Expression]]] = [(LeakyReLU, leaky_relu), (ELU, elu)]
+PATTERNS: dict[tuple[str, ...], list[tuple[type[Activation], Expression]]] = {}  # by their form
+for _kind, _pattern in _patterns():
+    PATTERNS.setdefault(form(_pattern.terms), []).append((_kind, _pattern))
+WITH_ALPHA: dict[tuple[str, ...], tuple[type[Any], Callable[[Expression, float], Expression]]] = {
+    form(make(variable(), 0.5).terms): (kind, make) for kind, make in ((LeakyReLU, leaky_relu), (ELU, elu))
+}
 
 
 def activation(found: Expression) -> Activation | None:
     """The activation that this is, None where it is none."""
-    for kind, pattern in PATTERNS:
+    shape = form(found.terms)
+    for kind, pattern in PATTERNS.get(shape, ()):
         if same(found.terms, pattern.terms):
             return kind()
-    alphas = {abs(c) for c in found.terms.values() if isinstance(c, float) and math.isfinite(c)}
-    for kind, make in WITH_ALPHA:
+    if shape in WITH_ALPHA:
+        parametric, make = WITH_ALPHA[shape]
+        alphas = {abs(c) for c in found.terms.values() if isinstance(c, float) and math.isfinite(c)}
         for alpha in sorted(alphas):
             if same(found.terms, make(variable(), alpha).terms):
-                return kind(alpha)
+                return parametric(alpha)
     return None
 
 
-def scaled_clip(found: Expression) -> tuple[tuple[float, float], Activation, float] | None:
-    """A clip that an activation makes between two scalings: ((scale, offset) before it, it, scale after it).
+Scaling: TypeAlias = "tuple[float, float]"  # scale, offset
 
-    Clip(0, c) is relu6(6 x / c) c / 6, and what is bounded to 0 .. 1 is a hard sigmoid of another slope. Others would
-    lose digits where their bounds are large: None.
+
+def scaled_clip(found: Expression) -> tuple[Scaling, Activation, Scaling] | None:
+    """A clip that an activation makes between two scalings: (the one before it, it, the one after it).
+
+    Clip(0, c) is relu6(6 x / c) c / 6; what is bounded within -1 .. 1 is a hard sigmoid of another slope and range.
+    Others would lose digits, as their bounds are larger than what lies between: None.
     """
     clips = [(m, c) for m, c in found.terms.items() if m]
     offset = found.terms.get((), 0.0)
@@ -259,8 +277,10 @@ def scaled_clip(found: Expression) -> tuple[tuple[float, float], Activation, flo
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         return None
     if low == 0 and offset == 0:
-        return (6.0 / high, 0.0), ReLU6(), a * high / 6.0
+        return (6.0 / high, 0.0), ReLU6(), (a * high / 6.0, 0.0)
+    if max(abs(a * low + offset), abs(a * high + offset)) > 1 + CLOSE:
+        return None
     half = (high - low) / 2
-    if _near(2 * half * a, 1.0) and abs(a * low + offset) < CLOSE:
-        return (3.0 / half, -3.0 * (low + high) / 2 / half), HardSigmoid(), 1.0
-    return None
+    after = 2 * half * a, a * low + offset
+    unit = _near(after[0], 1.0) and abs(after[1]) < CLOSE
+    return (3.0 / half, -3.0 * (low + half) / half), HardSigmoid(), (1.0, 0.0) if unit else after

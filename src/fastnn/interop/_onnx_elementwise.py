@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastnn.interop._onnx_file import Node
 
 REAL = (1, 11)  # TensorProto.DataType of float32 and float64
+BOUNDS = ("Clip", "Max", "Min", "Relu")
 WINDOW = 16  # values that an activation may be composed of: GELU in its tanh form is eight nodes
 
 
@@ -30,13 +31,18 @@ def step(g: Importer, node: Node, name: str) -> tuple[list[Any], str]:
     if node.domain not in ("", "ai.onnx") or node.operator not in FUNCTIONS:
         raise ValueError(f"{node}: this operator is not supported")
     read: list[tuple[str, Expression]] = []
+    matched: tuple[list[Any], str] | None = None
     for u in _inputs_before(g, name):
         found = _expression(g, name, u)
         if found is not None:
             activation = ex.activation(found)
             if activation is not None:
-                return [activation], u
+                matched = [activation], u
+                if node.operator not in BOUNDS:  # the nearest is it; of max(min(x, 6), 0) only the whole is something
+                    return matched
             read.append((u, found))
+    if matched is not None:
+        return matched
     scalings = [(u, found.affine) for u, found in read[:2] if found.affine is not None]
     both = [(u, a) for u, a in scalings if np.any(np.asarray(a[0]) != 1) and np.any(np.asarray(a[1]) != 0)]
     for u, (scale, offset) in both[:1] or scalings:  # x * scale + offset is one layer, where it is two nodes
@@ -48,7 +54,7 @@ def step(g: Importer, node: Node, name: str) -> tuple[list[Any], str]:
         clip = ex.scaled_clip(found)
         if clip is not None:
             before, activation, after = clip
-            behind = [Affine(after, 0.0, str(node))] if after != 1 else []
+            behind = [Affine(*after, str(node))] if after != (1, 0) else []
             return [Affine(*before, str(node)), activation, *behind], u
     raise ValueError(f"{node}: {_why(g, node)}")
 

@@ -74,9 +74,12 @@ def _celu(module: Any, where: str) -> list[Part]:
 
 
 def _hardtanh(module: Any, where: str) -> list[Part]:
-    if (module.min_val, module.max_val) != (0, 6):
-        raise ValueError(f"{where}: expected the bounds 0 and 6, got {module.min_val} and {module.max_val}")
-    return [act.ReLU6()]
+    bounds = module.min_val, module.max_val
+    if bounds == (0, 6):
+        return [act.ReLU6()]
+    if bounds == (-1, 1):  # a hard sigmoid, x / 6 + 1 / 2 within 0 and 1, of three times the slope and twice the range
+        return [Affine(3.0, 0.0, where), act.HardSigmoid(), Affine(2.0, -1.0, where)]
+    raise ValueError(f"{where}: expected the bounds -1 and 1, or 0 and 6, got {bounds[0]} and {bounds[1]}")
 
 
 READERS: dict[str, Reader] = {
