@@ -84,6 +84,10 @@ def test_float64() -> None:
     np.testing.assert_allclose(ours.predict(X), predicted(model), rtol=1e-5, atol=1e-6)
 
 
+def doubled(x: Any) -> Any:
+    return x * 2
+
+
 def sequential(*layers: Any) -> Any:
     return keras.Sequential([L.Input((6,)), *layers])
 
@@ -99,7 +103,7 @@ def sequential(*layers: Any) -> Any:
             lambda: sequential(L.Dense(2, "softsign")),
             r"layer 0 \(Dense '.*'\): the activation softsign is not supported",
         ),
-        (lambda: sequential(L.Dense(2, lambda x: x)), "the activation .* is not supported"),
+        (lambda: sequential(L.Dense(2, doubled)), "the activation .* is not supported"),
         (lambda: sequential(L.Dense(2), L.ReLU(max_value=5)), "expected max_value None or 6, and threshold 0, got 5"),
         (lambda: sequential(L.Dense(2), L.Softmax(axis=0)), "expected axis=-1, got 0"),
         (lambda: sequential(L.Dense(2), L.Dropout(0.1, noise_shape=(None, 1))), "noise_shape is not supported"),
