@@ -1,4 +1,4 @@
-"""Requests a second and latencies of examples/serve.py with fastnn's Session, with ONNX Runtime, and with nothing in it.
+"""Requests a second and latencies of examples/serve.py: with fastnn's Session, with ONNX Runtime, with nothing.
 
 Each runs in a process of its own behind the same application (uvicorn with uvloop and httptools where they are
 installed); this process is the load: so many connections, each with one request under way. The three take turns, so
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ BACKENDS = ("fastnn", "onnxruntime", "nothing")
 def model_of(widths: tuple[int, ...]) -> Any:
     from fastnn import Dense, Model
 
-    layers = [Dense(a, b, activation="relu") for a, b in zip(widths, widths[1:-1], strict=False)]
+    layers = [Dense(a, b, activation="relu") for a, b in pairwise(widths[:-1])]
     model = Model([*layers, Dense(widths[-2], widths[-1], activation="softmax")], seed=0)
     model.finalize()
     return model
@@ -151,11 +152,9 @@ def measure(net: str, as_json: bool, args: argparse.Namespace) -> None:
             for backend, rounds in results.items():
                 rate, median, last = (statistics.median(column) for column in zip(*rounds, strict=True))
                 best_rate, best_last = max(r[0] for r in rounds), min(r[2] for r in rounds)
-                print(
-                    f"| {net} {'JSON' if as_json else 'bytes'} | {connections} | {backend} | {rate:,.0f} ({best_rate:,.0f})"
-                    f" | {median:.2f} | {last:.2f} ({best_last:.2f}) |",
-                    flush=True,
-                )
+                what = f"{net} {'JSON' if as_json else 'bytes'} | {connections} | {backend}"
+                times = f"{median:.2f} | {last:.2f} ({best_last:.2f})"
+                print(f"| {what} | {rate:,.0f} ({best_rate:,.0f}) | {times} |", flush=True)
     finally:
         for _, process in servers.values():
             process.terminate()
@@ -173,9 +172,7 @@ def main() -> None:
     if args.serve:
         serve(args.serve[0], args.serve[1], int(args.serve[2]))
         return
-    print(
-        "| network, body | connections | in the server | requests a second, median (best) | median ms | 99th percentile |"
-    )
+    print("| network, body | connections | serves | requests a second, median (best) | median ms | 99th percentile |")
     print("|---|---|---|---|---|---|")
     for net, as_json in (("small", True), ("images", False), ("images", True)):
         measure(net, as_json, args)

@@ -153,7 +153,7 @@ def demo(epochs: int) -> None:
 
 
 if __name__ == "__main__":
-    first = sys.argv[1] if len(sys.argv) > 1 else "60"
+    first = sys.argv[1] if len(sys.argv) > 1 else "150"
     if first.isdecimal():
         demo(int(first))
     else:
