@@ -451,5 +451,5 @@ def test_damaged_files_load_or_are_refused(tmp_path_factory: pytest.TempPathFact
 
 def test_the_limits_are_those_of_the_page() -> None:
     page = (Path(__file__).resolve().parents[1] / "docs" / "interop.md").read_text(encoding="utf-8")
-    for limit in (f"{_onnx_file.MOST_NODES:,} nodes", f"operator set {importer.OLDEST_OPSET}"):
+    for limit in (f"{_onnx_file.MOST_NODES:,} nodes", f"Operator sets {importer.OLDEST_OPSET}"):
         assert limit in page
