@@ -115,6 +115,36 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, dropout,                                                                                                   \
       (void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,     \
        uint32_t threshold, double keep))                                                                               \
+    /* y = x mask + shift, in place allowed; masks as dropout's; one shift where kept, another where dropped */        \
+    K(void, alpha_dropout,                                                                                             \
+      (void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,     \
+       uint32_t threshold, double keep, double shift_kept, double shift_dropped))                                      \
+    /* y = x + stddev z with normal numbers z or, where mask is not NULL, mask = 1 + stddev z and y = x * mask; */     \
+    /* in place allowed; elements first .. first + n - 1 of the stream (key, stream, step) */                          \
+    K(void, gaussian,                                                                                                  \
+      (void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream, uint64_t step,     \
+       double stddev))                                                                                                 \
+    /* mean and biased variance of each column of at least one row; rows of ld */                                      \
+    K(void, column_moments, (void *mean, void *variance, const void *x, size_t ld, size_t rows, size_t cols))          \
+    /* y = (x - mean) gamma / sqrt(variance + epsilon) + beta by columns, rows of ld; in place allowed; divides */     \
+    /* by 1 where variance + epsilon is 0; mean, gamma, beta may be NULL for 0, 1, 0 */                                \
+    K(void, normalize_columns,                                                                                         \
+      (void *y, const void *x, const void *mean, const void *variance, const void *gamma, const void *beta,            \
+       double epsilon, size_t ld, size_t rows, size_t cols))                                                           \
+    /* the gradients where mean and variance are those of x itself, rows of ld; in place allowed (dx == dy); */        \
+    /* dx, dgamma, dbeta may be NULL where not wanted, gamma for 1 */                                                  \
+    K(void, batch_norm_bwd,                                                                                            \
+      (void *dx, void *dgamma, void *dbeta, const void *dy, const void *x, const void *mean, const void *variance,     \
+       const void *gamma, double epsilon, size_t ld, size_t rows, size_t cols))                                        \
+    /* normalize_columns by rows, each by its own mean and biased variance; in place allowed; */                       \
+    /* stats: (rows, 2), each row's mean and 1 / sqrt(variance + epsilon), or NULL */                                  \
+    K(void, layer_norm_fwd,                                                                                            \
+      (void *y, void *stats, const void *x, const void *gamma, const void *beta, double epsilon, size_t rows,          \
+       size_t cols))                                                                                                   \
+    /* its gradients, as batch_norm_bwd's; dgamma and dbeta go on from what they hold, or start from 0 */              \
+    K(void, layer_norm_bwd,                                                                                            \
+      (void *dx, void *dgamma, void *dbeta, const void *dy, const void *x, const void *stats, const void *gamma,       \
+       size_t rows, size_t cols, int go_on))                                                                           \
     /* mask[i] = above where a uniform number exceeds limit / 2^53, else below; y = x * mask, in place allowed; */     \
     /* y NULL: the mask alone. state: MT19937 as NumPy keeps it, 624 words and the place among them; it moves */       \
     /* on by two words an element */                                                                                   \
@@ -206,6 +236,14 @@ void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *co
                          double lr, const double *p, uint64_t step);
 void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                        size_t rows, size_t cols, ptrdiff_t row_bytes, ptrdiff_t col_bytes);
+
+/* --- norm.c: batch normalization in training --- */
+/* mean and variance = column_moments of x, y = normalize_columns by them; all dense */
+void fnn_batch_norm_fwd(const fnn_kernels *t, void *y, void *mean, void *variance, const void *x, const void *gamma,
+                        const void *beta, double epsilon, size_t rows, size_t cols);
+/* batch_norm_bwd, dense */
+void fnn_batch_norm_bwd(const fnn_kernels *t, void *dx, void *dgamma, void *dbeta, const void *dy, const void *x,
+                        void *mean, void *variance, const void *gamma, double epsilon, size_t rows, size_t cols);
 
 /* --- schedules.c --- */
 /* the learning rate of step t = 0, 1, ...; p: the schedule's parameters, in the order schedules.c gives */

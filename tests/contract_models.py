@@ -11,7 +11,22 @@ import numpy as np
 from compare import Array
 from loss_cases import VARIANTS
 
-from fastnn import ELU, Dense, Dropout, Input, LeakyReLU, Model, Rescale, _core
+from fastnn import (
+    ELU,
+    AlphaDropout,
+    BatchNorm,
+    Dense,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    Input,
+    LayerNorm,
+    LeakyReLU,
+    Model,
+    Normalization,
+    Rescale,
+    _core,
+)
 from fastnn.activations import Activation
 from fastnn.losses import Loss
 from fastnn.optimizers import SGD, AdaGrad, Adam, Optimizer, RMSprop
@@ -170,6 +185,68 @@ CASES: dict[str, Case] = {
         "categorical_crossentropy",
         lambda: "adam",
         lambda: labelled(40, 6, 3),
+        3,
+        {"batch_size": 16},
+    ),
+    "batch norm": Case(
+        lambda: [
+            Dense(37),
+            BatchNorm(momentum=0.9),
+            Activation.resolve("relu"),
+            BatchNorm(momentum=0.5, epsilon=1e-5, center=False, scale=False),
+            Dense(9, activation="tanh"),
+            BatchNorm(center=False),
+            Dense(3, activation="softmax"),
+        ],
+        "categorical_crossentropy",
+        lambda: Adam(0.01, clip_norm=0.5),
+        lambda: labelled(90, 6, 3),
+        3,
+        {"batch_size": 16, "shuffle": True, "accumulate": 2},
+    ),
+    "layer norm": Case(
+        lambda: [
+            LayerNorm(),
+            Dense(37, activation="gelu"),
+            LayerNorm(epsilon=1e-5, center=False),
+            Dense(9, activation="tanh"),
+            LayerNorm(scale=False),
+            Dense(3, activation="softmax"),
+        ],
+        "categorical_crossentropy",
+        lambda: Adam(0.01),
+        lambda: labelled(70, 35, 3),
+        3,
+        {"batch_size": 16, "shuffle": True},
+    ),
+    "noise": Case(
+        lambda: [
+            GaussianNoise(0.3),
+            Dense(21, activation="selu", weight_initializer="lecun_normal"),
+            AlphaDropout(0.2),
+            Dense(9, activation="tanh"),
+            GaussianDropout(0.25),
+            Dense(2),
+        ],
+        "mean_squared_error",
+        lambda: Adam(0.01),
+        lambda: floats(45, 7, 2),
+        3,
+        {"batch_size": 16},
+    ),
+    "normalization": Case(
+        lambda: [Input(30), Normalization(), Dense(20, activation="relu"), Dense(4, activation="softmax")],
+        "categorical_crossentropy",
+        lambda: Adam(0.01),
+        lambda: pixels(150, 30, 4),
+        3,
+        {"batch_size": 32, "shuffle": True, "validation_split": 0.2},
+    ),
+    "given normalization": Case(
+        lambda: [Dense(8), Normalization(mean=0.5, variance=list(range(8))), Dense(2)],
+        "mean_squared_error",
+        lambda: Adam(0.01),
+        lambda: floats(45, 7, 2),
         3,
         {"batch_size": 16},
     ),

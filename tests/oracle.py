@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from compare import Array, gradient
+from norm_formulas import moments, normalize, normalize_backward
 
-from fastnn import Dense, Dropout, Input, Model, Rescale
+from fastnn import BatchNorm, Dense, Dropout, Input, LayerNorm, Model, Normalization, Rescale
 from fastnn._core import ACTIVATION_SHAPE
 from fastnn.activations import Activation
 from fastnn.losses import CLIP
@@ -89,11 +90,25 @@ class Network:
             if isinstance(layer, Dense):
                 self.params[index, "weights"] = layer.weights.astype(np.float64)
                 self.params[index, "biases"] = layer.biases.astype(np.float64)
+            elif isinstance(layer, (BatchNorm, LayerNorm)):
+                if layer.scale:
+                    self.params[index, "gamma"] = layer.gamma.astype(np.float64)
+                if layer.center:
+                    self.params[index, "beta"] = layer.beta.astype(np.float64)
             else:
-                assert isinstance(layer, (Activation, Rescale, Input, Dropout)), layer
+                assert isinstance(layer, (Activation, Rescale, Input, Dropout, Normalization)), layer
+        # of BatchNorm, which training moves
+        self.moving = {
+            i: [layer.moving_mean.astype(np.float64), layer.moving_variance.astype(np.float64)]
+            for i, layer in enumerate(model.layers)
+            if isinstance(layer, BatchNorm)
+        }
         self.states: list[Params] = []
 
-    def forward(self, X: Array) -> tuple[Array, list[tuple[Array, Array, Array]]]:
+    def _gamma_beta(self, index: int) -> tuple[Any, Any]:
+        return self.params.get((index, "gamma"), 1.0), self.params.get((index, "beta"), 0.0)
+
+    def forward(self, X: Array, training: bool = True) -> tuple[Array, list[tuple[Array, Array, Array]]]:
         """(predictions, [(input, before the activation, output) of each layer])."""
         x, tape = np.asarray(X, np.float64), []
         for index, layer in enumerate(self.model.layers):
@@ -105,6 +120,14 @@ class Network:
                 y = layer.formula(x)
             elif isinstance(layer, Rescale):
                 y = x * layer.scale + layer.offset
+            elif isinstance(layer, BatchNorm) and not training:
+                mean, variance = self.moving[index]
+                gamma, beta = self._gamma_beta(index)
+                y = (x - mean) / np.sqrt(variance + layer.epsilon) * gamma + beta
+            elif isinstance(layer, (BatchNorm, LayerNorm)):
+                y = normalize(x, int(isinstance(layer, LayerNorm)), layer.epsilon, *self._gamma_beta(index))
+            elif isinstance(layer, Normalization):
+                y = (x - layer.mean) / np.sqrt(np.where(layer.variance == 0, 1.0, layer.variance))
             else:
                 y = x
             tape.append((x, z, y))
@@ -120,6 +143,8 @@ class Network:
     def penalty(self) -> float:
         total = 0.0
         for (index, name), w in self.params.items():
+            if not isinstance(self.model.layers[index], Dense):
+                continue
             l1, l2 = self._strengths(index, name)
             total += l1 * float(np.abs(w).sum()) + l2 * float((w**2).sum())
         return total
@@ -155,6 +180,15 @@ class Network:
                 d = activation_backward(layer, d, x, out)
             elif isinstance(layer, Rescale):
                 d = d * layer.scale
+            elif isinstance(layer, (BatchNorm, LayerNorm)):
+                axis, gamma = int(isinstance(layer, LayerNorm)), self._gamma_beta(index)[0]
+                d, dgamma, dbeta = normalize_backward(d, x, axis, layer.epsilon, gamma)
+                if layer.scale:
+                    grads[index, "gamma"] = dgamma.reshape(1, -1)
+                if layer.center:
+                    grads[index, "beta"] = dbeta.reshape(1, -1)
+            elif isinstance(layer, Normalization):
+                d = d / np.sqrt(np.where(layer.variance == 0, 1.0, layer.variance))
         return grads
 
     def train_step(self, X: Array, y: Array, t: int) -> None:
@@ -164,5 +198,11 @@ class Network:
             zeros = {key: np.zeros_like(w) for key, w in self.params.items()}
             self.states = [{k: v.copy() for k, v in zeros.items()} for _ in range(optimizer.state_count)]
         rate = optimizer.learning_rate / (1 + optimizer.decay * (t - 1))
+        tape = self.forward(X)[1]
+        for index, moving in self.moving.items():
+            momentum = self.model.layers[index].momentum  # type: ignore[attr-defined]
+            self.moving[index] = [
+                momentum * old + (1 - momentum) * new for old, new in zip(moving, moments(tape[index][0], 0), strict=True)
+            ]
         for key, g in self.gradients(X, y).items():
             self.params[key] = optimizer.formula(self.params[key], g, [s[key] for s in self.states], t, rate)

@@ -12,7 +12,21 @@ import pytest
 from compare import assert_same_bits
 from contract_models import CASES, Data, build, floats, labelled, signature, train
 
-from fastnn import Dense, Dropout, LeakyReLU, Model, Rescale, _core, custom
+from fastnn import (
+    AlphaDropout,
+    BatchNorm,
+    Dense,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    LayerNorm,
+    LeakyReLU,
+    Model,
+    Normalization,
+    Rescale,
+    _core,
+    custom,
+)
 from fastnn.activations import Activation
 from fastnn.engine.plan import Buffers
 from fastnn.losses import CategoricalCrossentropy, Loss
@@ -44,7 +58,9 @@ def test_golden_models_are_all_there_and_cover_what_is_registered() -> None:
     models = [build(name, "float32") for name in NAMES]
     layers = [layer for model in models for layer in model.layers]
     used = {type(layer.activation) for layer in layers if isinstance(layer, Dense)} | {type(layer) for layer in layers}
-    assert used >= set(Activation.registry.values()) | {Dense, Dropout, Rescale}
+    assert used >= set(Activation.registry.values()) | {
+        Dense, Dropout, Rescale, BatchNorm, LayerNorm, Normalization, GaussianNoise, GaussianDropout, AlphaDropout,
+    }  # fmt: skip
     assert {type(m.loss) for m in models} == set(Loss.registry.values())
     assert {m.optimizer_object.kernel for m in models} == set(_core.OPTIMIZERS)
     assert {type(m.optimizer) for m in models} == set(Optimizer.registry.values())
@@ -76,7 +92,12 @@ def test_fused_is_layer_by_layer(name: str, isa: str, dtype: np.dtype[Any]) -> N
 
 def chunks_of(rows: int) -> Callable[[Model, int], Buffers]:
     """In place of ``Model.training_buffers``."""
-    return lambda model, batch: Buffers(model.plan, min(batch, rows), True, labels=True, head=model.merged)
+
+    def buffers(model: Model, batch: int) -> Buffers:
+        some = batch if model.plan.whole_batch else min(batch, rows)
+        return Buffers(model.plan, some, True, labels=True, head=model.merged)
+
+    return buffers
 
 
 @pytest.mark.parametrize("rows", [4, 12])

@@ -38,26 +38,52 @@ static void philox_words(uint64_t words[4][PHILOX_BLOCKS], uint64_t block, uint6
     }
 }
 
+/* half[0 .. MASK_ELEMENTS): 16 random bits for each element from `first`, a multiple of the group's 64, on */
+static void mask_bits(uint16_t *half, uint64_t first, uint64_t key, uint32_t stream, uint64_t step)
+{
+    uint64_t words[4][PHILOX_BLOCKS];
+    uint32_t narrow[PHILOX_BLOCKS / PHILOX_GROUP][4][PHILOX_GROUP];
+    philox_words(words, first / 8, key, stream, step);
+    for (size_t g = 0; g < PHILOX_BLOCKS / PHILOX_GROUP; g++)
+        for (size_t w = 0; w < 4; w++)
+            for (size_t b = 0; b < PHILOX_GROUP; b++)
+                narrow[g][w][b] = (uint32_t)words[w][g * PHILOX_GROUP + b];
+    __builtin_memcpy(half, narrow, sizeof narrow);
+}
+
 static void dropout(void *vy, void *vmask, const void *vx, size_t n, uint64_t first, uint64_t key, uint32_t stream,
                     uint64_t step, uint32_t threshold, double keep)
 {
     real *y = vy, *mask = vmask, kept = (real)keep;
     const real *x = vx;
-    uint64_t words[4][PHILOX_BLOCKS];
-    uint32_t narrow[PHILOX_BLOCKS / PHILOX_GROUP][4][PHILOX_GROUP];
     uint16_t half[MASK_ELEMENTS];
     const size_t skip = first % (8 * PHILOX_GROUP), end = skip + n; /* from the beginning of a group */
     for (size_t i = 0; i < end; i += MASK_ELEMENTS) {
         const size_t from = i ? 0 : skip, to = end - i < MASK_ELEMENTS ? end - i : MASK_ELEMENTS;
-        philox_words(words, (first - skip + i) / 8, key, stream, step);
-        for (size_t g = 0; g < PHILOX_BLOCKS / PHILOX_GROUP; g++)
-            for (size_t w = 0; w < 4; w++)
-                for (size_t b = 0; b < PHILOX_GROUP; b++)
-                    narrow[g][w][b] = (uint32_t)words[w][g * PHILOX_GROUP + b];
-        __builtin_memcpy(half, narrow, sizeof half);
+        mask_bits(half, first - skip + i, key, stream, step);
         for (size_t j = from; j < to; j++) {
             mask[i + j - skip] = half[j] < threshold ? (real)0 : kept;
             y[i + j - skip] = x[i + j - skip] * mask[i + j - skip];
+        }
+    }
+}
+
+/* Klambauer et al. 2017: y = x mask + shift, mask and shift one pair of numbers where kept and one where dropped */
+static void alpha_dropout(void *vy, void *vmask, const void *vx, size_t n, uint64_t first, uint64_t key,
+                          uint32_t stream, uint64_t step, uint32_t threshold, double keep, double shift_kept,
+                          double shift_dropped)
+{
+    real *y = vy, *mask = vmask, kept = (real)keep, b = (real)shift_kept, c = (real)shift_dropped;
+    const real *x = vx;
+    uint16_t half[MASK_ELEMENTS];
+    const size_t skip = first % (8 * PHILOX_GROUP), end = skip + n;
+    for (size_t i = 0; i < end; i += MASK_ELEMENTS) {
+        const size_t from = i ? 0 : skip, to = end - i < MASK_ELEMENTS ? end - i : MASK_ELEMENTS;
+        mask_bits(half, first - skip + i, key, stream, step);
+        for (size_t j = from; j < to; j++) {
+            const real shift = half[j] < threshold ? c : b;
+            mask[i + j - skip] = half[j] < threshold ? (real)0 : kept;
+            y[i + j - skip] = x[i + j - skip] * mask[i + j - skip] + shift;
         }
     }
 }

@@ -3,6 +3,13 @@
 
 /* the first `live` <= VF_LANES values, zeros beyond: a whole vector costs no mask */
 FNN_INLINE vf load_live(const real *p, size_t live) { return live == VF_LANES ? vf_load(p) : vf_load_part(p, live); }
+FNN_INLINE void store_live(real *p, vf v, size_t live)
+{
+    if (live == VF_LANES)
+        vf_store(p, v);
+    else
+        vf_store_part(p, v, live);
+}
 
 FNN_INLINE void map1(vf (*f)(vf), real *y, const real *x, size_t n)
 {

@@ -36,7 +36,19 @@ from fastnn.activations import (
 )
 from fastnn.checkpoint import FormatError
 from fastnn.history import History
-from fastnn.layers import Dense, Dropout, Input, Layer, Rescale
+from fastnn.layers import (
+    AlphaDropout,
+    BatchNorm,
+    Dense,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    Input,
+    Layer,
+    LayerNorm,
+    Normalization,
+    Rescale,
+)
 from fastnn.model import Model
 
 __version__ = "0.1.0"
@@ -46,21 +58,27 @@ __all__ = [
     "GELU",
     "SELU",
     "Activation",
+    "AlphaDropout",
+    "BatchNorm",
     "Dense",
     "Dropout",
     "Exponential",
     "FormatError",
     "GELUTanh",
+    "GaussianDropout",
+    "GaussianNoise",
     "HardSigmoid",
     "HardSwish",
     "History",
     "Input",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
     "Mish",
     "Model",
+    "Normalization",
     "ReLU",
     "ReLU6",
     "Rescale",

@@ -59,6 +59,19 @@ cdef extern from "fnn.h" nogil:
         void (*multiply)(void *y, const void *a, const void *b, size_t n) noexcept nogil
         void (*dropout)(void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream,
                         uint64_t step, uint32_t threshold, double keep) noexcept nogil
+        void (*alpha_dropout)(void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key,
+                              uint32_t stream, uint64_t step, uint32_t threshold, double keep, double shift_kept,
+                              double shift_dropped) noexcept nogil
+        void (*gaussian)(void *y, void *mask, const void *x, size_t n, uint64_t first, uint64_t key, uint32_t stream,
+                         uint64_t step, double stddev) noexcept nogil
+        void (*column_moments)(void *mean, void *variance, const void *x, size_t ld, size_t rows,
+                               size_t cols) noexcept nogil
+        void (*normalize_columns)(void *y, const void *x, const void *mean, const void *variance, const void *gamma,
+                                  const void *beta, double epsilon, size_t ld, size_t rows, size_t cols) noexcept nogil
+        void (*layer_norm_fwd)(void *y, void *stats, const void *x, const void *gamma, const void *beta,
+                               double epsilon, size_t rows, size_t cols) noexcept nogil
+        void (*layer_norm_bwd)(void *dx, void *dgamma, void *dbeta, const void *dy, const void *x, const void *stats,
+                               const void *gamma, size_t rows, size_t cols, int go_on) noexcept nogil
         void (*twister_dropout)(void *y, void *mask, const void *x, size_t n, uint32_t *state, uint64_t limit,
                                 double below, double above) noexcept nogil
         void (*gather)(void *y, const void *x, fnn_source_id source, const uint32_t *index, size_t rows, size_t cols,
@@ -86,3 +99,9 @@ cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *const *s
                           double lr, const double *p, uint64_t step) noexcept nogil
 cdef void gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                         size_t rows, size_t cols, Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept nogil
+# batch normalization in training, shared out among threads where it is long
+cdef void batch_norm_fwd(const fnn_kernels *t, void *y, void *mean, void *variance, const void *x, const void *gamma,
+                         const void *beta, double epsilon, size_t rows, size_t cols) noexcept nogil
+cdef void batch_norm_bwd(const fnn_kernels *t, void *dx, void *dgamma, void *dbeta, const void *dy, const void *x,
+                         void *mean, void *variance, const void *gamma, double epsilon, size_t rows,
+                         size_t cols) noexcept nogil

@@ -53,6 +53,11 @@ cdef extern from "fnn.h" nogil:
                              double lr, const double *p, uint64_t step) noexcept
     void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                            size_t rows, size_t cols, Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept
+    void fnn_batch_norm_fwd(const fnn_kernels *t, void *y, void *mean, void *variance, const void *x,
+                            const void *gamma, const void *beta, double epsilon, size_t rows, size_t cols) noexcept
+    void fnn_batch_norm_bwd(const fnn_kernels *t, void *dx, void *dgamma, void *dbeta, const void *dy, const void *x,
+                            void *mean, void *variance, const void *gamma, double epsilon, size_t rows,
+                            size_t cols) noexcept
     double fnn_schedule_rate(int schedule, const double *p, uint64_t t) noexcept
 
 cdef extern from "math64.h" nogil:
@@ -190,6 +195,17 @@ cdef double schedule_rate(int schedule, const double *p, uint64_t t) noexcept no
 cdef void gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                         size_t rows, size_t cols, Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept nogil:
     fnn_gather_shared(t, y, x, source, index, rows, cols, row_bytes, col_bytes)
+
+
+cdef void batch_norm_fwd(const fnn_kernels *t, void *y, void *mean, void *variance, const void *x, const void *gamma,
+                         const void *beta, double epsilon, size_t rows, size_t cols) noexcept nogil:
+    fnn_batch_norm_fwd(t, y, mean, variance, x, gamma, beta, epsilon, rows, cols)
+
+
+cdef void batch_norm_bwd(const fnn_kernels *t, void *dx, void *dgamma, void *dbeta, const void *dy, const void *x,
+                         void *mean, void *variance, const void *gamma, double epsilon, size_t rows,
+                         size_t cols) noexcept nogil:
+    fnn_batch_norm_bwd(t, dx, dgamma, dbeta, dy, x, mean, variance, gamma, epsilon, rows, cols)
 
 
 # --- threads ---

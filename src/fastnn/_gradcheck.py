@@ -70,18 +70,20 @@ def check_gradients(
         raise ValueError(f"rtol: expected more than 0 and below 1, got {rtol!r}")
     twin = float64_copy(model, X)
     plan = twin.plan
-    if not plan.tensors:
-        raise ValueError("the model has no parameters: there are no gradients to check")
+    if not plan.trained:
+        raise ValueError("the model has no parameters to train: there are no gradients to check")
     trainer = _runs.gradient_trainer(twin, X, y)
     loss = trainer.gradients()
     assert plan.grads is not None
-    gradients = plan.grads.copy()
+    gradients = plan.grads[: plan.trained].copy()
     floor = FLOOR * float(np.abs(gradients).max()) or 1.0
     rng = np.random.default_rng(seed)
     worst = -1.0
     place: tuple[str, str, tuple[int, ...], float, float] = ("", "", (), 0.0, 0.0)
     errors, checked = {}, 0
     for (layer, name), (offset, shape) in plan.tensors.items():
+        if not plan.is_trained(layer, name):
+            continue
         size = int(np.prod(shape))
         chosen = np.arange(size) if samples is None or size <= samples else rng.choice(size, samples, replace=False)
         label = twin.layers[layer].label()

@@ -25,6 +25,7 @@ def _views(plan: Plan) -> dict[str, np.ndarray[Any, Any]]:
         f"{prefix}layer{layer}.{name}": plan.view(arena, layer, name)
         for prefix, arena in arenas.items()
         for layer, name in plan.tensors
+        if not prefix or plan.is_trained(layer, name)  # what is only kept has no state
     }
 
 

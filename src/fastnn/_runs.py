@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn import _checks, _resume
+from fastnn import _adapting, _checks, _resume
 from fastnn._training import Control, Run, not_finite, nothing
 from fastnn._weights import row_weights
 from fastnn.engine import feed, loop
@@ -118,6 +118,7 @@ def train_on_batch(
 ) -> Evaluation:
     """One step on these rows: the loss and accuracy that it was taken at. No epoch, and nothing in the history."""
     data, _, targets = make_data(model, X, y, NAMES, check_finite, sample_weight, class_weight)
+    _adapting.find(model, None)
     model.plan.need_training_arenas(model.optimizer_object.state_count)
     set_precision(model, targets)
     buffers = model.training_buffers(data.n)
@@ -231,8 +232,10 @@ class TrainingRun(Run):
             model.precision = resumed.model.precision
         set_precision(model, targets)
         validation = make_validation(model, validation_data, check_finite)
+        found = _adapting.find(model, X) if resumed is None else []
         order = {"rows": n, "batch_size": batch, "shuffle": bool(shuffle), "accumulate": accumulate}
         at = None if resumed is None else resumed.take_up(model, order)  # nothing that is checked comes after
+        _adapting.take(found)
         if total_epochs:
             epochs = max(epochs - model.epochs_done, 0)
         super().__init__(model, control, epochs, validation, None if resumed is None else model.callback_states)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _checks
+from fastnn import _adapting, _checks
 from fastnn._runs import make_data, make_trainer, make_validation, set_precision
 from fastnn._training import Control, Run
 
@@ -81,6 +81,7 @@ class StreamRun(Run):
         epochs, self.accumulate = _checks.whole("epochs", epochs, 0), _checks.whole("accumulate", accumulate, 1)
         model.plan.need_training_arenas(model.optimizer_object.state_count)
         self.source, self.check_finite = source, control.check_finite
+        _adapting.find(model, None)
         data = self._data(model, source.first)
         self.buffers, self.n = model.training_buffers(data.n), data.n
         validation = make_validation(model, validation_data, control.check_finite)

@@ -43,11 +43,13 @@ def summary_text(layers: Sequence[Layer], dtype: np.dtype[Any], n_in: int | None
         lines += [line, "not finalized: sizes are known after finalize(n_inputs=...) or the first train()"]
         return "\n".join(lines)
     count, item = sum(layer.parameter_count for layer in layers), dtype.itemsize
+    kept = sum(layer.kept_count for layer in layers)
     outputs = sum(layer.n_out or 0 for layer in layers)
     flops = sum(layer.flops for layer in layers)
     lines += [
         line,
         f"input (rows, {n_in}); {count:,} parameters, {_size(count * item)} of {dtype}; {flops:,} FLOPs a row",
+        *([f"kept besides, not trained: {kept:,} numbers, {_size(kept * item)}"] if kept else []),
     ]
     if states is not None:
         lines.append(

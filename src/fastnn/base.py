@@ -117,6 +117,11 @@ class Layer(Registered):
         return 0
 
     @property
+    def kept_count(self) -> int:
+        """Number of parameters that are kept without being trained, such as moving averages (0 before finalize)."""
+        return 0
+
+    @property
     def flops(self) -> int:
         """Floating-point operations for a row's prediction (0 before finalize): a multiplication and an addition are
         two, an activation is one for each output."""

@@ -359,7 +359,8 @@ class Model(Online, Conversions):
         return sum(layer.parameter_count for layer in self.layers)
 
     def get_parameters(self) -> list[tuple[NDArray[Any], ...]]:
-        """Copies of (weights, biases) of each trainable layer, in order; of one written in Python, what it has."""
+        """Copies of the parameters of each layer that has some, in order: (weights, biases), (gamma, beta, moving_mean,
+        moving_variance), (mean, variance); of one written in Python, what it has."""
         with self._lock:
             return [tuple(view.copy() for view in views.values()) for views in self._parameter_views().values()]
 
@@ -367,12 +368,12 @@ class Model(Online, Conversions):
         """Live views of the parameters by layer and name."""
         plan = self.plan
         views: dict[int, dict[str, NDArray[Any]]] = {}
-        for index, name in plan.tensors:
+        for index, name in sorted(plan.tensors, key=lambda tensor: tensor[0]):  # what is only kept comes last in each
             views.setdefault(index, {})[name] = plan.view(plan.params, index, name)
         return views
 
     def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ...]]) -> None:
-        """Copy (weights, biases) into each trainable layer, in order; all shapes are checked first."""
+        """Copy what ``get_parameters`` gives into each layer, in order; all shapes are checked first."""
         views, given = self._parameter_views(), list(parameters)
         if len(given) != len(views):
             raise ValueError(f"parameters: expected {len(views)} pairs (weights, biases), got {len(given)}")

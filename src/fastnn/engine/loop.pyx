@@ -119,7 +119,8 @@ cdef class Trainer:
         self.clip_value, self.clip_norm = clip
         self.collected_array = np.zeros_like(plan.grads) if accumulate > 1 else None
         self.collected = _address(self.collected_array) if accumulate > 1 else NULL
-        self.arenas = (plan.params, plan.grads, list(plan.states))  # a callback may make the plan forget its states
+        # kept here: a callback may make the plan forget its states
+        self.arenas = (plan.params[:plan.trained], plan.grads[:plan.trained], [s[:plan.trained] for s in plan.states])
         self.w, self.g = _address(plan.params), _address(plan.grads)
         for i in range(FNN_MOST_STATES):
             self.states[i] = _address(plan.states[i]) if i < len(plan.states) else NULL
@@ -332,7 +333,8 @@ cdef class Trainer:
 
     cdef bint _collect(self, size_t rows) noexcept nogil:
         """Add the batch's gradient to those that wait, by its rows; whether the step is due. The penalties' gradient is
-        part of each and comes out of the mean as it went in."""
+        part of each and comes out of the mean as it went in. What lies behind the gradients, moments of the batch, is
+        averaged in the same way."""
         if not self.waiting:
             memset(self.collected, 0, self.plan.size * self.plan.k.itemsize)
         # the kernel adds 2 l2 w: here the gradient times the rows it is a mean over
@@ -344,11 +346,11 @@ cdef class Trainer:
         """Bound the gradient: each element, then the norm over all parameters, by the 16 chains of dot products."""
         cdef double norm
         if self.clip_value > 0:
-            self.plan.k.clip(self.g, self.plan.size, self.clip_value)
+            self.plan.k.clip(self.g, self.plan.trained, self.clip_value)
         if self.clip_norm > 0:
-            norm = sqrt(self.plan.k.penalty(self.g, self.plan.size, 0.0, 1.0))
+            norm = sqrt(self.plan.k.penalty(self.g, self.plan.trained, 0.0, 1.0))
             if norm > self.clip_norm:
-                self.plan.k.affine(self.g, self.g, self.plan.size, self.clip_norm / norm, 0.0)
+                self.plan.k.affine(self.g, self.g, self.plan.trained, self.clip_norm / norm, 0.0)
 
     cdef void _update(self) noexcept nogil:
         """Move the weights by the gradient at hand."""
@@ -367,8 +369,10 @@ cdef class Trainer:
             if self.b.failed:
                 return
         else:
-            opt_step_shared(self.plan.k, self.optimizer, self.w, self.states, self.g, self.plan.size,
+            opt_step_shared(self.plan.k, self.optimizer, self.w, self.states, self.g, self.plan.trained,
                             self.rate_now, self.parameters, self.steps_done + 1)
+        if self.b.settles:
+            self.b.settle()
         self.waiting = 0
         self.steps_done += 1
         self.row_done = self.row

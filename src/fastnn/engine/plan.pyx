@@ -15,13 +15,16 @@ from libc.string cimport memcpy, memset
 from fastnn._core cimport (
     FNN_ACT_linear, FNN_EPI_BACKWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, table, workspace,
 )
+from fastnn.engine cimport ops
+from fastnn.engine.ops cimport Op, Step
 from fastnn.kernels cimport dense
-from fastnn.kernels.arrays import dropout_threshold
+from fastnn.kernels.arrays import alpha_dropout_numbers, dropout_threshold
 from fastnn.kernels.twister import twister_limit
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS, threads
 from fastnn.engine.link import LayerLink
 from fastnn.engine.spec import (
-    STREAM_DROPOUT, ActivationSpec, AffineSpec, DenseSpec, DropoutSpec, PythonSpec, fuse,
+    STREAM_DROPOUT, TRAINING_ONLY, WHOLE_BATCH, ActivationSpec, AffineSpec, AlphaDropoutSpec, BatchNormSpec, DenseSpec,
+    DropoutSpec, GaussianSpec, LayerNormSpec, NormalizationSpec, PythonSpec, fuse, kept_tensors, trained_tensors,
 )
 
 cnp.import_array()
@@ -58,52 +61,6 @@ def _need_memory(what, nbytes):
     """MemoryError at once for what no machine can give; nbytes is a Python integer: no size overflows unseen."""
     if nbytes > physical_memory():
         raise MemoryError(f"{what} {nbytes / 2**30:.1f} GiB, more than this machine has")
-
-
-# --- operations ---
-cdef void dense_forward(Op *o, const Step *s) noexcept nogil:
-    dense.forward(s.k, o.y, o.z, o.x, o.w, o.b, o.act, o.alpha, o.fuse, s.rows, o.n_in, o.n_out, s.ws)
-
-
-cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
-    if o.act != FNN_ACT_linear and not o.dy_is_dz:
-        s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out, o.alpha)
-    dense.backward(s.k, o.dx, o.dw, o.db, o.dy, o.x, o.w, &o.to_dx, s.first > 0, s.rows, o.n_in, o.n_out, s.ws)
-    if s.first + s.rows < s.batch:
-        return
-    if o.l1_w != 0 or o.l2_w != 0:
-        s.k.penalty_grad_acc(o.dw, o.w, o.n_in * o.n_out, o.l1_w, o.l2_w)
-    if o.l1_b != 0 or o.l2_b != 0:
-        s.k.penalty_grad_acc(o.db, o.b, o.n_out, o.l1_b, o.l2_b)
-
-
-cdef void activation_forward(Op *o, const Step *s) noexcept nogil:
-    s.k.act_fwd[o.act](o.y, o.x, s.rows, o.n_out, o.alpha)
-
-
-cdef void activation_backward(Op *o, const Step *s) noexcept nogil:
-    if not o.dy_is_dz:
-        s.k.act_bwd[o.act](o.dx, o.dy, o.saved, s.rows, o.n_out, o.alpha)
-
-
-cdef void dropout_forward(Op *o, const Step *s) noexcept nogil:
-    if s.twister != NULL:
-        s.k.twister_dropout(o.y, o.mask, o.x, s.rows * o.n_out, s.twister, o.limit, o.below, o.above)
-    else:
-        s.k.dropout(o.y, o.mask, o.x, s.rows * o.n_out, s.first * o.n_out, s.seed, o.stream, s.number, o.threshold,
-                    o.keep)
-
-
-cdef void dropout_backward(Op *o, const Step *s) noexcept nogil:
-    s.k.multiply(o.dx, o.dy, o.mask, s.rows * o.n_out)
-
-
-cdef void affine_forward(Op *o, const Step *s) noexcept nogil:
-    s.k.affine(o.y, o.x, s.rows * o.n_out, o.scale, o.shift)
-
-
-cdef void affine_backward(Op *o, const Step *s) noexcept nogil:
-    s.k.affine(o.dx, o.dy, s.rows * o.n_out, o.scale, 0.0)
 
 
 # --- operations in Python: a turn with the GIL. What they raise waits in the buffers for the next surfacing. ---
@@ -148,7 +105,8 @@ cdef class Plan:
     """Operations, shapes and arenas of one network. Parameters start at zero; gradients and state come with training.
 
     specs: list of records of ``fastnn.engine.spec``. tensors: {(layer, name): (offset, shape)} in elements of the
-    arenas.
+    arenas. What is kept without being trained lies behind all that is: ``trained`` elements are what gradients,
+    optimizers and clipping work on, of ``size`` in all; beyond them the gradient arena holds the moments of the batch.
     """
 
     def __init__(self, specs, dtype="float32", fused=True):
@@ -166,15 +124,13 @@ cdef class Plan:
 
         self.tensors = {}
         offset, step = 0, ALIGNMENT // self.dtype.itemsize
-        for s in specs:
-            if isinstance(s, DenseSpec):
-                for name, shape in (("weights", (s.n_in, s.n_out)), ("biases", (1, s.n_out))):
+        for tensors_of in (trained_tensors, kept_tensors):
+            for s in specs:
+                for name, shape in tensors_of(s):
                     self.tensors[s.layer, name] = (offset, shape)
                     offset += _round_up(shape[0] * shape[1], step)
-            elif isinstance(s, PythonSpec):
-                for name, shape in s.tensors:
-                    self.tensors[s.layer, name] = (offset, shape)
-                    offset += _round_up(shape[0] * shape[1], step)
+            if tensors_of is trained_tensors:
+                self.trained = offset
         _need_memory("the parameters need", offset * self.dtype.itemsize)
         self.size = offset
         self.params = self._arena()
@@ -202,11 +158,21 @@ cdef class Plan:
         offset, shape = self.tensors[layer, name]
         return arena[offset:offset + shape[0] * shape[1]].reshape(shape)
 
+    def is_trained(self, Py_ssize_t layer, str name):
+        """Whether a tensor is moved by its gradient, not only kept."""
+        return self.tensors[layer, name][0] < self.trained
+
+    @property
+    def whole_batch(self):
+        """Whether a training batch cannot go through in chunks of rows."""
+        return any(isinstance(s, WHOLE_BATCH) for s in self.specs)
+
     def chunk_rows(self, Py_ssize_t batch):
         """Rows that go through forward and backward together while training: a large batch goes in chunks whose
         activations stay in cache. What a chunk adds to the gradients goes on where the one before stopped, so the bits
-        are those of the whole batch. A part written in Python sees the whole batch: its gradients do not go on."""
-        if any(isinstance(s, PythonSpec) for s in self.specs):
+        are those of the whole batch. A part written in Python sees the whole batch: its gradients do not go on; so does a
+        batch normalization, which is by the moments of all rows."""
+        if self.whole_batch:
             return batch
         row = sum(2 * s.n_out for s in self.specs) * self.dtype.itemsize  # an output and a gradient each
         cache = max(CHUNK_BYTES, self.size * self.dtype.itemsize) * threads()
@@ -237,7 +203,7 @@ cdef class Buffers:
 
     def __init__(self, Plan plan, Py_ssize_t rows, bint training, bint labels=False, bint head=False):
         self.plan, self.rows, self.training = plan, rows, training
-        specs = plan.specs if training else [s for s in plan.specs if not isinstance(s, DropoutSpec)]
+        specs = plan.specs if training else [s for s in plan.specs if not isinstance(s, TRAINING_ONLY)]
         self.count = len(specs)
         self.layer_of = [s.layer for s in specs]
         self.links = {i: LayerLink(plan, s, training) for i, s in enumerate(specs) if isinstance(s, PythonSpec)}
@@ -265,7 +231,7 @@ cdef class Buffers:
         if training:
             for i, s in enumerate(specs):
                 wants["y", i] = rows * s.n_out * size
-                wants["extra", i] = rows * s.n_out * size if _wants_extra(s) else 0
+                wants["extra", i] = rows * _extra(s) * size
             wants["d", 0] = wants["d", 1] = rows * widest * size
         else:
             wants["y", 0] = wants["y", 1] = rows * widest * size
@@ -278,21 +244,23 @@ cdef class Buffers:
     def _bind(self, specs, at, bint training, bint head):
         cdef Op *o
         cdef int i
-        trained = [i for i, s in enumerate(specs)
-                   if isinstance(s, DenseSpec) or (isinstance(s, PythonSpec) and s.tensors)]
+        trained = [i for i, s in enumerate(specs) if trained_tensors(s)]
         self.first_trained = trained[0] if trained else len(specs)
         x = at["x"]
         for i, s in enumerate(specs):
             o = &self.ops[i]
             y = at["y", i if training else i % 2]
-            _fill(o, self.plan, s)
+            _fill(o, self.plan, s, training)
             o.buffers, o.number = <void *>self, i
             o.x, o.y, o.z = _ptr(x), _ptr(y), _ptr(y)
-            if training and _wants_extra(s):
-                if isinstance(s, DropoutSpec):
-                    o.mask = _ptr(at["extra", i])
-                else:
+            if training and _extra(s):
+                if isinstance(s, DenseSpec):
                     o.z = _ptr(at["extra", i])
+                elif isinstance(s, LayerNormSpec):
+                    o.stats = _ptr(at["extra", i])
+                else:
+                    o.mask = _ptr(at["extra", i])
+            self.settles = self.settles or o.settle != NULL
             if isinstance(s, DenseSpec):
                 o.saved = o.z
                 self.ws_bytes = max(self.ws_bytes, dense.scratch(self.plan.k, self.rows, o.n_in, o.n_out))
@@ -320,7 +288,7 @@ cdef class Buffers:
                     o.dx = _ptr(at["d", side])
                 continue
             if not isinstance(specs[i], DenseSpec):
-                o.dx = o.dy
+                o.dx = o.dy if i > self.first_trained else NULL
                 continue
             if i > self.first_trained:
                 side = 1 - side
@@ -362,22 +330,32 @@ cdef class Buffers:
         for i in range(self.count - 1, self.first_trained - 1, -1):
             self.ops[i].backward(&self.ops[i], s)
 
+    cdef void settle(self) noexcept nogil:
+        """A step is taken: what moves with it besides the parameters."""
+        cdef int i
+        for i in range(self.count):
+            if self.ops[i].settle != NULL:
+                self.ops[i].settle(&self.ops[i], self.plan.k)
+
 
 cdef char *_ptr(address):
     return <char *><uintptr_t>address
 
 
-def _wants_extra(s):
-    """Whether an operation keeps a second buffer: a dropout its mask, an activation merged into dense its input."""
-    if isinstance(s, DropoutSpec):
-        return True
-    return isinstance(s, DenseSpec) and ACTIVATION_SAVES[s.activation] == "X"
+def _extra(s):
+    """Numbers a row that an operation keeps beside its output: a mask, the input of an activation merged into dense, the
+    moments of the row."""
+    if isinstance(s, LayerNormSpec):
+        return 2
+    merged = isinstance(s, DenseSpec) and ACTIVATION_SAVES[s.activation] == "X"
+    masked = isinstance(s, (DropoutSpec, AlphaDropoutSpec)) or (isinstance(s, GaussianSpec) and s.multiplies)
+    return s.n_out if merged or masked else 0
 
 
-cdef _fill(Op *o, Plan plan, s):
+cdef _fill(Op *o, Plan plan, s, bint training):
     o.n_in, o.n_out = s.n_in, s.n_out
     if isinstance(s, DenseSpec):
-        o.forward, o.backward = dense_forward, dense_backward
+        o.forward, o.backward = ops.dense_forward, ops.dense_backward
         o.act, o.alpha, o.fuse = ACTIVATIONS[s.activation], s.alpha, plan.fused
         o.w = plan._tensor(plan.params, s.layer, "weights")
         o.b = plan._tensor(plan.params, s.layer, "biases")
@@ -386,17 +364,47 @@ cdef _fill(Op *o, Plan plan, s):
         o.l1_w, o.l2_w = s.weight_penalty
         o.l1_b, o.l2_b = s.bias_penalty
     elif isinstance(s, ActivationSpec):
-        o.forward, o.backward = activation_forward, activation_backward
+        o.forward, o.backward = ops.activation_forward, ops.activation_backward
         o.act, o.alpha = ACTIVATIONS[s.activation], s.alpha
     elif isinstance(s, DropoutSpec):
-        o.forward, o.backward = dropout_forward, dropout_backward
+        o.forward, o.backward = ops.dropout_forward, ops.dropout_backward
         o.threshold = dropout_threshold(s.rate)
         o.keep = 1.0 / (1.0 - s.rate)
         o.stream = STREAM_DROPOUT + s.layer
         o.limit, o.below, o.above = twister_limit(1.0 - s.rate)
     elif isinstance(s, AffineSpec):
-        o.forward, o.backward = affine_forward, affine_backward
+        o.forward, o.backward = ops.affine_forward, ops.affine_backward
         o.scale, o.shift = s.scale, s.shift
+    elif isinstance(s, AlphaDropoutSpec):
+        o.forward, o.backward = ops.alpha_dropout_forward, ops.dropout_backward
+        o.threshold, o.stream = dropout_threshold(s.rate), STREAM_DROPOUT + s.layer
+        o.keep, o.shift_kept, o.shift_dropped = alpha_dropout_numbers(s.rate)
+    elif isinstance(s, GaussianSpec):
+        o.forward = ops.gaussian_forward
+        o.backward = ops.dropout_backward if s.multiplies else ops.gaussian_backward
+        o.stddev, o.stream = s.stddev, STREAM_DROPOUT + s.layer
+    elif isinstance(s, (BatchNormSpec, LayerNormSpec)):
+        o.epsilon = s.epsilon
+        if s.scale:
+            o.gamma = plan._tensor(plan.params, s.layer, "gamma")
+            o.dgamma = plan._tensor(plan.grads, s.layer, "gamma")
+        if s.center:
+            o.beta = plan._tensor(plan.params, s.layer, "beta")
+            o.dbeta = plan._tensor(plan.grads, s.layer, "beta")
+        o.forward, o.backward = ops.layer_norm_forward, ops.layer_norm_backward
+        if isinstance(s, BatchNormSpec):
+            o.forward, o.backward = ops.normalize_forward, ops.batch_norm_backward
+            o.momentum, o.settle = s.momentum, ops.batch_norm_settle
+            o.mean = plan._tensor(plan.params, s.layer, "moving_mean")
+            o.batch_mean = plan._tensor(plan.grads, s.layer, "moving_mean")
+            o.variance = plan._tensor(plan.params, s.layer, "moving_variance")
+            o.batch_variance = plan._tensor(plan.grads, s.layer, "moving_variance")
+            if training:
+                o.forward = ops.batch_norm_forward
+    elif isinstance(s, NormalizationSpec):
+        o.forward, o.backward = ops.normalize_forward, ops.normalize_backward
+        o.mean = plan._tensor(plan.params, s.layer, "mean")
+        o.variance = plan._tensor(plan.params, s.layer, "variance")
     elif isinstance(s, PythonSpec):
         o.forward, o.backward = python_forward, python_backward
     else:

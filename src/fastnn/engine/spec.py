@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeAlias
 
+Tensors: TypeAlias = "tuple[tuple[str, tuple[int, int]], ...]"  # names and shapes
+
 # Streams of the counter-based generator: one number for each purpose, so that no two uses share random bits.
 STREAM_SHUFFLE = 0
 STREAM_WEIGHTS = 1024  # + index of the layer
-STREAM_DROPOUT = 8192  # + index of the layer
+STREAM_DROPOUT = 8192  # + index of the layer: masks and noise
 MOST_LAYERS = 4096
 
 
@@ -24,6 +26,10 @@ class DenseSpec(NamedTuple):
     alpha: float = 0.0
     weight_penalty: tuple[float, float] = (0.0, 0.0)
     bias_penalty: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def tensors(self) -> Tensors:
+        return (("weights", (self.n_in, self.n_out)), ("biases", (1, self.n_out)))
 
 
 class ActivationSpec(NamedTuple):
@@ -64,6 +70,88 @@ class AffineSpec(NamedTuple):
         return self.n_in
 
 
+class AlphaDropoutSpec(NamedTuple):
+    """y = x * mask + shift while training, x otherwise; rate is the share dropped."""
+
+    layer: int
+    n_in: int
+    rate: float
+
+    @property
+    def n_out(self) -> int:
+        return self.n_in
+
+
+class GaussianSpec(NamedTuple):
+    """While training y = x + stddev * normal or, where it multiplies, x * (1 + stddev * normal); x otherwise."""
+
+    layer: int
+    n_in: int
+    stddev: float
+    multiplies: bool
+
+    @property
+    def n_out(self) -> int:
+        return self.n_in
+
+
+class BatchNormSpec(NamedTuple):
+    """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta by columns: by the batch's moments while training, by their
+    moving averages otherwise."""
+
+    layer: int
+    n_in: int
+    momentum: float
+    epsilon: float
+    center: bool
+    scale: bool
+
+    @property
+    def n_out(self) -> int:
+        return self.n_in
+
+    @property
+    def tensors(self) -> Tensors:
+        return _gamma_beta(self.n_in, self.center, self.scale)
+
+    @property
+    def kept(self) -> Tensors:
+        return (("moving_mean", (1, self.n_in)), ("moving_variance", (1, self.n_in)))
+
+
+class LayerNormSpec(NamedTuple):
+    """The same by rows, always by the moments of the row itself."""
+
+    layer: int
+    n_in: int
+    epsilon: float
+    center: bool
+    scale: bool
+
+    @property
+    def n_out(self) -> int:
+        return self.n_in
+
+    @property
+    def tensors(self) -> Tensors:
+        return _gamma_beta(self.n_in, self.center, self.scale)
+
+
+class NormalizationSpec(NamedTuple):
+    """y = (x - mean) / sqrt(variance) by columns, by moments of the data."""
+
+    layer: int
+    n_in: int
+
+    @property
+    def n_out(self) -> int:
+        return self.n_in
+
+    @property
+    def kept(self) -> Tensors:
+        return (("mean", (1, self.n_in)), ("variance", (1, self.n_in)))
+
+
 class PythonSpec(NamedTuple):
     """y = part.forward(x), in Python; tensors: names and shapes of its parameters."""
 
@@ -71,10 +159,40 @@ class PythonSpec(NamedTuple):
     n_in: int
     n_out: int
     part: Any
-    tensors: tuple[tuple[str, tuple[int, int]], ...] = ()
+    tensors: Tensors = ()
 
 
-Spec: TypeAlias = DenseSpec | ActivationSpec | DropoutSpec | AffineSpec | PythonSpec
+Spec: TypeAlias = (
+    DenseSpec
+    | ActivationSpec
+    | DropoutSpec
+    | AlphaDropoutSpec
+    | GaussianSpec
+    | AffineSpec
+    | BatchNormSpec
+    | LayerNormSpec
+    | NormalizationSpec
+    | PythonSpec
+)
+
+TRAINING_ONLY = (DropoutSpec, AlphaDropoutSpec, GaussianSpec)  # predictions go without
+WHOLE_BATCH = (BatchNormSpec, PythonSpec)  # see the batch as a whole while training
+
+
+def _gamma_beta(width: int, center: bool, scale: bool) -> Tensors:
+    return (("gamma", (1, width)),) * scale + (("beta", (1, width)),) * center
+
+
+def trained_tensors(spec: Spec) -> Tensors:
+    """What gradients move."""
+    tensors: Tensors = getattr(spec, "tensors", ())
+    return tensors
+
+
+def kept_tensors(spec: Spec) -> Tensors:
+    """What belongs to the model's parameters without being trained."""
+    kept: Tensors = getattr(spec, "kept", ())
+    return kept
 
 
 def fuse(specs: list[Spec]) -> list[Spec]:

@@ -1,5 +1,6 @@
 """The plain passes over arrays on typed memoryviews: dropout and gathering (csrc/kernels/arrays.h)."""
 from cython cimport floating
+from libc.math cimport sqrt
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
@@ -8,6 +9,15 @@ from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_s
 def dropout_threshold(double rate):
     """The rate as the dropout kernel takes it, in 2^-16: at least one element in 65,536 is kept."""
     return min(round(rate * 65536), 65535)
+
+
+def alpha_dropout_numbers(double rate):
+    """(mask where kept, shift where kept, shift where dropped) with which dropout to -scale alpha keeps mean 0 and variance
+    1: a, b and a alpha' + b of Klambauer et al. 2017."""
+    cdef double dropped = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
+    cdef double a = 1.0 / sqrt((1.0 - rate) * (1.0 + rate * dropped * dropped))
+    cdef double b = -a * dropped * rate
+    return a, b, a * dropped + b
 
 
 def dropout_forward(floating[::1] y, floating[::1] mask, const floating[::1] x, double rate, uint64_t seed,

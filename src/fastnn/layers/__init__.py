@@ -4,6 +4,21 @@ from fastnn.base import Layer
 from fastnn.layers._dense import Dense
 from fastnn.layers._dropout import Dropout
 from fastnn.layers._input import Input
+from fastnn.layers._noise import AlphaDropout, GaussianDropout, GaussianNoise
+from fastnn.layers._norm import BatchNorm, LayerNorm
+from fastnn.layers._normalization import Normalization
 from fastnn.layers._rescale import Rescale
 
-__all__ = ["Dense", "Dropout", "Input", "Layer", "Rescale"]
+__all__ = [
+    "AlphaDropout",
+    "BatchNorm",
+    "Dense",
+    "Dropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Input",
+    "Layer",
+    "LayerNorm",
+    "Normalization",
+    "Rescale",
+]

@@ -2,18 +2,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from fastnn._dlpack import as_ndarray
 from fastnn.activations import Activation
 from fastnn.base import Layer
 from fastnn.engine.spec import STREAM_WEIGHTS, DenseSpec
 from fastnn.initializers import Initializer
+from fastnn.layers._parameters import Tensor
 from fastnn.layers._sizes import positive
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-
     from fastnn.engine.spec import Spec
 
 
@@ -107,40 +103,8 @@ class Dense(Layer):
             return 0
         return (2 * self.n_in + 1 + (self.activation.names[0] != "linear")) * self.n_neurons
 
-    @property
-    def weights(self) -> NDArray[Any]:
-        """The weights (n_inputs, n_neurons): a live view; writing into it changes the model. Assigning copies."""
-        return self._tensor("weights")
-
-    @weights.setter
-    def weights(self, value: ArrayLike) -> None:
-        self._assign("weights", value)
-
-    @property
-    def biases(self) -> NDArray[Any]:
-        """The biases (1, n_neurons): a live view. Assigning copies; (n_neurons,) is taken too."""
-        return self._tensor("biases")
-
-    @biases.setter
-    def biases(self, value: ArrayLike) -> None:
-        self._assign("biases", value)
-
-    def _tensor(self, name: str) -> NDArray[Any]:
-        if self._plan is None or self.index is None:
-            raise AttributeError(f"{self.label()} has no {name} before the model is finalized: call model.finalize()")
-        view: NDArray[Any] = self._plan.view(self._plan.params, self.index, name)
-        return view
-
-    def _assign(self, name: str, value: ArrayLike) -> None:
-        view = self._tensor(name)
-        new = np.asarray(as_ndarray(name, value))
-        if name == "biases" and new.shape == (self.n_neurons,):
-            new = new.reshape(1, -1)
-        if new.shape != view.shape:
-            raise ValueError(f"{self.label()}: expected {name} of shape {view.shape}, got {new.shape}")
-        if new.dtype.kind not in "fiub":
-            raise TypeError(f"{self.label()}: expected {name} of real numbers, got dtype {new.dtype}")
-        view[...] = new
+    weights = Tensor("The weights (n_inputs, n_neurons): a live view; writing into it changes the model. Assigning copies.")
+    biases = Tensor("The biases (1, n_neurons): a live view. Assigning copies; (n_neurons,) is taken too.")
 
 
 def _strength(name: str, value: float) -> float:
