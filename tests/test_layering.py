@@ -39,6 +39,7 @@ FLOORS = [
     ("fastnn._progress", 4),
     ("fastnn._weights", 2),
     ("fastnn._runs", 4),
+    ("fastnn._adapting", 4),
     ("fastnn._training", 4),
     ("fastnn._online", 4),
     ("fastnn._gradcheck", 4),

@@ -11,14 +11,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastnn
-from fastnn import Dense, Dropout, Input, LeakyReLU, Model, ReLU, Rescale, Softmax, custom
+from fastnn import (
+    BatchNorm,
+    Dense,
+    Dropout,
+    GaussianNoise,
+    Input,
+    LayerNorm,
+    LeakyReLU,
+    Model,
+    Normalization,
+    ReLU,
+    Rescale,
+    Softmax,
+    custom,
+)
 from fastnn._core import ACTIVATIONS
 from fastnn.activations import ELU, Activation
 from fastnn.export import _onnx
 from fastnn.interop._onnx_file import read
 
 NAMES = sorted({cls.names[0] for cls in Activation.registry.values()})
-LAYERS = st.sampled_from(["dense", "rescale", "dropout", *NAMES])
+OTHERS = {
+    "batch norm": lambda: BatchNorm(momentum=0.5, epsilon=1 / 128),
+    "layer norm": lambda: LayerNorm(epsilon=1 / 128),
+    "uncentred": lambda: LayerNorm(epsilon=1 / 128, center=False),
+    "noise": lambda: GaussianNoise(0.5),
+}
+LAYERS = st.sampled_from(["dense", "rescale", "dropout", *OTHERS, *NAMES])
 
 
 def make(names: list[str], dtype: str, seed: int = 3) -> Model:
@@ -32,6 +52,8 @@ def make(names: list[str], dtype: str, seed: int = 3) -> Model:
             model.add(Rescale(*rng.uniform(0.2, 0.9, 2)))
         elif name == "dropout":
             model.add(Dropout(0.25))
+        elif name in OTHERS:
+            model.add(OTHERS[name]())
         elif name in ("elu", "leaky_relu"):
             model.add(Activation.registry[name](float(rng.uniform(0.1, 1.5))))
         else:
@@ -40,6 +62,9 @@ def make(names: list[str], dtype: str, seed: int = 3) -> Model:
     for layer in model.layers:
         if isinstance(layer, Dense):
             layer.biases = rng.standard_normal(layer.n_neurons)
+        for tensor in ("gamma", "beta", "moving_mean", "moving_variance"):
+            if (layer.index, tensor) in model.plan.tensors:
+                setattr(layer, tensor, rng.uniform(0.5, 1.5, layer.n_in))
     return model
 
 
@@ -75,6 +100,22 @@ def test_there_and_back_is_the_same_network(name: str, dtype: np.dtype, tmp_path
 def test_any_row_of_layers_goes_there_and_back(tmp_path_factory, names: list[str], dtype: str) -> None:
     names = [name for name, after in zip(names, [*names[1:], ""], strict=True) if name != "rescale" or after != name]
     same_bits_after(make(names, dtype), tmp_path_factory.getbasetemp())
+
+
+def test_layer_normalization_forces_a_later_operator_set() -> None:
+    assert read(_onnx.to_bytes(make(["layer norm"], "float32"))).opset == 17
+    assert read(_onnx.to_bytes(make(["batch norm", "noise"], "float32"))).opset == 13
+
+
+def test_normalization_goes_out_and_is_folded_on_its_way_back(dtype: np.dtype, tmp_path: Path) -> None:
+    given = Normalization(mean=[1, 2, 3, 4, 5], variance=[1, 4, 0, 9, 2])
+    model = Model([given, Dense(5, 3, activation="tanh")], seed=0, dtype=dtype)
+    model.export_onnx(tmp_path / "m.onnx")
+    again = fastnn.import_onnx(tmp_path / "m.onnx")
+    assert [type(layer) for layer in again.layers] == [Dense]
+    X = rows(model)
+    tolerance = 1e-5 if dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(again.predict(X), model.predict(X), rtol=tolerance, atol=tolerance)
 
 
 def test_the_file_says_what_it_is(tmp_path: Path) -> None:

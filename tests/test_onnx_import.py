@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from onnx_files import content, node, write
 
 import fastnn
-from fastnn import Dense, FormatError, Input, Model
+from fastnn import BatchNorm, Dense, FormatError, Input, LayerNorm, Model
 from fastnn.activations import GELU, Activation, GELUTanh
 from fastnn.export import _onnx as export
 from fastnn.export import _protobuf as pb
@@ -99,23 +99,49 @@ def test_a_bias_of_its_own_keeps_every_bit(tmp_path: Path) -> None:
     assert np.array_equal(apart.layers[0].weights, W)
 
 
-def test_batch_normalization_is_folded_into_its_neighbour(tmp_path: Path) -> None:
-    scale, offset, mean = RNG.standard_normal((3, 4)).astype(np.float32)
-    variance = RNG.uniform(0.5, 2, 4).astype(np.float32)
-    normal = (X - mean.astype(np.float64)) / np.sqrt(variance + 0.01) * scale + offset
-    constants = {"s": scale, "o": offset, "m": mean, "v": variance, "w": W, "b": B, "q": W.T.copy()}
-    before = [node("BatchNormalization", "x s o m v", "p", epsilon=0.01), node("Gemm", "p w b", "y")]
-    model = load(tmp_path, before, constants)
+def moments(n: int) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """(constants of a BatchNormalization, what they multiply by, what they add)."""
+    s, o, m = RNG.standard_normal((3, n)).astype(np.float32)
+    v = RNG.uniform(0.5, 2, n).astype(np.float32)
+    factor = s / np.sqrt(v.astype(np.float64) + 0.01)
+    return {"s": s, "o": o, "m": m, "v": v}, factor, o - m * factor
+
+
+def test_batch_normalization_becomes_the_layer(tmp_path: Path) -> None:
+    constants, factor, offset = moments(4)
+    nodes = [node("BatchNormalization", "x s o m v", "p", epsilon=0.01, momentum=0.8), node("Gemm", "p w b", "y")]
+    model = load(tmp_path, nodes, {**constants, "w": W, "b": B})
+    assert [type(layer) for layer in model.layers] == [BatchNorm, Dense]
+    assert model.layers[0].momentum == pytest.approx(0.8)
+    np.testing.assert_allclose(model.predict(X), (X * factor + offset) @ W64 + B, rtol=2e-5, atol=2e-5)
+    refused(tmp_path, "only inference", [node("BatchNormalization", "x s o m v", "y", training_mode=1)], constants)
+
+
+def test_batch_normalization_of_channels_is_folded(tmp_path: Path) -> None:
+    constants, factor, offset = moments(2)
+    normal = X * np.repeat(factor, 2) + np.repeat(offset, 2)
+    constants |= {"w": W, "b": B}
+    nodes = [node("BatchNormalization", "x s o m v", "p", epsilon=0.01), node("Flatten", "p", "f"),
+             node("Gemm", "f w b", "y")]  # fmt: skip
+    model = load(tmp_path, nodes, constants, shape=("rows", 2, 2))
     assert [type(layer) for layer in model.layers] == [Dense]
     np.testing.assert_allclose(model.predict(X), normal @ W64 + B, rtol=2e-5, atol=2e-5)
-    after = [
-        node("Gemm", "x e", "p"),
-        node("BatchNormalization", "p s o m v", "n", epsilon=0.01),
-        node("Relu", "n", "y"),
-    ]
-    model = load(tmp_path, after, constants | {"e": np.eye(4, dtype=np.float32)})
-    np.testing.assert_allclose(model.predict(X), np.maximum(normal, 0), rtol=2e-5, atol=2e-5)
-    refused(tmp_path, "only inference", [node("BatchNormalization", "x s o m v", "y", training_mode=1)], constants)
+
+
+def test_layer_normalization_becomes_the_layer(tmp_path: Path) -> None:
+    gamma, beta = RNG.standard_normal((2, 4)).astype(np.float32)
+    centred = X - X.astype(np.float64).mean(axis=1, keepdims=True)
+    normal = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 0.01) * gamma
+    for inputs, wanted in (("x g b", normal + beta), ("x g", normal)):
+        for axis in (1, -1):
+            nodes = [node("LayerNormalization", inputs, "y", axis=axis, epsilon=0.01)]
+            model = load(tmp_path, nodes, {"g": gamma, "b": beta})
+            assert type(model.layers[-1]) is LayerNorm
+            np.testing.assert_allclose(model.predict(X), wanted, rtol=2e-5, atol=2e-5)
+    refused(tmp_path, "expected axis 1, the last one, got 0", [node("LayerNormalization", "x g b", "y", axis=0)],
+            {"g": gamma, "b": beta})  # fmt: skip
+    refused(tmp_path, r"\(LayerNormalization\): .*expected gamma of shape \(1, 4\), got \(3,\)",
+            [node("LayerNormalization", "x g", "y")], {"g": gamma[:3]})  # fmt: skip
 
 
 def test_wide_columns_alone_are_refused(tmp_path: Path) -> None:

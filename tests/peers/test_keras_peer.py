@@ -30,7 +30,11 @@ LAYERS = {
     "Normalization": lambda: L.Normalization(mean=[0, 1, 2, 3, 4, 5.0], variance=[1, 2, 3, 4, 5, 6.0]),
     "ReLU": lambda: L.ReLU(), "ReLU 6": lambda: L.ReLU(max_value=6), "ReLU slope": lambda: L.ReLU(negative_slope=0.1),
     "LeakyReLU": lambda: L.LeakyReLU(), "LeakyReLU 0.1": lambda: L.LeakyReLU(negative_slope=0.1),
-    "ELU": lambda: L.ELU(0.5), "Softmax": lambda: L.Softmax(),
+    "BatchNormalization": lambda: L.BatchNormalization(), "LayerNormalization": lambda: L.LayerNormalization(),
+    "BatchNormalization bare": lambda: L.BatchNormalization(scale=False, center=False),
+    "LayerNormalization uncentred": lambda: L.LayerNormalization(center=False, epsilon=0.01),
+    "GaussianNoise": lambda: L.GaussianNoise(0.5), "GaussianDropout": lambda: L.GaussianDropout(0.2),
+    "AlphaDropout": lambda: L.AlphaDropout(0.2), "ELU": lambda: L.ELU(0.5), "Softmax": lambda: L.Softmax(),
 }  # fmt: skip
 
 
@@ -46,7 +50,12 @@ def compare(model: Any, rows: np.ndarray = X) -> None:
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_layer_comes_in(name: str) -> None:
     keras.utils.set_random_seed(0)
-    compare(keras.Sequential([L.Input((6,)), LAYERS[name](), L.Dense(6, "tanh"), LAYERS[name](), L.Dense(3)]))
+    model = keras.Sequential([L.Input((6,)), LAYERS[name](), L.Dense(6, "tanh"), LAYERS[name](), L.Dense(3)])
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if "norm" in layer.name and "alization" in layer.name and name != "Normalization":
+            layer.set_weights([rng.uniform(0.5, 1.5, a.shape) for a in layer.get_weights()])
+    compare(model)
 
 
 def test_every_reader_is_tested() -> None:

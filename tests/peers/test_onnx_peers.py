@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import Dense, Dropout, Input, Model, Rescale, import_onnx
+from fastnn import (
+    AlphaDropout,
+    BatchNorm,
+    Dense,
+    Dropout,
+    GaussianNoise,
+    Input,
+    LayerNorm,
+    Model,
+    Normalization,
+    Rescale,
+    import_onnx,
+)
 from fastnn.activations import Activation
 
 onnx = pytest.importorskip("onnx", reason="the onnx package is not installed (peers extra)")
@@ -68,6 +80,17 @@ def test_every_layer_in_onnx_runtime(dtype: np.dtype[Any], tmp_path: Path) -> No
     compare(Model(layers, seed=1, dtype=dtype), tmp_path)
     compare(Model([Input(6)], dtype=dtype), tmp_path)
     compare(Model([Dense(1, 1)], seed=2, dtype=dtype), tmp_path)
+
+
+def test_normalizations_in_onnx_runtime(dtype: np.dtype[Any], tmp_path: Path) -> None:
+    layers = [Normalization(mean=range(6), variance=[1, 4, 0, 9, 2, 1]), Dense(6, 8), BatchNorm(), GaussianNoise(0.1),
+              Dense(7), LayerNorm(epsilon=1e-4), AlphaDropout(0.2), BatchNorm(scale=False), LayerNorm(center=False),
+              LayerNorm(scale=False), Dense(3, activation="softmax")]  # fmt: skip
+    model = Model(layers, seed=1, dtype=dtype)
+    model.set(loss="categorical_crossentropy", optimizer="adam")
+    rng = np.random.default_rng(0)
+    model.train(rng.standard_normal((200, 6)), rng.integers(0, 3, 200), epochs=3, batch_size=20)
+    compare(model, tmp_path)
 
 
 def test_a_trained_classifier_of_images_size(tmp_path: Path) -> None:

@@ -8,7 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import Dense, Dropout, Input, Model, Rescale, custom, from_torch
+from fastnn import (
+    AlphaDropout,
+    BatchNorm,
+    Dense,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    Input,
+    LayerNorm,
+    Model,
+    Normalization,
+    ReLU,
+    Rescale,
+    custom,
+    from_torch,
+)
 from fastnn.activations import Activation
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (peers extra)")
@@ -25,7 +40,7 @@ MODULES = {
     "GELU tanh": lambda: nn.GELU(approximate="tanh"), "SiLU": lambda: nn.SiLU(), "Mish": lambda: nn.Mish(),
     "Softplus": lambda: nn.Softplus(), "Softplus 3": lambda: nn.Softplus(3.0), "Sigmoid": lambda: nn.Sigmoid(),
     "Hardsigmoid": lambda: nn.Hardsigmoid(), "Hardswish": lambda: nn.Hardswish(), "Tanh": lambda: nn.Tanh(),
-    "Softmax": lambda: nn.Softmax(dim=1), "LogSoftmax": lambda: nn.LogSoftmax(dim=-1),
+    "AlphaDropout": lambda: nn.AlphaDropout(0.2), "Softmax": lambda: nn.Softmax(dim=1), "LogSoftmax": lambda: nn.LogSoftmax(dim=-1),
 }  # fmt: skip
 
 
@@ -48,7 +63,48 @@ def test_every_module_comes_in(name: str, dtype: np.dtype[Any]) -> None:
 def test_every_reader_is_tested() -> None:
     from fastnn.interop._torch import READERS
 
-    assert {name.split()[0] for name in MODULES} | {"Linear"} == set(READERS)
+    assert {name.split()[0] for name in MODULES} | {"Linear", "BatchNorm1d", "LayerNorm"} == set(READERS)
+
+
+def stirred(net: Any) -> Any:
+    """With weights and moments that are not those of the start."""
+    with torch.no_grad():
+        for tensor in [*net.parameters(), *net.buffers()]:
+            if tensor.dtype.is_floating_point:
+                tensor.uniform_(0.4, 1.6)
+    return net
+
+
+def normalized() -> Any:
+    return nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 8), nn.BatchNorm1d(8, eps=0.01, momentum=0.3, affine=False),
+                         nn.LayerNorm(8, bias=False), nn.ReLU(), nn.LayerNorm(8, eps=0.01),
+                         nn.LayerNorm(8, elementwise_affine=False), nn.Linear(8, 3))  # fmt: skip
+
+
+def test_normalizations_come_in_and_go_out(dtype: np.dtype[Any]) -> None:
+    net = stirred(normalized()).to(getattr(torch, dtype.name))
+    model = from_torch(net)
+    assert model.layers[0].momentum == pytest.approx(0.9)
+    tolerance = 1e-5 if dtype == np.float32 else 1e-11
+    wanted = predicted(net, X, dtype)
+    np.testing.assert_allclose(model.predict(X), wanted, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(predicted(model.to_torch(), X, dtype), wanted, rtol=tolerance, atol=tolerance)
+    with pytest.raises(ValueError, match="expected track_running_stats=True and a momentum"):
+        from_torch(nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3, momentum=None)))
+    with pytest.raises(ValueError, match=r"expected a shape of one axis, the features, got \(2, 3\)"):
+        from_torch(nn.Sequential(nn.Linear(6, 3), nn.LayerNorm((2, 3))))
+
+
+def test_moments_of_data_and_noise_go_out() -> None:
+    layers = [Normalization(mean=range(6), variance=[1, 4, 0, 9, 2, 1]), Dense(6, 5), GaussianNoise(0.3), ReLU(),
+              GaussianDropout(0.2), BatchNorm(scale=False), LayerNorm(center=False), AlphaDropout(0.1), Dense(3)]  # fmt: skip
+    model = Model(layers, seed=0)
+    model.set(loss="mse", optimizer="adam")
+    model.train(X, X[:, :3], epochs=3, batch_size=8)
+    net = model.to_torch()
+    np.testing.assert_allclose(predicted(net, X), model.predict(X), rtol=1e-5, atol=1e-5)
+    net.train()
+    assert not np.allclose(net(torch.from_numpy(X)).detach().numpy(), model.predict(X), atol=1e-2)
 
 
 def test_nested_networks_and_single_modules() -> None:
@@ -85,7 +141,7 @@ class Forward(nn.Module):
         (nn.Sequential(nn.Linear(6, 2), nn.Conv1d(1, 1, 1)), r"module.1 \(Conv1d\): this module is not supported"),
         (nn.Sequential(nn.Linear(6, 2), Mine()), r"module.1 \(Mine\): this module is not supported"),
         (nn.Sequential(nn.Linear(6, 2), nn.Sequential(nn.Tanh(), nn.PReLU())), r"module.1.1 \(PReLU\)"),
-        (Forward(), r"module \(Forward\): this module is not supported; those that are: CELU, "),
+        (Forward(), r"module \(Forward\): this module is not supported; those that are: AlphaDropout, "),
         (nn.Sequential(nn.Linear(6, 2), nn.Softmax(dim=0)), r"expected dim=1, the features, got 0"),
         (nn.Sequential(nn.Flatten(0), nn.Linear(6, 2)), "expected start_dim=1 and end_dim=-1"),
         (nn.Sequential(nn.Linear(6, 2), nn.Hardtanh(-2, 2)), "expected the bounds -1 and 1, or 0 and 6, got -2 and 2"),

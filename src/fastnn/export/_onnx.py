@@ -4,8 +4,9 @@ The protobuf that an ONNX file is takes a page to write (``_protobuf.py``); the 
 that this library has. Field numbers are those of onnx.proto.
 
 Operator set 13 with IR version 7, which is ONNX 1.8 of November 2020 (ONNX Runtime 1.6): the lowest whose Softmax and
-LogSoftmax are over one axis as they are today. Nothing forces a higher one, because what came later is composed:
-HardSwish (14), Mish (18) and Gelu (20). The first axis of input and output, ``rows``, is dynamic.
+LogSoftmax are over one axis as they are today. Only LayerNormalization forces a higher one, 17 (ONNX 1.12, IR version
+8, ONNX Runtime 1.12); what else came later is composed: HardSwish (14), Mish (18) and Gelu (20). The first axis of
+input and output, ``rows``, is dynamic.
 
 ``OPERATIONS`` says for each kind of record of the plan (``engine/spec.py``) how it is written; ``ACTIVATIONS`` does for
 each activation. Layers that do nothing in a prediction, as dropout, write nothing.
@@ -20,13 +21,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.engine.spec import ActivationSpec, AffineSpec, DenseSpec, DropoutSpec, PythonSpec
+from fastnn.engine.spec import (
+    TRAINING_ONLY,
+    ActivationSpec,
+    AffineSpec,
+    BatchNormSpec,
+    DenseSpec,
+    LayerNormSpec,
+    NormalizationSpec,
+    PythonSpec,
+)
 from fastnn.export import _protobuf as pb
 
 if TYPE_CHECKING:
     from fastnn.model import Model
 
-OPSET, IR_VERSION = 13, 7
+OPSET = 13
+IR_VERSIONS = {13: 7, 17: 8}
 FLOAT, DOUBLE = 1, 11  # TensorProto.DataType
 FLOAT_ATTRIBUTE, INT_ATTRIBUTE = 1, 2  # AttributeProto.AttributeType
 MOST_BYTES = 2**31 - 1  # protobuf's own limit for a message
@@ -42,6 +53,7 @@ class Graph:
         self.nodes: list[bytes] = []
         self.tensors: list[bytes] = []
         self.constants: dict[float, str] = {}
+        self.opset = OPSET
         self.last = "x"  # the value that the next operation takes
 
     @property
@@ -200,6 +212,37 @@ def _dense(g: Graph, x: str, model: Model, spec: DenseSpec) -> str:
     return g.node("Gemm", x, weights, biases)
 
 
+def _parameter(g: Graph, model: Model, spec: Any, name: str, otherwise: float) -> str:
+    """A row of parameters, or the constants that it stands for where the layer was made without it."""
+    plan = model.plan
+    there = (spec.layer, name) in plan.tensors
+    values = plan.view(plan.params, spec.layer, name)[0] if there else np.full(spec.n_in, otherwise)
+    return g.tensor(f"layer{spec.layer}.{name}", values)
+
+
+def _batch_norm(g: Graph, x: str, model: Model, spec: BatchNormSpec) -> str:
+    names = {"gamma": 1.0, "beta": 0.0, "moving_mean": 0.0, "moving_variance": 1.0}
+    inputs = (_parameter(g, model, spec, name, otherwise) for name, otherwise in names.items())
+    return g.node("BatchNormalization", x, *inputs, epsilon=spec.epsilon, momentum=spec.momentum)
+
+
+def _layer_norm(g: Graph, x: str, model: Model, spec: LayerNormSpec) -> str:
+    g.opset = 17
+    inputs = [_parameter(g, model, spec, "gamma", 1.0)]
+    if spec.center:
+        inputs.append(_parameter(g, model, spec, "beta", 0.0))
+    return g.node("LayerNormalization", x, *inputs, axis=-1, epsilon=spec.epsilon)
+
+
+def _normalization(g: Graph, x: str, model: Model, spec: NormalizationSpec) -> str:
+    """(x - mean) / deviation, a deviation of 0 taken for 1."""
+    plan = model.plan
+    mean, variance = (plan.view(plan.params, spec.layer, name)[0] for name in ("mean", "variance"))
+    deviation = np.where(variance == 0, 1, np.sqrt(variance))
+    centred = g.node("Sub", x, g.tensor(f"layer{spec.layer}.mean", mean))
+    return g.node("Div", centred, g.tensor(f"layer{spec.layer}.deviation", deviation))
+
+
 def _affine(g: Graph, x: str, model: Model, spec: AffineSpec) -> str:
     if spec.scale != 1.0:
         x = g.times(x, spec.scale)
@@ -210,7 +253,10 @@ OPERATIONS: dict[type[Any], Callable[[Graph, str, Model, Any], str]] = {
     DenseSpec: _dense,
     ActivationSpec: _activation,
     AffineSpec: _affine,
-    DropoutSpec: lambda g, x, model, spec: x,
+    BatchNormSpec: _batch_norm,
+    LayerNormSpec: _layer_norm,
+    NormalizationSpec: _normalization,
+    **dict.fromkeys(TRAINING_ONLY, lambda g, x, model, spec: x),
 }
 
 
@@ -246,8 +292,8 @@ def to_bytes(model: Model) -> bytes:
          pb.nested(11, described("x", model.plan.n_in)), pb.nested(12, described("y", model.plan.n_out))]
     )  # fmt: skip
     return (
-        pb.whole(1, IR_VERSION) + pb.text(2, "fastnn")
-        + pb.nested(8, pb.text(1, "") + pb.whole(2, OPSET)) + pb.nested(7, graph)
+        pb.whole(1, IR_VERSIONS[g.opset]) + pb.text(2, "fastnn")
+        + pb.nested(8, pb.text(1, "") + pb.whole(2, g.opset)) + pb.nested(7, graph)
     )  # fmt: skip
 
 

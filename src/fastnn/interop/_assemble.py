@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from fastnn.activations import Activation
 from fastnn.engine.spec import MOST_LAYERS
 from fastnn.initializers import Initializer
-from fastnn.layers import Dense, Dropout, Input, Rescale
+from fastnn.layers import Dense, Input, Rescale
 
 if TYPE_CHECKING:
-    from fastnn.activations import Activation
     from fastnn.base import Layer
     from fastnn.model import Model
 
@@ -44,7 +44,15 @@ class Affine(NamedTuple):
         return np.ndim(self.scale) > 0 or np.ndim(self.offset) > 0
 
 
-Part: TypeAlias = "Weights | Affine | Activation | Dropout"
+class Filled(NamedTuple):
+    """A layer, and the arrays that are assigned to its attributes once the model is finalized."""
+
+    layer: Layer
+    values: dict[str, Array]
+    where: str
+
+
+Part: TypeAlias = "Weights | Affine | Filled | Activation | Layer"
 
 
 def assemble(
@@ -60,27 +68,35 @@ def assemble(
     if len(folded) > MOST_LAYERS:
         raise ValueError(f"the network has {len(folded)} layers, a model has at most {MOST_LAYERS}")
     layers: list[Layer] = []
-    given: list[tuple[Dense, Weights]] = []
+    given: list[tuple[Layer, dict[str, Array | None], str]] = []
     for part in folded:
         if isinstance(part, Weights):
             dense = Dense(*part.weights.shape, weight_initializer="zeros")
-            given.append((dense, part))
+            given.append((dense, {"weights": part.weights, "biases": part.biases}, part.where))
             layers.append(dense)
+        elif isinstance(part, Filled):
+            given.append((part.layer, dict(part.values), part.where))
+            layers.append(part.layer)
         elif isinstance(part, Affine):
             layers.append(Rescale(float(part.scale), float(part.offset)))
-        elif not isinstance(part, Dropout) and layers and _linear(layers[-1]):
+        elif isinstance(part, Activation) and layers and _linear(layers[-1]):
             layers[-1].activation = part  # type: ignore[attr-defined]
         else:
             layers.append(part)
-    if n_inputs is not None and not given:
+    if n_inputs is not None and not any(isinstance(layer, Dense) for layer in layers):
         layers.insert(0, Input(n_inputs))
     model = cls(layers, dtype=dtype)
     model.finalize(n_inputs)
-    for dense, part in given:
-        dense.weights = part.weights
-        dense.weight_initializer = Initializer.resolve("he_normal")
-        if part.biases is not None:
-            dense.biases = part.biases
+    for layer, values, where in given:
+        for name, value in values.items():
+            if value is None:
+                continue
+            try:
+                setattr(layer, name, value)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
+        if isinstance(layer, Dense):
+            layer.weight_initializer = Initializer.resolve("he_normal")
     return model
 
 

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import activations as act
-from fastnn.interop._assemble import Affine, Part, Weights, assemble
-from fastnn.layers import Dropout
+from fastnn.interop._assemble import Affine, Filled, Part, Weights, assemble
+from fastnn.layers import (
+    AlphaDropout,
+    BatchNorm,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    LayerNorm,
+    Normalization,
+)
 
 if TYPE_CHECKING:
     from fastnn.model import Model
@@ -92,8 +100,7 @@ def _normalization(layer: Any, config: dict[str, Any], where: str) -> list[Part]
     if config.get("invert"):
         raise ValueError(f"{where}: invert=True is not supported")
     mean, variance = (_numbers(value) for value in (layer.mean, layer.variance))
-    spread = np.maximum(np.sqrt(variance), 1e-7)
-    return [Affine(1 / spread, -mean / spread, where)]
+    return [Normalization(mean=mean, variance=np.maximum(variance, 1e-14))]
 
 
 def _numbers(value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -108,6 +115,30 @@ def _dropout(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
     return [Dropout(config["rate"])] if config["rate"] else []
 
 
+def _arrays(layer: Any, config: dict[str, Any], where: str, kept: tuple[str, ...]) -> dict[str, Any]:
+    """The weights of a normalization by our names, in the order that Keras has them."""
+    if not layer.built:
+        raise ValueError(f"{where}: it has no weights yet: build the model, or call it once")
+    axis = config["axis"][0] if isinstance(config["axis"], (list, tuple)) else config["axis"]
+    if axis not in (-1, 1):
+        raise ValueError(f"{where}: expected axis=-1, the features, got {config['axis']}")
+    names = [name for name, key in (("gamma", "scale"), ("beta", "center")) if config[key]]
+    return {name: np.asarray(value) for name, value in zip([*names, *kept], layer.get_weights(), strict=True)}
+
+
+def _batch_normalization(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
+    values = _arrays(layer, config, where, ("moving_mean", "moving_variance"))
+    options = {key: config[key] for key in ("momentum", "epsilon", "center", "scale")}
+    return [Filled(BatchNorm(**options), values, where)]
+
+
+def _layer_normalization(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
+    values = _arrays(layer, config, where, ())
+    if config.get("rms_scaling"):
+        raise ValueError(f"{where}: rms_scaling=True is not supported")
+    return [Filled(LayerNorm(**{key: config[key] for key in ("epsilon", "center", "scale")}), values, where)]
+
+
 READERS: dict[str, Reader] = {
     "InputLayer": lambda layer, config, where: [],
     "Flatten": lambda layer, config, where: [],
@@ -115,6 +146,11 @@ READERS: dict[str, Reader] = {
     "Dense": _dense,
     "Activation": lambda layer, config, where: _function(config["activation"], where),
     "Dropout": _dropout,
+    "AlphaDropout": lambda layer, config, where: [AlphaDropout(config["rate"])],
+    "GaussianDropout": lambda layer, config, where: [GaussianDropout(config["rate"])],
+    "GaussianNoise": lambda layer, config, where: [GaussianNoise(config["stddev"])],
+    "BatchNormalization": _batch_normalization,
+    "LayerNormalization": _layer_normalization,
     "Rescaling": _rescaling,
     "Normalization": _normalization,
     "ReLU": _relu,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn.activations import ELU, SELU, LogSoftmax, SiLU, Softmax
-from fastnn.interop._assemble import Affine, Part, Weights
+from fastnn.interop._assemble import Affine, Filled, Part, Weights
 from fastnn.interop._expressions import CLOSE
-from fastnn.layers import Dropout
+from fastnn.layers import BatchNorm, Dropout, LayerNorm
 
 if TYPE_CHECKING:
     from fastnn.interop._onnx import Importer
@@ -34,6 +34,7 @@ class Channels(NamedTuple):
 
     scale: Array
     offset: Array
+    layer: Filled | None  # what it is where rows have one axis
     where: str
 
 
@@ -96,9 +97,23 @@ def _batch_normalization(g: Importer, node: Node) -> list[Any]:
     )
     if not scale.shape == offset.shape == mean.shape == variance.shape or scale.ndim != 1:
         raise ValueError(f"{node}: expected scale, B, mean and var of one length, got {scale.shape} and others")
+    epsilon, momentum = node.number("epsilon", 1e-5), node.number("momentum", 0.9)
     with np.errstate(all="ignore"):
-        factor = scale / np.sqrt(variance + node.number("epsilon", 1e-5))
-    return [Channels(factor, offset - mean * factor, str(node))]
+        factor = scale / np.sqrt(variance + epsilon)
+    layer = None
+    if epsilon > 0 and 0 <= momentum < 1:
+        values = {"gamma": scale, "beta": offset, "moving_mean": mean, "moving_variance": variance}
+        layer = Filled(BatchNorm(momentum=momentum, epsilon=epsilon), values, str(node))
+    return [Channels(factor, offset - mean * factor, layer, str(node))]
+
+
+def _layer_normalization(g: Importer, node: Node) -> list[Any]:
+    if node.number("axis", -1) not in (-1, 1) or node.number("stash_type", 1) != 1:
+        raise ValueError(f"{node}: expected axis 1, the last one, got {node.number('axis', -1)}")
+    scale, centred = g.real(node, 1, "Scale"), len(node.inputs) > 2 and node.inputs[2] != ""
+    values = {"gamma": scale} | ({"beta": g.real(node, 2, "B")} if centred else {})
+    layer = LayerNorm(epsilon=node.number("epsilon", 1e-5), center=centred)
+    return [LastAxis(Filled(layer, values, str(node)), str(node))]
 
 
 def _softmax(g: Importer, node: Node) -> list[Any]:
@@ -188,6 +203,7 @@ OPERATORS: dict[str, Callable[[Importer, Node], list[Any]]] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
     "BatchNormalization": _batch_normalization,
+    "LayerNormalization": _layer_normalization,
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
     "Dropout": _dropout,
@@ -202,6 +218,7 @@ OPERATORS: dict[str, Callable[[Importer, Node], list[Any]]] = {
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "Gemm": ("alpha", "beta", "transA", "transB"),
     "BatchNormalization": ("epsilon", "momentum", "training_mode", "spatial"),
+    "LayerNormalization": ("axis", "epsilon", "stash_type"),
     "Softmax": ("axis",),
     "LogSoftmax": ("axis",),
     "Dropout": ("ratio", "seed"),
@@ -238,6 +255,9 @@ def shaped(parts: list[Any], shape: tuple[int, ...] | None) -> list[Part]:
             n = len(part.scale)
             if shape is not None and (not shape or shape[0] != n):
                 raise ValueError(f"{part.where}: expected {n} channels, got rows of shape {shape}")
+            if shape is not None and len(shape) == 1 and part.layer is not None:
+                done.append(part.layer)
+                continue
             inner = math.prod(shape[1:]) if shape is not None else 1
             done.append(Affine(np.repeat(part.scale, inner), np.repeat(part.offset, inner), part.where))
         elif isinstance(part, Affine) and part.by_column:

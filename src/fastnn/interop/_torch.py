@@ -10,9 +10,20 @@ import numpy as np
 
 from fastnn import activations as act
 from fastnn._dlpack import as_ndarray
-from fastnn.engine.spec import ActivationSpec, AffineSpec, DenseSpec, PythonSpec
-from fastnn.interop._assemble import Affine, Part, Weights, assemble
-from fastnn.layers import Dropout
+from fastnn.engine.spec import (
+    ActivationSpec,
+    AffineSpec,
+    AlphaDropoutSpec,
+    BatchNormSpec,
+    DenseSpec,
+    DropoutSpec,
+    GaussianSpec,
+    LayerNormSpec,
+    NormalizationSpec,
+    PythonSpec,
+)
+from fastnn.interop._assemble import Affine, Filled, Part, Weights, assemble
+from fastnn.layers import AlphaDropout, BatchNorm, Dropout, LayerNorm
 
 if TYPE_CHECKING:
     from fastnn.model import Model
@@ -82,11 +93,34 @@ def _hardtanh(module: Any, where: str) -> list[Part]:
     raise ValueError(f"{where}: expected the bounds -1 and 1, or 0 and 6, got {bounds[0]} and {bounds[1]}")
 
 
+def _batch_norm(module: Any, where: str) -> list[Part]:
+    """PyTorch's momentum is the share of the new, ours that of the old; its moving variance is the unbiased one."""
+    if module.running_mean is None or module.momentum is None:
+        raise ValueError(f"{where}: expected track_running_stats=True and a momentum")
+    moving = {"moving_mean": module.running_mean, "moving_variance": module.running_var}
+    learned = {"gamma": module.weight, "beta": module.bias}
+    values = {k: _array(f"{where}.{k}", v) for k, v in (moving | learned).items() if v is not None}
+    affine = module.weight is not None
+    layer = BatchNorm(momentum=1 - module.momentum, epsilon=module.eps, center=affine, scale=affine)
+    return [Filled(layer, values, where)]
+
+
+def _layer_norm(module: Any, where: str) -> list[Part]:
+    if len(module.normalized_shape) != 1:
+        raise ValueError(f"{where}: expected a shape of one axis, the features, got {tuple(module.normalized_shape)}")
+    learned = {"gamma": module.weight, "beta": module.bias}
+    values = {k: _array(f"{where}.{k}", v) for k, v in learned.items() if v is not None}
+    return [Filled(LayerNorm(epsilon=module.eps, center="beta" in values, scale="gamma" in values), values, where)]
+
+
 READERS: dict[str, Reader] = {
     "Linear": _linear,
     "Identity": lambda module, where: [],
     "Flatten": _flatten,
     "Dropout": _dropout,
+    "AlphaDropout": lambda module, where: [AlphaDropout(module.p)] if 0 < module.p < 1 else [],
+    "BatchNorm1d": _batch_norm,
+    "LayerNorm": _layer_norm,
     "ReLU": _plain(act.ReLU),
     "ReLU6": _plain(act.ReLU6),
     "Hardtanh": _hardtanh,
@@ -170,6 +204,73 @@ MAKERS: dict[str, Callable[[Any, float], Any]] = {
 }
 
 
+class Writer:
+    """Makes the modules of one model, given PyTorch and our own modules for it."""
+
+    def __init__(self, model: Model, torch: Any, own: Any) -> None:
+        self.model, self.torch, self.nn, self.own = model, torch, torch.nn, own
+        self.dtype = torch.float64 if model.dtype == np.float64 else torch.float32
+
+    def tensor(self, spec: Any, name: str) -> Any:
+        plan = self.model.plan
+        return self.torch.from_numpy(plan.view(plan.params, spec.layer, name).copy())
+
+    def fill(self, target: Any, source: Any) -> None:
+        with self.torch.no_grad():
+            target.copy_(source)
+
+    def dense(self, spec: DenseSpec) -> Any:
+        linear = self.nn.Linear(spec.n_in, spec.n_out, dtype=self.dtype)
+        self.fill(linear.weight, self.tensor(spec, "weights").T)
+        self.fill(linear.bias, self.tensor(spec, "biases")[0])
+        return linear
+
+    def activation(self, spec: ActivationSpec) -> Any:
+        make = MAKERS.get(spec.activation) or self.own.MAKERS.get(spec.activation)
+        if make is None:
+            raise ValueError(f"layer {spec.layer}: PyTorch has no {spec.activation}")
+        return make(self.nn, spec.alpha)
+
+    def batch_norm(self, spec: BatchNormSpec) -> Any:
+        affine, momentum = spec.scale or spec.center, 1 - spec.momentum
+        made = self.nn.BatchNorm1d(spec.n_in, spec.epsilon, momentum, affine=affine, dtype=self.dtype)
+        self.fill(made.running_mean, self.tensor(spec, "moving_mean")[0])
+        self.fill(made.running_var, self.tensor(spec, "moving_variance")[0])
+        return self.scaled(made, spec)
+
+    def layer_norm(self, spec: LayerNormSpec) -> Any:
+        affine = spec.scale or spec.center
+        made = self.nn.LayerNorm(spec.n_in, spec.epsilon, elementwise_affine=affine, dtype=self.dtype)
+        return self.scaled(made, spec)
+
+    def scaled(self, made: Any, spec: BatchNormSpec | LayerNormSpec) -> Any:
+        """gamma and beta; PyTorch has both or neither, so one that is missing stays 1 or 0 and is not trained."""
+        if not (spec.scale or spec.center):
+            return made
+        for name, there, target in (("gamma", spec.scale, made.weight), ("beta", spec.center, made.bias)):
+            if there:
+                self.fill(target, self.tensor(spec, name)[0])
+            else:
+                target.requires_grad_(False)
+        return made
+
+    def normalization(self, spec: NormalizationSpec) -> Any:
+        return self.own.Normalization(self.tensor(spec, "mean"), self.tensor(spec, "variance"))
+
+
+WRITERS: dict[type[Any], Callable[[Writer, Any], Any]] = {
+    DenseSpec: Writer.dense,
+    ActivationSpec: Writer.activation,
+    AffineSpec: lambda w, spec: w.own.Rescale(spec.scale, spec.shift),
+    DropoutSpec: lambda w, spec: w.nn.Dropout(spec.rate),
+    AlphaDropoutSpec: lambda w, spec: w.nn.AlphaDropout(spec.rate),
+    GaussianSpec: lambda w, spec: w.own.GaussianNoise(spec.stddev, spec.multiplies),
+    BatchNormSpec: Writer.batch_norm,
+    LayerNormSpec: Writer.layer_norm,
+    NormalizationSpec: Writer.normalization,
+}
+
+
 def to_torch(model: Model) -> Any:
     try:
         import torch  # type: ignore[import-not-found,unused-ignore]
@@ -177,30 +278,13 @@ def to_torch(model: Model) -> Any:
         from fastnn.interop import _torch_modules as own
     except ImportError as error:
         raise ImportError(f"to_torch needs PyTorch: pip install torch ({error})") from None
-    plan, modules = model.plan, []
-    python = next((spec for spec in plan.specs if isinstance(spec, PythonSpec)), None)
+    writer, modules = Writer(model, torch, own), []
+    python = next((spec for spec in model.plan.specs if isinstance(spec, PythonSpec)), None)
     if python is not None:
         raise ValueError(f"{model.layers[python.layer].label()}: a layer written in Python has no form in PyTorch")
-    dtype = torch.float64 if model.dtype == np.float64 else torch.float32
     for index, layer in enumerate(model.layers):
-        if isinstance(layer, Dropout):  # also one of rate 0, which does nothing here
-            modules.append(torch.nn.Dropout(layer.rate))
-            continue
         for spec in layer.lower(index, layer.n_in or 0):
-            if isinstance(spec, DenseSpec):
-                linear = torch.nn.Linear(spec.n_in, spec.n_out, dtype=dtype)
-                weights, biases = (plan.view(plan.params, index, name) for name in ("weights", "biases"))
-                with torch.no_grad():
-                    linear.weight.copy_(torch.from_numpy(weights.T.copy()))
-                    linear.bias.copy_(torch.from_numpy(biases[0].copy()))
-                modules.append(linear)
-            elif isinstance(spec, ActivationSpec):
-                make = MAKERS.get(spec.activation) or own.MAKERS.get(spec.activation)
-                if make is None:
-                    raise ValueError(f"{layer.label()}: PyTorch has no {spec.activation}")
-                modules.append(make(torch.nn, spec.alpha))
-            elif isinstance(spec, AffineSpec):
-                modules.append(own.Rescale(spec.scale, spec.shift))
-            else:
+            if type(spec) not in WRITERS:
                 raise ValueError(f"{layer.label()}: to_torch does not know this layer")
+            modules.append(WRITERS[type(spec)](writer, spec))
     return torch.nn.Sequential(*modules).eval()
