@@ -40,7 +40,8 @@ MODULES = {
     "GELU tanh": lambda: nn.GELU(approximate="tanh"), "SiLU": lambda: nn.SiLU(), "Mish": lambda: nn.Mish(),
     "Softplus": lambda: nn.Softplus(), "Softplus 3": lambda: nn.Softplus(3.0), "Sigmoid": lambda: nn.Sigmoid(),
     "Hardsigmoid": lambda: nn.Hardsigmoid(), "Hardswish": lambda: nn.Hardswish(), "Tanh": lambda: nn.Tanh(),
-    "AlphaDropout": lambda: nn.AlphaDropout(0.2), "Softmax": lambda: nn.Softmax(dim=1), "LogSoftmax": lambda: nn.LogSoftmax(dim=-1),
+    "AlphaDropout": lambda: nn.AlphaDropout(0.2),
+    "Softmax": lambda: nn.Softmax(dim=1), "LogSoftmax": lambda: nn.LogSoftmax(dim=-1),
 }  # fmt: skip
 
 
@@ -97,7 +98,8 @@ def test_normalizations_come_in_and_go_out(dtype: np.dtype[Any]) -> None:
 
 def test_moments_of_data_and_noise_go_out() -> None:
     layers = [Normalization(mean=range(6), variance=[1, 4, 0, 9, 2, 1]), Dense(6, 5), GaussianNoise(0.3), ReLU(),
-              GaussianDropout(0.2), BatchNorm(scale=False), LayerNorm(center=False), AlphaDropout(0.1), Dense(3)]  # fmt: skip
+              GaussianDropout(0.2), BatchNorm(scale=False), LayerNorm(center=False), AlphaDropout(0.1),
+              Dense(3)]  # fmt: skip
     model = Model(layers, seed=0)
     model.set(loss="mse", optimizer="adam")
     model.train(X, X[:, :3], epochs=3, batch_size=8)
