@@ -12,6 +12,7 @@ PAGES = [
     "asking_a_model.md",
     "export_c.md",
     "graphs.md",
+    "interop.md",
     "layers.md",
     "metrics.md",
     "optimizers.md",

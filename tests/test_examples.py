@@ -37,6 +37,7 @@ PROMISES = {
     "autoencoder.py": Promise("1", f"network {NUMBER}", 0.0, 0.03, "images"),
     "tabular.py": Promise("60", f"class_weight=balanced +recall {NUMBER}", 0.75, 1.0, "sklearn"),
     "cartpole.py": Promise("15", f"an episode lasts +{NUMBER} steps", 40.0, 500.0),
+    "serve.py": Promise("150", f"accuracy over HTTP after the swap {NUMBER}", 0.8, 1.0, "uvicorn"),
     "online.py": Promise("16000", rf"learns all the time  right, by eighths: .* {NUMBER}", 0.85, 1.0),
 }
 
@@ -49,6 +50,8 @@ def test_example(name: str, request: pytest.FixtureRequest) -> None:
         env["FASTNN_DATA"] = str(request.getfixturevalue("fashion_mnist_dir"))
     elif promise.needs and importlib.util.find_spec(promise.needs) is None:
         pytest.skip(f"{promise.needs} is not installed")
+    if name == "serve.py" and not hasattr(fastnn.Model, "session"):
+        pytest.skip("this fastnn has no Session")
     command = [sys.executable, str(EXAMPLES / name), promise.length]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

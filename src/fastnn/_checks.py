@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from fastnn._dlpack import as_ndarray
 from fastnn.engine.feed import Data
 from fastnn.kernels.arrays import all_finite
 
@@ -26,7 +27,7 @@ def as_array(name: str, value: Any) -> Array:
     if value is None:
         raise TypeError(f"{name}: expected an array, got None")
     try:
-        a: Array = np.asarray(value)
+        a: Array = np.asarray(as_ndarray(name, value))
     except ValueError as error:
         raise ValueError(f"{name}: cannot be made an array ({error})") from None
     if np.ma.isMaskedArray(value):

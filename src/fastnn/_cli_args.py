@@ -112,8 +112,13 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     p = subparsers.add_parser("export", help="a saved model as a file that runs without Python")
     p.set_defaults(run=commands["export"])
     p.add_argument("model", metavar="MODEL", help="file of fastnn train")
-    p.add_argument("--to", required=True, metavar="FORM", help="c: a C file and its header")
-    p.add_argument("-o", "--output", metavar="FILE", help="file to write (default: name of the model, .c)")
+    p.add_argument(
+        "--to",
+        required=True,
+        metavar="FORMS",
+        help="c: a C file and its header; onnx: for ONNX Runtime and others; with commas between",
+    )
+    p.add_argument("-o", "--output", metavar="FILE", help="file to write (default: name of the model, .c or .onnx)")
     p.add_argument("--name", metavar="NAME", help="c: what the C names begin with (default: name of the file)")
     p.add_argument("--self-test", action="store_true", help="c: with a program that compares its bits with those here")
 

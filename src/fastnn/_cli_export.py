@@ -13,8 +13,16 @@ def to_c(model: Model, path: Path, args: Namespace) -> str:
     return str(model.export_c(path, name=args.name, self_test=args.self_test))
 
 
+def to_onnx(model: Model, path: Path, args: Namespace) -> str:
+    model.export_onnx(path)
+    return f"{path} ({path.stat().st_size / 1024:,.0f} KB): x (rows, {model.plan.n_in}) {model.dtype} -> y"
+
+
 # form: what writes it (and says what it wrote), and the ending of its files
-FORMS: dict[str, tuple[Callable[[Model, Path, Namespace], str], str]] = {"c": (to_c, ".c")}
+FORMS: dict[str, tuple[Callable[[Model, Path, Namespace], str], str]] = {
+    "c": (to_c, ".c"),
+    "onnx": (to_onnx, ".onnx"),
+}
 
 
 def export(args: Namespace) -> list[str]:

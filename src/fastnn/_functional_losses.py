@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastnn._core import LOSS_PARAMETER, LOSSES
+from fastnn._dlpack import as_ndarray
 from fastnn._operands import Array, known, matrix, output
 from fastnn.kernels import losses as _losses
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _targets(p: Array, targets: ArrayLike) -> tuple[Array | None, Array | None]:
-    t: Array = np.asarray(targets)
+    t: Array = np.asarray(as_ndarray("targets", targets))
     if t.ndim == 1 and t.dtype.kind in "iu" and p.shape[1] != 1:
         if t.size and (t.min() < 0 or t.max() >= p.shape[1]):
             raise ValueError(f"targets: expected class labels 0 to {p.shape[1] - 1}, got {t.min()} to {t.max()}")

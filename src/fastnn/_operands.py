@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastnn._dlpack import as_ndarray
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
@@ -14,7 +16,7 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 def real(name: str, x: ArrayLike, dtype: Any = None) -> Array:
     """``x`` as a C-contiguous float32 or float64 array."""
-    a: Array = np.asarray(x)
+    a: Array = np.asarray(as_ndarray(name, x))
     if a.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}")
     if dtype is None:

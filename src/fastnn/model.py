@@ -13,6 +13,8 @@ import numpy as np
 
 from fastnn import _checks, _model_file, _network, _resume, _runs, checkpoint
 from fastnn._average import averaged_weights
+from fastnn._conversions import Conversions
+from fastnn._dlpack import as_ndarray
 from fastnn._online import Callbacks, Online
 from fastnn._probes import Probes
 from fastnn._runs import Evaluation
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 MOST_SEED = 2**64 - 1
 
 
-class Model(Online, Probes):
+class Model(Online, Probes, Conversions):
     """A network: layers in a row or as a graph, a loss, an optimizer.
 
     ``Model([Dense(64, activation="relu"), Dense(3, activation="softmax")])`` or ``add`` layer by layer; ``set`` the
@@ -396,7 +398,7 @@ class Model(Online, Probes):
         pairs = []
         for (index, mine), values in zip(views.items(), given, strict=True):
             for (name, view), value in zip(mine.items(), values, strict=True):
-                new = np.asarray(value)
+                new = np.asarray(as_ndarray(name, value))
                 if new.shape != view.shape:
                     raise ValueError(
                         f"{numbered[index].label()}: expected {name} of shape {view.shape}, got {new.shape}"

@@ -13,7 +13,14 @@ import numpy as np
 
 from fastnn._core import ACTIVATION_SHAPE
 from fastnn.engine.spec import (
-    ActivationSpec, AffineSpec, BatchNormSpec, ColumnsSpec, DenseSpec, LayerNormSpec, MergeSpec, NormalizationSpec,
+    ActivationSpec,
+    AffineSpec,
+    BatchNormSpec,
+    ColumnsSpec,
+    DenseSpec,
+    LayerNormSpec,
+    MergeSpec,
+    NormalizationSpec,
 )
 from fastnn.export._c_code import Code, Cost
 

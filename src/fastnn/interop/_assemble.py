@@ -1,0 +1,183 @@
+"""From what other libraries' layers mean to a model: a list of parts, each with its numbers, in the order they run.
+
+What scales and shifts each column for itself (a batch normalization in inference, a bias that was a node of its own)
+is folded into the dense layer before or behind it, in float64 and rounded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from fastnn.activations import Activation
+from fastnn.engine.spec import MOST_LAYERS
+from fastnn.initializers import Initializer
+from fastnn.layers import Dense, Input, Rescale
+
+if TYPE_CHECKING:
+    from fastnn.base import Layer
+    from fastnn.model import Model
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+WIDEST_DIAGONAL = 1024  # columns of an Affine that stands alone: it becomes a dense layer with so many squared weights
+
+
+class Weights(NamedTuple):
+    """y = x.weights + biases; weights (n_in, n_out), biases (n_out,) or None. where: how messages name it."""
+
+    weights: Array
+    biases: Array | None
+    where: str
+
+
+class Affine(NamedTuple):
+    """y = x * scale + offset, numbers or arrays (n,)."""
+
+    scale: Any
+    offset: Any
+    where: str
+
+    @property
+    def by_column(self) -> bool:
+        return np.ndim(self.scale) > 0 or np.ndim(self.offset) > 0
+
+
+class Filled(NamedTuple):
+    """A layer, and the arrays that are assigned to its attributes once the model is finalized."""
+
+    layer: Layer
+    values: dict[str, Array]
+    where: str
+
+
+Part: TypeAlias = "Weights | Affine | Filled | Activation | Layer"
+
+
+def assemble(
+    cls: type[Model], parts: Sequence[Part], dtype: np.dtype[Any], n_inputs: int | None = None, most: int | None = None
+) -> Model:
+    """The finalized model, without loss and optimizer. most: parameters that it may have.
+
+    ValueError where sizes do not meet, where nothing says how wide the rows are, and for more parameters.
+    """
+    if most is not None and _parameters(parts) > most:
+        raise ValueError(f"the layers would have {_parameters(parts)} parameters, far more than came with them")
+    folded = _fold(list(parts))
+    if len(folded) > MOST_LAYERS:
+        raise ValueError(f"the network has {len(folded)} layers, a model has at most {MOST_LAYERS}")
+    layers: list[Layer] = []
+    given: list[tuple[Layer, dict[str, Array | None], str]] = []
+    for part in folded:
+        if isinstance(part, Weights):
+            dense = Dense(*part.weights.shape, weight_initializer="zeros")
+            given.append((dense, {"weights": part.weights, "biases": part.biases}, part.where))
+            layers.append(dense)
+        elif isinstance(part, Filled):
+            given.append((part.layer, dict(part.values), part.where))
+            layers.append(part.layer)
+        elif isinstance(part, Affine):
+            layers.append(Rescale(float(part.scale), float(part.offset)))
+        elif isinstance(part, Activation) and layers and _linear(layers[-1]):
+            layers[-1].activation = part  # type: ignore[attr-defined]
+        else:
+            layers.append(part)
+    if n_inputs is not None and not any(isinstance(layer, Dense) for layer in layers):
+        layers.insert(0, Input(n_inputs))
+    model = cls(layers, dtype=dtype)
+    model.finalize(n_inputs)
+    for layer, values, where in given:
+        for name, value in values.items():
+            if value is None:
+                continue
+            try:
+                setattr(layer, name, value)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
+        if isinstance(layer, Dense):
+            layer.weight_initializer = Initializer.resolve("he_normal")
+    return model
+
+
+def _parameters(parts: Sequence[Part]) -> int:
+    """At most so many: shared weights are counted for each layer, and columns that scale alone squared."""
+    count = 0
+    for i, part in enumerate(parts):
+        if isinstance(part, Weights):
+            count += part.weights.size
+        elif isinstance(part, Affine) and part.by_column:
+            beside = parts[max(i - 1, 0) : i + 2]
+            columns = max(np.size(part.scale), np.size(part.offset))
+            count += 0 if any(isinstance(p, Weights) for p in beside) else min(columns, WIDEST_DIAGONAL) ** 2
+    return count
+
+
+def _linear(layer: Layer) -> bool:
+    return isinstance(layer, Dense) and layer.activation.names[0] == "linear"
+
+
+def _fold(parts: list[Part]) -> list[Part]:
+    """The parts with what works on each column folded into its neighbours."""
+    done: list[Part] = []
+    waiting: Affine | None = None  # for the dense layer behind it
+    for part in parts:
+        last = done[-1] if done else None
+        if waiting is not None:
+            done.append(_into_next(waiting, part) if isinstance(part, Weights) else _diagonal(waiting))
+            waiting = None
+            if isinstance(part, Weights):
+                continue
+            last = done[-1]
+        if isinstance(part, Affine) and isinstance(last, Weights) and (part.by_column or _is_bias(part, last)):
+            done[-1] = _into_last(last, part)
+        elif isinstance(part, Affine) and part.by_column:
+            waiting = part
+        else:
+            done.append(part)
+    if waiting is not None:
+        done.append(_diagonal(waiting))
+    return done
+
+
+def _is_bias(part: Affine, last: Weights) -> bool:
+    return last.biases is None and part.scale == 1
+
+
+def _into_last(last: Weights, part: Affine) -> Weights:
+    """(x.w + b) * scale + offset. What is only a bias stays as it is, bit for bit."""
+    scale, offset = np.asarray(part.scale, np.float64), np.asarray(part.offset, np.float64)
+    n = last.weights.shape[1]
+    _need_width(part, scale, offset, n)
+    weights = last.weights if (scale == 1).all() else last.weights * scale
+    biases = offset if last.biases is None else last.biases.astype(np.float64) * scale + offset
+    return Weights(weights, np.broadcast_to(biases, (n,)), last.where)
+
+
+def _into_next(part: Affine, after: Weights) -> Weights:
+    """(x * scale + offset).w + b."""
+    scale, offset = np.asarray(part.scale, np.float64), np.asarray(part.offset, np.float64)
+    n = after.weights.shape[0]
+    _need_width(part, scale, offset, n)
+    exact = after.weights.astype(np.float64)
+    biases = np.broadcast_to(offset, (n,)) @ exact
+    if after.biases is not None:
+        biases = biases + after.biases
+    return Weights(exact * np.broadcast_to(scale, (n,))[:, None], biases, after.where)
+
+
+def _diagonal(part: Affine) -> Weights:
+    n = max(np.size(part.scale), np.size(part.offset))
+    if n > WIDEST_DIAGONAL:
+        raise ValueError(
+            f"{part.where}: scales {n} columns, each for itself, with no dense layer next to it to fold that into; "
+            f"alone it may have at most {WIDEST_DIAGONAL}"
+        )
+    scale, offset = (np.broadcast_to(np.asarray(v, np.float64), (n,)) for v in (part.scale, part.offset))
+    return Weights(np.diag(scale), offset, part.where)
+
+
+def _need_width(part: Affine, scale: Array, offset: Array, n: int) -> None:
+    for a in (scale, offset):
+        if a.ndim and a.shape != (n,) and a.size != 1:
+            raise ValueError(f"{part.where}: has {a.size} columns, the dense layer next to it {n}")

@@ -1,0 +1,185 @@
+"""From Keras 3. Keras is not imported: its layers say by ``get_config`` and their weights what they are, whatever its
+backend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import activations as act
+from fastnn.interop._assemble import Affine, Filled, Part, Weights, assemble
+from fastnn.layers import (
+    AlphaDropout,
+    BatchNorm,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    LayerNorm,
+    Normalization,
+)
+
+if TYPE_CHECKING:
+    from fastnn.model import Model
+
+# names of Keras's activations: LeakyReLU has another slope there than here
+ACTIVATIONS: dict[str, Callable[[], act.Activation]] = {
+    "relu": act.ReLU,
+    "relu6": act.ReLU6,
+    "leaky_relu": lambda: act.LeakyReLU(0.2),
+    "elu": act.ELU,
+    "selu": act.SELU,
+    "gelu": act.GELU,
+    "silu": act.SiLU,
+    "swish": act.SiLU,
+    "mish": act.Mish,
+    "softplus": act.Softplus,
+    "exponential": act.Exponential,
+    "sigmoid": act.Sigmoid,
+    "hard_sigmoid": act.HardSigmoid,
+    "hard_silu": act.HardSwish,
+    "hard_swish": act.HardSwish,
+    "tanh": act.Tanh,
+    "softmax": act.Softmax,
+    "log_softmax": act.LogSoftmax,
+}
+
+Reader = Callable[[Any, dict[str, Any], str], list[Part]]
+
+
+def _function(name: Any, where: str) -> list[Part]:
+    """An activation by the name that Keras gives it in a config."""
+    if name is None or name == "linear":
+        return []
+    if not isinstance(name, str) or name not in ACTIVATIONS:
+        shown = name if isinstance(name, str) else "a function of your own"
+        raise ValueError(f"{where}: the activation {shown} is not supported")
+    return [ACTIVATIONS[name]()]
+
+
+def _dense(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
+    """y = f(x.kernel + bias)."""
+    if not layer.built:
+        raise ValueError(f"{where}: it has no weights yet: build the model, or call it once")
+    if config.get("lora_rank") or config.get("quantization_config"):
+        raise ValueError(f"{where}: LoRA and quantization are not supported")
+    kernel, *bias = (np.asarray(array) for array in layer.get_weights())
+    return [Weights(kernel, bias[0] if bias else None, where), *_function(config["activation"], where)]
+
+
+def _relu(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
+    top, slope, threshold = config.get("max_value"), config.get("negative_slope", 0), config.get("threshold", 0)
+    if threshold or (top is not None and (top != 6 or slope)):
+        raise ValueError(
+            f"{where}: expected max_value None or 6, and threshold 0, got {top} and {threshold} with a slope of {slope}"
+        )
+    return [act.ReLU6() if top is not None else act.LeakyReLU(slope) if slope else act.ReLU()]
+
+
+def _softmax(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
+    if config.get("axis", -1) not in (-1, 1):
+        raise ValueError(f"{where}: expected axis=-1, got {config['axis']}")
+    return [act.Softmax()]
+
+
+def _rescaling(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
+    scale, offset = (np.asarray(config[key], np.float64) for key in ("scale", "offset"))
+    if scale.ndim > 1 or offset.ndim > 1:
+        raise ValueError(
+            f"{where}: expected numbers, or one for each feature, got shapes {scale.shape}, {offset.shape}"
+        )
+    return [Affine(float(scale) if scale.ndim == 0 else scale, float(offset) if offset.ndim == 0 else offset, where)]
+
+
+def _normalization(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
+    """(x - mean) / max(sqrt(variance), 1e-7)."""
+    if getattr(layer, "mean", None) is None:
+        raise ValueError(f"{where}: it has no statistics yet: call its adapt, or give it mean and variance")
+    if config.get("invert"):
+        raise ValueError(f"{where}: invert=True is not supported")
+    mean, variance = (_numbers(value) for value in (layer.mean, layer.variance))
+    return [Normalization(mean=mean, variance=np.maximum(variance, 1e-14))]
+
+
+def _numbers(value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A tensor of any backend, flat."""
+    array = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+    return np.asarray(array, np.float64).reshape(-1)
+
+
+def _dropout(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
+    if config.get("noise_shape") and any(size is not None for size in config["noise_shape"]):
+        raise ValueError(f"{where}: noise_shape is not supported")
+    return [Dropout(config["rate"])] if config["rate"] else []
+
+
+def _arrays(layer: Any, config: dict[str, Any], where: str, kept: tuple[str, ...]) -> dict[str, Any]:
+    """The weights of a normalization by our names, in the order that Keras has them."""
+    if not layer.built:
+        raise ValueError(f"{where}: it has no weights yet: build the model, or call it once")
+    axis = config["axis"][0] if isinstance(config["axis"], (list, tuple)) else config["axis"]
+    if axis not in (-1, 1):
+        raise ValueError(f"{where}: expected axis=-1, the features, got {config['axis']}")
+    names = [name for name, key in (("gamma", "scale"), ("beta", "center")) if config[key]]
+    return {name: np.asarray(value) for name, value in zip([*names, *kept], layer.get_weights(), strict=True)}
+
+
+def _batch_normalization(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
+    values = _arrays(layer, config, where, ("moving_mean", "moving_variance"))
+    options = {key: config[key] for key in ("momentum", "epsilon", "center", "scale")}
+    return [Filled(BatchNorm(**options), values, where)]
+
+
+def _layer_normalization(layer: Any, config: dict[str, Any], where: str) -> list[Part]:
+    values = _arrays(layer, config, where, ())
+    if config.get("rms_scaling"):
+        raise ValueError(f"{where}: rms_scaling=True is not supported")
+    return [Filled(LayerNorm(**{key: config[key] for key in ("epsilon", "center", "scale")}), values, where)]
+
+
+READERS: dict[str, Reader] = {
+    "InputLayer": lambda layer, config, where: [],
+    "Flatten": lambda layer, config, where: [],
+    "Identity": lambda layer, config, where: [],
+    "Dense": _dense,
+    "Activation": lambda layer, config, where: _function(config["activation"], where),
+    "Dropout": _dropout,
+    "AlphaDropout": lambda layer, config, where: [AlphaDropout(config["rate"])],
+    "GaussianDropout": lambda layer, config, where: [GaussianDropout(config["rate"])],
+    "GaussianNoise": lambda layer, config, where: [GaussianNoise(config["stddev"])],
+    "BatchNormalization": _batch_normalization,
+    "LayerNormalization": _layer_normalization,
+    "Rescaling": _rescaling,
+    "Normalization": _normalization,
+    "ReLU": _relu,
+    "LeakyReLU": lambda layer, config, where: [act.LeakyReLU(config["negative_slope"])],
+    "ELU": lambda layer, config, where: [act.ELU(config["alpha"])],
+    "Softmax": _softmax,
+}
+
+
+def _is_keras(thing: Any) -> bool:
+    return type(thing).__module__.startswith(("keras.src.", "keras.layers", "keras.models"))
+
+
+def from_keras(model: Any) -> Model:
+    from fastnn.model import Model
+
+    if not _is_keras(model) or type(model).__name__ != "Sequential":
+        raise TypeError(f"model: expected a keras.Sequential of Keras 3, got {type(model).__name__}")
+    parts: list[Part] = []
+    for index, layer in enumerate(model.layers):
+        kind = type(layer).__name__
+        where = f"layer {index} ({kind} {layer.name!r})"
+        if not _is_keras(layer) or kind not in READERS:
+            raise ValueError(f"{where}: this layer is not supported; those that are: {', '.join(sorted(READERS))}")
+        parts += READERS[kind](layer, layer.get_config(), where)
+    types = {part.weights.dtype for part in parts if isinstance(part, Weights)}
+    if not types <= {np.dtype(np.float32), np.dtype(np.float64)} or len(types) != 1:
+        found = ", ".join(sorted(map(str, types))) or "no Dense layer"
+        raise ValueError(f"model: expected Dense layers that are all float32 or all float64, got {found}")
+    shape = model.input_shape[1:] if model.built else None
+    width = math.prod(shape) if shape is not None and None not in shape else None
+    return assemble(Model, parts, types.pop(), width)
