@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn import _core
 
+CONTRACT = ("scalar", "avx2", "avx512", "neon")  # the tables that promise the same bits; sse2 does not
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 

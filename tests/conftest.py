@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from compare import CONTRACT
 
 from fastnn import _core
 
 ROOT = Path(__file__).resolve().parents[1]
-CONTRACT = ("scalar", "avx2", "avx512", "neon")  # the tables that promise the same bits; sse2 does not
 
 DType = np.dtype[Any]
 

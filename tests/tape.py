@@ -72,14 +72,19 @@ class Value:
         self.grad = self.grad + d
 
 
+def logistic(x: Array) -> Array:
+    """1 / (1 + exp(-x)), without overflow."""
+    return np.asarray(0.5 + 0.5 * np.tanh(x / 2))
+
+
 SLOPES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "linear": (lambda x: x, lambda x: np.ones_like(x)),
     "relu": (lambda x: np.maximum(x, 0), lambda x: (x > 0).astype(float)),
-    "tanh": (np.tanh, lambda x: 1 / np.cosh(x) ** 2),
-    "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), lambda x: np.exp(-x) / (1 + np.exp(-x)) ** 2),
+    "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+    "sigmoid": (logistic, lambda x: logistic(x) * logistic(-x)),
     "silu": (
-        lambda x: x / (1 + np.exp(-x)),
-        lambda x: 1 / (1 + np.exp(-x)) + x * np.exp(-x) / (1 + np.exp(-x)) ** 2,
+        lambda x: x * logistic(x),
+        lambda x: logistic(x) + x * logistic(x) * logistic(-x),
     ),
 }
 

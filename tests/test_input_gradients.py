@@ -253,7 +253,7 @@ def test_more_than_the_machine_has_is_refused_at_once() -> None:
 
 def test_every_instruction_set_gives_the_same_bits(rng: np.random.Generator) -> None:
     """Gradients, samples with dropout, and metrics."""
-    from conftest import CONTRACT
+    from compare import CONTRACT
 
     from fastnn import _core
 

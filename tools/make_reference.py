@@ -11,6 +11,7 @@ import inspect
 import re
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from cases import KERNELS  # noqa: E402 (the benchmarks are no package)
 from fastnn import layers  # noqa: E402, F401 (registers itself)
 from fastnn.activations import Activation  # noqa: E402
 from fastnn.base import Layer, Registered  # noqa: E402
+from fastnn.constraints import Constraint  # noqa: E402
 from fastnn.initializers import Initializer  # noqa: E402
 from fastnn.losses import Loss  # noqa: E402
 from fastnn.metrics import Accuracy, Metric  # noqa: E402
@@ -36,6 +38,7 @@ FAMILIES: dict[str, tuple[type[Registered], str]] = {
     "losses": (Loss, '`model.set(loss="{name}")`'),
     "optimizers": (Optimizer, '`model.set(optimizer="{name}")`'),
     "schedules": (Schedule, "`Adam(learning_rate={cls}(...))`"),
+    "constraints": (Constraint, '`Dense(64, weight_constraint="{name}")`'),
     "initializers": (Initializer, '`Dense(64, weight_initializer="{name}")`'),
     "layers": (Layer, "`model.add({cls}(...))`"),
     "accuracies": (Accuracy, '`model.set(accuracy="{name}")`'),
@@ -87,7 +90,7 @@ def page(family: str, cls: type[Any]) -> str:
 
 def kernels(cls: type[Any]) -> list[str]:
     own = getattr(cls, "kernels", None) or [getattr(cls, "kernel", "")]
-    return [re.escape(k) for k in own if k]
+    return [re.escape(k) for k in own if isinstance(k, str) and k]
 
 
 def index() -> str:
@@ -118,7 +121,7 @@ def pages() -> dict[str, str]:
 
 
 def has_picture(family: str, cls: type[Any]) -> bool:
-    return family in ("activations", "losses", "optimizers", "schedules")
+    return family in DRAW and cls.__name__ != "LBFGS"  # which has no step of its own: it searches along lines
 
 
 def caption(family: str, cls: type[Any]) -> str:
@@ -234,7 +237,7 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     for family in DRAW:
-        for cls in members(family):
+        for cls in filter(partial(has_picture, family), members(family)):
             picture(family, cls, FOLDER / family / f"{slug(cls)}.svg")
 
 

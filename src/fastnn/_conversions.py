@@ -7,13 +7,35 @@ import os
 from typing import TYPE_CHECKING, Any, Self, cast
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
+    from fastnn.export._c import CExport
     from fastnn.model import Model
 
 
 class Conversions:
-    """Base of ``Model``: out to ONNX, PyTorch and plain arrays, in from ONNX."""
+    """Base of ``Model``: out to C, ONNX, PyTorch and plain arrays, in from ONNX."""
+
+    def export_c(
+        self, path: str | os.PathLike[str], *, name: str | None = None, self_test: bool | ArrayLike = False
+    ) -> CExport:
+        """Write the model as one C99 file and its header, whose outputs are those of ``predict`` to the bit.
+
+        path: ends in ``.c``; the header goes beside it. name: what the C names begin with, the file's by default:
+        ``void NAME_predict(const float *x, float *y)``, NAME_N_IN, NAME_N_OUT. self_test: with True,
+        ``-DNAME_SELF_TEST`` makes a program that compares bits with stored ones; rows (rows, features) of your own are
+        taken in place of made-up ones. The C allocates nothing and calls nothing but ``fmaf`` (for float64 ``fma``).
+        Returns what it takes: bytes of constants and of scratch memory, multiply-adds. docs/export_c.md says more.
+
+        ValueError where a layer has no C form or a parameter is not finite, for a name that is no C identifier, and
+        before the sizes are known; OSError where the files cannot be written.
+        """
+        from fastnn.export._c import export_c
+
+        model = cast("Model", self)
+        with model._lock:
+            _finalized(model)
+            return export_c(model, path, name, self_test)
 
     def export_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the model for predictions as an ONNX file, without the ``onnx`` package; whole or not at all.
@@ -63,5 +85,5 @@ class Conversions:
 
 def _finalized(model: Model) -> None:
     """Work out the sizes where the layers state them; else the plan says what is missing when it is asked for."""
-    if model._plan is None and model._knows_its_input():
+    if model._plan is None and model.layers and model._network().input_width() is not None:
         model.finalize()

@@ -33,7 +33,6 @@ from fastnn.optimizers import Optimizer
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from fastnn.export._c import CExport
 
 MOST_SEED = 2**64 - 1
 
@@ -436,27 +435,6 @@ class Model(Online, Probes, Conversions):
             return _model_file.rebuild(cls, description, tensors, parts)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise checkpoint.FormatError(f"{path}: the description does not make a model ({error})") from error
-
-    def export_c(
-        self, path: str | os.PathLike[str], *, name: str | None = None, self_test: bool | ArrayLike = False
-    ) -> CExport:
-        """Write the model as one C99 file and its header, whose outputs are those of ``predict`` to the bit.
-
-        path: ends in ``.c``; the header goes beside it. name: what the C names begin with, the file's by default:
-        ``void NAME_predict(const float *x, float *y)``, NAME_N_IN, NAME_N_OUT. self_test: with True,
-        ``-DNAME_SELF_TEST`` makes a program that compares bits with stored ones; rows (rows, features) of your own are
-        taken in place of made-up ones. The C allocates nothing and calls nothing but ``fmaf`` (for float64 ``fma``).
-        Returns what it takes: bytes of constants and of scratch memory, multiply-adds. docs/export_c.md says more.
-
-        ValueError where a layer has no C form or a parameter is not finite, for a name that is no C identifier, and
-        before the sizes are known; OSError where the files cannot be written.
-        """
-        from fastnn.export._c import export_c
-
-        with self._lock:
-            if self._plan is None and self.layers and self._network().input_width() is not None:
-                self.finalize()
-            return export_c(self, path, name, self_test)
 
     def __repr__(self) -> str:
         return f"Model([{', '.join(repr(layer) for layer in self.layers)}], seed={self.seed}, dtype='{self.dtype}')"

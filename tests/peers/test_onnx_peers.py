@@ -12,14 +12,17 @@ import pytest
 from fastnn import (
     AlphaDropout,
     BatchNorm,
+    Concatenate,
     Dense,
     Dropout,
     GaussianNoise,
     Input,
     LayerNorm,
     Model,
+    Multiply,
     Normalization,
     Rescale,
+    Residual,
     import_onnx,
 )
 from fastnn.activations import Activation
@@ -163,3 +166,21 @@ def test_what_pytorch_exports_is_imported(opset: int, tmp_path: Path) -> None:
         model = import_onnx(tmp_path / "m.onnx")
         wanted = net(X).detach().numpy()
         np.testing.assert_allclose(model.predict(X.reshape(9, 6)), wanted, rtol=1e-5, atol=1e-5, err_msg=str(middle))
+
+
+def test_a_graph_goes_out_with_its_wiring(tmp_path: Path) -> None:
+    a, b = Input(4, name="a"), Input(3, name="b")
+    hidden = Dense(16, activation="relu")(a)
+    joined = Concatenate()([hidden, b])
+    more = Residual([Dense(19, activation="gelu"), Dense(19)])(joined)
+    both = Multiply()([more, Dense(19, activation="sigmoid")(joined)])
+    model = Model(inputs=[a, b], outputs=Dense(2, activation="softmax")(both), seed=0)
+    model.finalize()
+    path = tmp_path / "graph.onnx"
+    model.export_onnx(path)
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    X = np.random.default_rng(0).standard_normal((9, 7)).astype(np.float32)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"x": X})[0], model.predict([X[:, :4], X[:, 4:]]), atol=1e-5)
+    with pytest.raises(ValueError, match=r"Concatenate.*to_torch makes a Sequential, which has no place for a graph"):
+        model.to_torch()

@@ -22,14 +22,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.engine.spec import (
+    INPUT,
     TRAINING_ONLY,
     ActivationSpec,
     AffineSpec,
     BatchNormSpec,
+    ColumnsSpec,
     DenseSpec,
     LayerNormSpec,
+    MergeSpec,
     NormalizationSpec,
     PythonSpec,
+    Sources,
 )
 from fastnn.export import _protobuf as pb
 
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 
 OPSET = 13
 IR_VERSIONS = {13: 7, 17: 8}
-FLOAT, DOUBLE = 1, 11  # TensorProto.DataType
+FLOAT, DOUBLE, INT64 = 1, 11, 7  # TensorProto.DataType
 FLOAT_ATTRIBUTE, INT_ATTRIBUTE = 1, 2  # AttributeProto.AttributeType
 MOST_BYTES = 2**31 - 1  # protobuf's own limit for a message
 
@@ -54,7 +58,6 @@ class Graph:
         self.tensors: list[bytes] = []
         self.constants: dict[float, str] = {}
         self.opset = OPSET
-        self.last = "x"  # the value that the next operation takes
 
     @property
     def double(self) -> bool:
@@ -78,6 +81,13 @@ class Graph:
         kind = DOUBLE if self.double else FLOAT
         shape = b"".join(pb.whole(1, size) for size in data.shape)
         self.tensors.append(shape + pb.whole(2, kind) + pb.text(8, name) + pb.nested(9, data.tobytes()))
+        return name
+
+    def integer(self, value: int) -> str:
+        """A constant of one whole number, as Slice takes them."""
+        name = f"integer_{len(self.tensors)}"
+        data = np.array([value], "<i8").tobytes()
+        self.tensors.append(pb.whole(1, 1) + pb.whole(2, INT64) + pb.text(8, name) + pb.nested(9, data))
         return name
 
     def number(self, value: float) -> str:
@@ -249,6 +259,19 @@ def _affine(g: Graph, x: str, model: Model, spec: AffineSpec) -> str:
     return g.plus(x, spec.shift) if spec.shift != 0.0 else x
 
 
+def _columns(g: Graph, x: str, model: Model, spec: ColumnsSpec) -> str:
+    return g.node("Slice", x, g.integer(spec.start), g.integer(spec.start + spec.n_out), g.integer(1))
+
+
+def _merged(g: Graph, values: list[str], spec: MergeSpec) -> str:
+    if spec.kind == "concatenate":
+        return g.node("Concat", *values, axis=1)
+    y, *others = values
+    for other in others:
+        y = g.node({"add": "Add", "multiply": "Mul"}[spec.kind], y, other)
+    return y
+
+
 OPERATIONS: dict[type[Any], Callable[[Graph, str, Model, Any], str]] = {
     DenseSpec: _dense,
     ActivationSpec: _activation,
@@ -256,16 +279,19 @@ OPERATIONS: dict[type[Any], Callable[[Graph, str, Model, Any], str]] = {
     BatchNormSpec: _batch_norm,
     LayerNormSpec: _layer_norm,
     NormalizationSpec: _normalization,
+    ColumnsSpec: _columns,
     **dict.fromkeys(TRAINING_ONLY, lambda g, x, model, spec: x),
 }
 
 
-def _specs(model: Model) -> list[Any]:
-    """What the layers were lowered to, nothing merged. Parts in Python are refused first: they build when lowered."""
+def _lowered(model: Model) -> tuple[list[Any], Sources]:
+    """What the layers were lowered to, nothing merged, and what each operation reads. Parts in Python are refused
+    first: they build when lowered."""
     for spec in model.plan.specs:
         if isinstance(spec, PythonSpec):
-            raise ValueError(f"{model.layers[spec.layer].label()}: a layer written in Python has no form in ONNX")
-    return [spec for i, layer in enumerate(model.layers) for spec in layer.lower(i, layer.n_in or 0)]
+            raise ValueError(f"{model.numbered[spec.layer].label()}: a layer written in Python has no form in ONNX")
+    specs, sources, _ = model._network().lower(model.plan.n_in)
+    return specs, sources
 
 
 def to_bytes(model: Model) -> bytes:
@@ -273,12 +299,17 @@ def to_bytes(model: Model) -> bytes:
     if model.parameter_count * model.dtype.itemsize > MOST_BYTES:
         raise ValueError("the parameters have more than 2 GiB, more than one ONNX file can hold")
     g = Graph(model.dtype)
-    for spec in _specs(model):
+    values = {INPUT: "x"}  # of each operation, the name of its output
+    for i, (spec, reads) in enumerate(zip(*_lowered(model), strict=True)):
         write = OPERATIONS.get(type(spec))
-        if write is None:
-            raise ValueError(f"{model.layers[spec.layer].label()}: export to ONNX does not know this layer")
-        g.last = write(g, g.last, model, spec)
-    g.nodes.append(pb.text(1, g.last) + pb.text(2, "y") + pb.text(3, "y") + pb.text(4, "Identity"))
+        if isinstance(spec, MergeSpec):
+            values[i] = _merged(g, [values[j] for j in reads], spec)
+        elif write is None:
+            raise ValueError(f"{model.numbered[spec.layer].label()}: export to ONNX does not know this layer")
+        else:
+            values[i] = write(g, values[reads[0]], model, spec)
+    last = values[len(values) - 2]
+    g.nodes.append(pb.text(1, last) + pb.text(2, "y") + pb.text(3, "y") + pb.text(4, "Identity"))
 
     kind = DOUBLE if g.double else FLOAT
 

@@ -281,7 +281,10 @@ def to_torch(model: Model) -> Any:
     writer, modules = Writer(model, torch, own), []
     python = next((spec for spec in model.plan.specs if isinstance(spec, PythonSpec)), None)
     if python is not None:
-        raise ValueError(f"{model.layers[python.layer].label()}: a layer written in Python has no form in PyTorch")
+        raise ValueError(f"{model.numbered[python.layer].label()}: a layer written in Python has no form in PyTorch")
+    joins = next((layer for layer in model.numbered if layer.joins or layer.held()), None)
+    if joins is not None:
+        raise ValueError(f"{joins.label()}: to_torch makes a Sequential, which has no place for a graph")
     for index, layer in enumerate(model.layers):
         for spec in layer.lower(index, layer.n_in or 0):
             if type(spec) not in WRITERS:
