@@ -525,7 +525,7 @@ def test_fastnn_export_says_what_is_wrong(tmp_path: Path, capsys: pytest.Capture
     model.save(tmp_path / "net.fnn")
     file = str(tmp_path / "net.fnn")
     for arguments, message in [
-        ([file, "--to", "d"], "--to: expected c, got 'd'"),
+        ([file, "--to", "d"], "--to: expected c, onnx, got 'd'"),
         ([file, "--to", "c,c", "-o", "x.c"], "--output: names one file"),
         ([file, "--to", "c", "-o", str(tmp_path / "x")], "path: expected a name that ends in .c"),
         ([str(tmp_path / "none.fnn"), "--to", "c"], "No such file"),
