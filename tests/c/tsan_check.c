@@ -1,5 +1,6 @@
 /* tsan_check.c - the pool, the drivers and the workspace under ThreadSanitizer: several callers at once while the number of
  * threads changes. Built by run_tsan.py; with -DRACE one plain counter is shared, and the sanitizer must say so. */
+#define _POSIX_C_SOURCE 200809L
 #include "fnn.h"
 
 #include <pthread.h>
@@ -16,6 +17,7 @@
 static int rounds = 10;
 #ifdef RACE
 static volatile long shared_by_mistake;
+static pthread_barrier_t start, end; /* the sanitizer forgets what lies too far back */
 #endif
 
 static float *numbers(size_t n, unsigned seed)
@@ -61,8 +63,10 @@ static unsigned long pass(int round)
 static void *caller(void *want)
 {
 #ifdef RACE
+    pthread_barrier_wait(&start);
     for (int i = 0; i < 1000; i++) /* before any lock of the library orders the callers */
         shared_by_mistake++;
+    pthread_barrier_wait(&end);
 #endif
     for (int i = 0; i < rounds; i++)
         if (pass(i) != *(unsigned long *)want)
@@ -85,6 +89,10 @@ int main(int argc, char **argv)
     int bad = 0;
     if (argc > 1)
         rounds = atoi(argv[1]);
+#ifdef RACE
+    pthread_barrier_init(&start, NULL, CALLERS);
+    pthread_barrier_init(&end, NULL, CALLERS);
+#endif
     fnn_set_threads(4);
     for (int i = 0; i <= CALLERS; i++)
         pthread_create(&threads[i], NULL, i < CALLERS ? caller : changer, &want);
