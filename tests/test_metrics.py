@@ -63,6 +63,15 @@ def test_the_books_precision(rng: np.random.Generator) -> None:
     assert regression_precision(y) == pytest.approx(np.std(y) / 250, rel=1e-12)
 
 
+def test_the_books_precision_goes_over_long_targets_in_pieces(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastnn.metrics._accuracies.CHUNK", 96)
+    for shape in ((1000, 1), (333, 7), (5, 200)):
+        y = (rng.standard_normal(shape) * 3 + 10).astype(np.float32)
+        assert regression_precision(y) == pytest.approx(np.std(y, dtype=np.float64) / 250, rel=1e-12)
+
+
 def test_labels_out_of_range_never_reach_the_kernel() -> None:
     p = np.zeros((2, 3))
     for bad in ([0, 3], [-1, 0]):

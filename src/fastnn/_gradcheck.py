@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Differences are taken with each of these in turn, relative to the parameter, and the nearest counts: a large one may
 # reach over the kink of a ReLU, a small one drowns in rounding. A wrong gradient is wrong with all of them.
-STEPS = (1e-4, 1e-5, 1e-6, 1e-7)
+STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 SIDES_BELOW = 1e-6
 FLOOR = 1e-4  # of the largest gradient: below it, errors are relative to that
 
@@ -103,7 +103,7 @@ def check_gradients(
 def _difference(trainer: Any, params: Any, at: int, gradient: float, loss: float, floor: float) -> tuple[float, float]:
     """(relative error, difference quotient) of the step that comes nearest to the gradient; NaN counts as infinite."""
     kept = float(params[at])
-    best = (np.inf, np.nan)
+    best, before = (np.inf, np.nan), None
     for step in STEPS:
         h = step * max(1.0, abs(kept))
         params[at] = kept + h
@@ -112,7 +112,11 @@ def _difference(trainer: Any, params: Any, at: int, gradient: float, loss: float
         left = (loss - trainer.gradients()) / h
         params[at] = kept
         sides = (left, right) if step <= SIDES_BELOW else ()  # with long steps they are too rough to say anything
-        for d in ((left + right) / 2, *sides):
+        central = (left + right) / 2
+        # Richardson's extrapolation takes the error in h^2 out of two steps, one a tenth of the other
+        extrapolated = () if before is None else ((100 * central - before) / 99,)
+        before = central
+        for d in (central, *extrapolated, *sides):
             error = abs(d - gradient) / max(abs(d), abs(gradient), floor)
             if error < best[0]:
                 best = (error, d)

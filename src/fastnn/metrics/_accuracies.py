@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -60,8 +61,16 @@ class RegressionAccuracy(Accuracy):
 
 
 REGRESSION_SHARE = 250.0
+CHUNK = 1 << 20  # elements looked at together
 
 
 def regression_precision(y: NDArray[Any]) -> float:
-    """The book's precision for regression accuracy: the standard deviation of the targets over 250."""
-    return float(np.std(y, dtype=np.float64) / REGRESSION_SHARE)
+    """The book's precision for regression accuracy: the standard deviation of the targets (rows, outputs) over 250. In
+    pieces: they may be memory-mapped, and more than fits into memory as float64."""
+    rows = max(CHUNK // max(y.shape[1], 1), 1)
+    if len(y) <= rows:
+        return float(np.std(y, dtype=np.float64) / REGRESSION_SHARE)
+    pieces = [y[start : start + rows] for start in range(0, len(y), rows)]
+    mean = sum(float(piece.sum(dtype=np.float64)) for piece in pieces) / y.size
+    squares = sum(float(np.square(piece - mean, dtype=np.float64).sum()) for piece in pieces)
+    return math.sqrt(squares / y.size) / REGRESSION_SHARE

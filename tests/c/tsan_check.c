@@ -1,0 +1,107 @@
+/* tsan_check.c - the pool, the drivers and the workspace under ThreadSanitizer: several callers at once while the number of
+ * threads changes. Built by run_tsan.py; with -DRACE one plain counter is shared, and the sanitizer must say so. */
+#define _POSIX_C_SOURCE 200809L
+#include "fnn.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CALLERS 8
+#define M 96
+#define N 160
+#define K 130
+#define PARAMETERS 70000
+
+static int rounds = 10;
+#ifdef RACE
+static volatile long shared_by_mistake;
+static pthread_barrier_t start, end; /* the sanitizer forgets what lies too far back */
+#endif
+
+static float *numbers(size_t n, unsigned seed)
+{
+    float *x = malloc(n * sizeof *x);
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        x[i] = (float)(seed >> 8) / (1 << 23) - 1;
+    }
+    return x;
+}
+
+/* a product with an epilogue, an optimizer step and a gather: what they give, as a sum of bits */
+static unsigned long pass(int round)
+{
+    const fnn_kernels *t = fnn_table(fnn_isa_best(), FNN_F32);
+    float *a = numbers(M * K, 1), *b = numbers(K * N, 2), *bias = numbers(N, 3), *c = numbers(M * N, 4);
+    float *w = numbers(PARAMETERS, 5), *g = numbers(PARAMETERS, 6), *m = calloc(PARAMETERS, 4),
+          *v = calloc(PARAMETERS, 4);
+    float *rows = numbers(1000 * 100, 7), *y = malloc(1000 * 100 * sizeof *y);
+    uint32_t index[1000];
+    void *states[FNN_MOST_STATES] = {m, v, NULL};
+    const double p[8] = {1e-7, 0.9, 0.999};
+    const fnn_epilogue epilogue = {.kind = FNN_EPI_FORWARD, .act = FNN_ACT_relu, .y = c};
+    unsigned long bits = 0;
+    void *ws = fnn_workspace(fnn_gemm_workspace(t, M, N, K) + (size_t)(round % 3) * 100000);
+    fnn_gemm(t, c, a, K, 1, b, N, 1, M, N, K, bias, FNN_BY_WIDTH, &epilogue, ws);
+    fnn_opt_step_shared(t, FNN_OPT_adam, w, states, g, PARAMETERS, 1e-3, p, 1);
+    fnn_permutation(index, 1000, 9, 0, 3);
+    fnn_gather_shared(t, y, rows, FNN_SRC_float32, index, 1000, 100, 400, 4);
+    for (size_t i = 0; i < M * N; i++)
+        bits += ((unsigned *)(void *)c)[i];
+    for (size_t i = 0; i < PARAMETERS; i++)
+        bits += ((unsigned *)(void *)w)[i];
+    for (size_t i = 0; i < 100000; i++)
+        bits += ((unsigned *)(void *)y)[i];
+    float *all[] = {a, b, bias, c, w, g, m, v, rows, y};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    return bits;
+}
+
+static void *caller(void *want)
+{
+#ifdef RACE
+    pthread_barrier_wait(&start);
+    for (int i = 0; i < 1000; i++) /* before any lock of the library orders the callers */
+        shared_by_mistake++;
+    pthread_barrier_wait(&end);
+#endif
+    for (int i = 0; i < rounds; i++)
+        if (pass(i) != *(unsigned long *)want)
+            return "other bits";
+    return NULL;
+}
+
+static void *changer(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < rounds * 4; i++)
+        fnn_set_threads(1 + i % 4);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    pthread_t threads[CALLERS + 1];
+    unsigned long want = pass(0);
+    int bad = 0;
+    if (argc > 1)
+        rounds = atoi(argv[1]);
+#ifdef RACE
+    pthread_barrier_init(&start, NULL, CALLERS);
+    pthread_barrier_init(&end, NULL, CALLERS);
+#endif
+    fnn_set_threads(4);
+    for (int i = 0; i <= CALLERS; i++)
+        pthread_create(&threads[i], NULL, i < CALLERS ? caller : changer, &want);
+    for (int i = 0; i <= CALLERS; i++) {
+        void *answer;
+        pthread_join(threads[i], &answer);
+        bad += answer != NULL;
+    }
+    fnn_set_threads(1);
+    printf("%d callers x %d rounds, %d with other bits\n", CALLERS, rounds, bad);
+    return bad != 0;
+}
