@@ -72,5 +72,5 @@ def regression_precision(y: NDArray[Any]) -> float:
         return float(np.std(y, dtype=np.float64) / REGRESSION_SHARE)
     pieces = [y[start : start + rows] for start in range(0, len(y), rows)]
     mean = sum(float(piece.sum(dtype=np.float64)) for piece in pieces) / y.size
-    squares = sum(float(np.square(piece - mean, dtype=np.float64).sum()) for piece in pieces)
+    squares = sum(float(np.square(np.subtract(piece, mean, dtype=np.float64)).sum()) for piece in pieces)
     return math.sqrt(squares / y.size) / REGRESSION_SHARE
