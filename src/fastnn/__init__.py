@@ -64,6 +64,7 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Rescale",
+    "Session",
     "SiLU",
     "Sigmoid",
     "Softmax",
@@ -104,6 +105,7 @@ _LAZY = {
     "functional": ("fastnn.functional", None),
     "nnfs": ("fastnn.nnfs", None),
     "plots": ("fastnn.plots", None),
+    "Session": ("fastnn.session", "Session"),
     "register_threadpoolctl": ("fastnn._threadpools", "register_threadpoolctl"),
 }
 
