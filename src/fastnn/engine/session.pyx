@@ -60,7 +60,7 @@ cdef class Weights:
     callable (rows, out) that fills out. source: whatever goes along with the weights.
     """
     cdef fnn_net net
-    cdef object memory, tensors
+    cdef object memory, tensors, __weakref__
     cdef readonly object dtype, isa, source, portable
     cdef readonly Py_ssize_t n_in, n_out, nbytes
     cdef readonly bint native
@@ -86,7 +86,7 @@ cdef class Weights:
         net.scaled, net.scale, net.shift = plan.input_affine, plan.input_scale, plan.input_shift
         net.widest = max([1] + [s.n_out for s in specs])
         net.work = max(1, sum(_work(s) for s in specs))
-        head = _round_up(max(net.count, 1) * sizeof(fnn_layer))
+        head = _round_up(max(len(specs), 1) * sizeof(fnn_layer))
         sizes = [_reals(plan, s) * itemsize for s in specs]
         self.nbytes = head + sum(map(_round_up, sizes))
         self.memory = aligned_empty(self.nbytes)
@@ -147,11 +147,12 @@ def _work(s):
     return product + (0 if getattr(s, "activation", "relu") in ("linear", "relu") else ACTIVATION_WORK * s.n_out)
 
 
-cdef bint _apart(cnp.ndarray a, cnp.ndarray dense) noexcept:
+cdef inline bint _apart(cnp.ndarray a, cnp.ndarray dense) noexcept:
     """Whether an array of any strides and a dense one share no byte."""
     cdef const char *low = <const char *>cnp.PyArray_DATA(a)
     cdef const char *high = low + cnp.PyArray_ITEMSIZE(a)
     cdef const char *other = <const char *>cnp.PyArray_DATA(dense)
+    cdef Py_ssize_t nbytes = cnp.PyArray_ITEMSIZE(dense)
     cdef int i
     for i in range(a.ndim):
         if a.shape[i] == 0:
@@ -160,7 +161,9 @@ cdef bint _apart(cnp.ndarray a, cnp.ndarray dense) noexcept:
             high += (a.shape[i] - 1) * a.strides[i]
         else:
             low += (a.shape[i] - 1) * a.strides[i]
-    return high <= other or other + cnp.PyArray_NBYTES(dense) <= low
+    for i in range(dense.ndim):
+        nbytes *= dense.shape[i]
+    return high <= other or other + nbytes <= low
 
 
 @cython.no_gc_clear  # a call that a finalizer makes finds its weights
@@ -197,8 +200,15 @@ cdef class Runner:
         fnn_gate_drain(&self.gate)
         # old is let go here, and freed where no call holds it
 
-    @cython.binding(False)
+    @cython.binding(False)  # a plain method: called without a function object in between
     def run(self, x, out=None):
+        """The outputs of x: a row (n_in,) gives (n_out,), rows (rows, n_in) give (rows, n_out).
+
+        x: numbers of any type and strides, a list too; what is not of the session's dtype is converted as ``predict``
+        does. out: a C-contiguous array of the outputs' shape and the session's dtype to write to, which is returned; it
+        may overlap x, which is then copied first. Without it an array is made. Raises TypeError for what are no
+        numbers, or not the dtype of out; ValueError for a shape that does not fit.
+        """
         cdef cnp.ndarray a
         cdef Weights w
         cdef int ndim
@@ -219,8 +229,8 @@ cdef class Runner:
                 return self._rows(w, a, out)
         return self._anything(x, out)
 
-    @cython.binding(False)
     def __call__(self, x, out=None):
+        """As ``run``."""
         return self.run(x, out)
 
     cdef _empty(self, cnp.ndarray a):
@@ -230,7 +240,7 @@ cdef class Runner:
         shape[1] = self.n_out
         return cnp.PyArray_EMPTY(a.ndim, shape, self.type_number, 0)
 
-    cdef bint _takes(self, out, cnp.ndarray a) noexcept:
+    cdef inline bint _takes(self, out, cnp.ndarray a) noexcept:
         """Whether out is the array that the outputs of a fit into."""
         cdef cnp.ndarray y
         if type(out) is not cnp.ndarray:
