@@ -89,8 +89,7 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, dot_rows,                                                                                                  \
       (void *c, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n, size_t k,                   \
        const void *bias))                                                                                              \
-    /* y = x.w + bias, then ReLU where asked: one row, w in panels of fnn_panel_vectors, n >= FNN_NARROW; bias: */     \
-    /* whole vectors */                                                                                                \
+    /* y = x.w + bias, then ReLU where asked: one row, w in panels (below), n >= FNN_NARROW; bias: whole vectors */    \
     K(void, dense_row, (void *y, const void *x, const void *panels, const void *bias, size_t n, size_t k, int relu))   \
     /* b = a': (m, n) with rows of lda to (n, m) with rows of ldb */                                                   \
     K(void, transpose, (void *b, size_t ldb, const void *a, size_t lda, size_t m, size_t n))                           \

@@ -347,10 +347,10 @@ def test_the_gate_lets_nobody_touch_what_was_freed(broken: bool, tmp_path: Path)
     here = Path(__file__).parent
     if sys.platform == "win32":
         pytest.skip("the check is written for POSIX threads")
-    command = [os.environ.get("CC", "cc").split()[-1], "-std=c11", "-O2", "-pthread", f"-I{here.parent / 'csrc'}",
-               *(["-DNO_GATE"] if broken else []), str(here / "c" / "gate_check.c"), "-o", str(tmp_path / "gate")]  # fmt: skip
+    flags = ["-std=c11", "-O2", "-pthread", f"-I{here.parent / 'csrc'}", *(["-DNO_GATE"] if broken else [])]
+    command = [os.environ.get("CC", "cc").split()[-1], *flags, str(here / "c" / "gate_check.c"), "-o", "gate"]
     try:
-        built = subprocess.run(command, check=False, capture_output=True, text=True)
+        built = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
     except FileNotFoundError:
         pytest.skip("no C compiler")
     assert built.returncode == 0, built.stderr

@@ -158,7 +158,7 @@ def _classes(layers: Any) -> dict[str, type[Any]]:
 
 
 class _Portable:
-    """Runs a model's own plan, for operations that the native session does not know: buffers for each call at a time."""
+    """Runs a model's own plan, for operations the native session does not know, each call in buffers of its own."""
 
     def __init__(self, model: Model) -> None:
         self.plan = model.plan

@@ -1,7 +1,7 @@
-"""The native part of a session: weights laid out for prediction, and the way in from Python that costs next to nothing.
+"""The native part of a session: weights laid out for prediction, and a way in from Python that costs little.
 
-``Weights`` never change once they are made. A ``Runner`` points to one and can be pointed to another while it runs: each
-call takes hold of the weights it finds and answers with these alone.
+``Weights`` never change once they are made. A ``Runner`` points to one and can be pointed to another while it runs:
+each call takes hold of the weights it finds and answers with these alone.
 """
 import numpy as np
 
@@ -13,12 +13,12 @@ from libc.string cimport memset
 
 from fastnn._core cimport (
     FNN_LAYER_AFFINE, FNN_LAYER_DENSE, FNN_LAYER_MAP, FNN_LAYER_NARROW, FNN_NARROW,
-    bias_reals, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_layer, fnn_net, fnn_rows, lay_out, layer_reals, narrow_ld,
+    bias_reals, fnn_layer, fnn_net, fnn_rows, lay_out, layer_reals, narrow_ld,
     net_row, net_run, take_out,
 )
 from fastnn.engine.plan cimport Plan
 from fastnn._core import ACTIVATIONS, SOURCES
-from fastnn.engine.plan import ALIGNMENT, aligned_empty
+from fastnn.engine.plan import ALIGNMENT, aligned_empty, physical_memory
 from fastnn.engine.spec import ActivationSpec, AffineSpec, DenseSpec, DropoutSpec
 
 cnp.import_array()
@@ -172,6 +172,7 @@ cdef class Runner:
     cdef Weights weights
     cdef fnn_gate gate
     cdef int type_number
+    cdef Py_ssize_t most_rows
     cdef readonly Py_ssize_t n_in, n_out
     cdef readonly object dtype
 
@@ -195,6 +196,7 @@ cdef class Runner:
         cdef Weights old = self.weights
         if old is None:
             self.n_in, self.n_out, self.dtype = weights.n_in, weights.n_out, weights.dtype
+            self.most_rows = physical_memory() // (self.n_out * self.dtype.itemsize)
             self.type_number = cnp.NPY_FLOAT64 if weights.dtype == np.float64 else cnp.NPY_FLOAT32
         self.weights = weights
         fnn_gate_drain(&self.gate)
@@ -238,6 +240,8 @@ cdef class Runner:
         cdef cnp.npy_intp shape[2]
         shape[0] = a.shape[0] if a.ndim == 2 else self.n_out
         shape[1] = self.n_out
+        if a.ndim == 2 and shape[0] > self.most_rows:  # a broadcast row has as many as you like
+            raise MemoryError(f"x: predictions for {shape[0]} rows need more memory than this machine has")
         return cnp.PyArray_EMPTY(a.ndim, shape, self.type_number, 0)
 
     cdef inline bint _takes(self, out, cnp.ndarray a) noexcept:
