@@ -91,6 +91,7 @@ __all__ = [
     "ReLU6",
     "Rescale",
     "Residual",
+    "Session",
     "SiLU",
     "Sigmoid",
     "Softmax",
@@ -132,6 +133,7 @@ _LAZY = {
     "functional": ("fastnn.functional", None),
     "nnfs": ("fastnn.nnfs", None),
     "plots": ("fastnn.plots", None),
+    "Session": ("fastnn.session", "Session"),
     "register_threadpoolctl": ("fastnn._threadpools", "register_threadpoolctl"),
 }
 
