@@ -36,8 +36,10 @@ C_FLAGS = (
         "-g0",
     ]
 )
-# csrc/ is where the time goes; the Cython glue around it gains nothing from more than -O1, and compiles twice as fast
+# csrc/ is where the time goes; the Cython glue around it gains nothing from more than -O1, and compiles twice as fast,
+# but for what is called again and again with a single row
 LANES_FLAGS, GLUE_FLAGS = ([], []) if MSVC or SANITIZE else (["-O3"], ["-O1"])
+CALL_FLAGS = {} if MSVC or SANITIZE else {"fastnn.engine.session": ["-O2"]}
 LINK_FLAGS: list[str] = []
 if SANITIZE:
     C_FLAGS.remove("-g0")
@@ -69,7 +71,7 @@ def extension(name: str, sources: list[str]) -> Extension:
         include_dirs=["csrc", "csrc/tables", np.get_include()],
         depends=glob("csrc/**/*.[h]", recursive=True) + glob("csrc/*.inc"),
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-        extra_compile_args=C_FLAGS + (LANES_FLAGS if sources else GLUE_FLAGS),
+        extra_compile_args=C_FLAGS + (LANES_FLAGS if sources else CALL_FLAGS.get(name, GLUE_FLAGS)),
         extra_link_args=LINK_FLAGS,
     )
 

@@ -23,7 +23,8 @@ Times are medians, with the quartiles in parentheses; **ratios are the median ov
 fastnn's: above 1 fastnn is faster.** "Of peak" is the rate of the operations in products, over that of a register-only
 FMA loop timed for as long in the same round. float32. Adam is each library's own (PyTorch's fused one) with the book's
 constants; fastnn and NumPy count the accuracy in each step as well, the others do not. Predictions are timed from a
-NumPy array to a NumPy array.
+NumPy array to a NumPy array: by `Session.run` into an array that is there (fastnn.predict: by `Model.predict`),
+onnxruntime.bound with input and output bound to memory beforehand.
 """
 
 

@@ -33,14 +33,15 @@ from fastnn import _core
 from fastnn._bench.workload import Workload
 
 ROOT = Path(__file__).resolve().parents[1]
-SECTIONS = ("steps", "products", "growth", "threads", "imports", "accuracy")
+SECTIONS = ("steps", "predict", "products", "growth", "threads", "imports", "accuracy")
 
 
 class Suite:
     """What is measured so far; ``quick`` takes fewer shapes and rounds."""
 
     def __init__(self, names: list[str], quick: bool) -> None:
-        self.names, self.quick = names, quick
+        self.names = [name for name in names if name not in peers.SERVING]
+        self.serving, self.quick = names, quick
         self.result: dict[str, Any] = {"workloads": {}, "growth": {}, "skipped": {}}
 
     def note(self, workload: Workload, line: Line) -> None:
@@ -53,15 +54,22 @@ class Suite:
                 print(f"    {name}: {reason}", flush=True)
 
     def steps(self, field: Field) -> None:
-        """T1 to T7, P1 to P3, A1."""
-        slow_to_compile = ("T6", "T7", "P3") if not self.quick else tuple(workloads.ALL)
-        for workload in [*workloads.TRAIN, *workloads.PREDICT, *workloads.ACTIVATIONS]:
+        """T1 to T7, A1."""
+        slow_to_compile = ("T6", "T7") if not self.quick else tuple(workloads.ALL)
+        for workload in [*workloads.TRAIN, *workloads.ACTIVATIONS]:
             large = workload.flops > 1e10 or workload.key == "T7"
             names = [n for n in self.names if not (n == "torch.compile" and workload.key in slow_to_compile)]
             seconds = (0.5 if self.quick else 4.0) * (2 if large and not self.quick else 1)
             checked = 3 if large and self.quick and workload.key != "T7" else None
             least = 3 if self.quick else 5
             self.note(workload, race_peers(field, workload, names, seconds=seconds, least=least, checked=checked))
+
+    def predict(self, field: Field) -> None:
+        """P1 to P3, and batches of all sizes between one row and 10,000."""
+        for workload in workloads.PREDICT[: 4 if self.quick else None]:
+            compiles = workload.key in ("P1", "P2") and not self.quick
+            names = [name for name in self.serving if compiles or name != "torch.compile"]
+            self.note(workload, race_peers(field, workload, names, seconds=0.5 if self.quick else 3.0, least=5))
 
     def products(self, field: Field) -> None:
         """G1, against NumPy."""
@@ -191,7 +199,7 @@ def main() -> int:
 
     suite, took, before = Suite(names, given.quick), {}, load()
     with Field(["fastnn", *names]) as field:
-        for name in ("steps", "products", "growth", "threads"):
+        for name in ("steps", "predict", "products", "growth", "threads"):
             if name in only:
                 with section(name, took):
                     getattr(suite, name)(field)

@@ -1,4 +1,5 @@
-"""The workloads that are run against the peers: T1 to T7, P1 to P3, A1, G1, S1, and work that grows."""
+"""The workloads that are run against the peers: T1 to T7, P1 to P3 and the batches between, A1, G1, S1, and work that
+grows."""
 
 from __future__ import annotations
 
@@ -13,10 +14,14 @@ from fastnn._bench.workload import Activate, Many, Predict, Product, Train, Work
 
 TRAIN: list[Workload] = [Train(key, net) for key, net in NETS.items()]
 
+P1, P2 = Net("P1", (4, 64, 64, 2), 1, 1), Net("P2", (784, 128, 128, 10), 1, 1)
+ROWS = (8, 32, 128, 512, 2048)
 PREDICT: list[Workload] = [
-    Predict("P1", Net("P1", (4, 64, 64, 2), 1, 1), 1),
-    Predict("P2", Net("P2", (784, 128, 128, 10), 1, 1), 1),
-    Predict("P3", Net("P3", (784, 128, 128, 10), 1, 1), 10_000),
+    Predict("P1", P1, 1),
+    Predict("P2", P2, 1),
+    *(Predict(f"P2x{rows}", P2, rows) for rows in ROWS),
+    Predict("P3", P2, 10_000),
+    *(Predict(f"P1x{rows}", P1, rows) for rows in (*ROWS, 10_000)),
 ]
 
 ACTIVATIONS: list[Workload] = [

@@ -89,6 +89,8 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, dot_rows,                                                                                                    \
       (void *c, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n, size_t k,                     \
        const void *bias))                                                                                                \
+    /* y = x.w + bias, then ReLU where asked: one row, w in panels (below), n >= FNN_NARROW; bias: whole vectors */      \
+    K(void, dense_row, (void *y, const void *x, const void *panels, const void *bias, size_t n, size_t k, int relu))     \
     /* b = a': (m, n) with rows of lda to (n, m) with rows of ldb */                                                     \
     K(void, transpose, (void *b, size_t ldb, const void *a, size_t lda, size_t m, size_t n))                             \
     /* sums[j] = x[0][j] + x[1][j] + ..., rows ascending, from 0 or, to go on, from what sums holds */                   \
@@ -301,6 +303,23 @@ void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t 
               void *ws);
 /* scratch bytes that any product with sizes up to these needs */
 size_t fnn_gemm_workspace(const fnn_kernels *t, size_t m, size_t n, size_t k);
+
+/* Panels that are made once for many products (session.c): b's columns, FNN_PANEL vectors at most to a panel, each panel k
+ * rows long, the last padded with zeros to whole vectors. The first of so many vectors that are left has: */
+#define FNN_PANEL 8
+static inline size_t fnn_panel_vectors(size_t left)
+{
+    return left >= 2 * FNN_PANEL ? FNN_PANEL : left > FNN_PANEL ? (left + 3) / 4 * 2 : left; /* 8 + 1 go as 6 + 3 */
+}
+static inline size_t fnn_panel_columns(const fnn_kernels *t, size_t left)
+{
+    return fnn_panel_vectors((left + t->lanes - 1) / t->lanes) * t->lanes;
+}
+/* fnn_gemm for a dense a (m, k) and b in such panels, n >= FNN_NARROW, on the calling thread alone. ws: scratch of
+ * fnn_panels_workspace bytes. */
+void fnn_gemm_panels(const fnn_kernels *t, void *c, const void *a, const void *panels, size_t m, size_t n, size_t k,
+                     const void *bias, const fnn_epilogue *epilogue, void *ws);
+size_t fnn_panels_workspace(const fnn_kernels *t, size_t m, size_t k);
 
 /* --- random.c: Philox4x32-10 (Salmon et al. 2011), one stream for each (seed, stream, step) --- */
 /* u[i] = uniform in [0, 1) with 53 bits, element first + i of the stream */

@@ -297,3 +297,41 @@ void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t 
     }
     run_epilogue(&p, 0, m);
 }
+
+/* --- b in panels that were made beforehand (fnn.h) --- */
+size_t fnn_panels_workspace(const fnn_kernels *t, size_t m, size_t k)
+{
+    return strip_ld(t, min(k, most_k(t))) * min(m, strip_rows(t)) * t->itemsize;
+}
+
+void fnn_gemm_panels(const fnn_kernels *t, void *c, const void *a, const void *panels, size_t m, size_t n, size_t k,
+                     const void *bias, const fnn_epilogue *e, void *ws)
+{
+    const product p = {t, c, a, k, 1, panels, 0, 0, m, n, k, bias, e, 0};
+    const size_t size = t->itemsize, kb = k_block(t, k), strip = strip_rows(t), a_ld = strip_ld(t, kb);
+    const int spread = k * size >= SPREAD_ROW_BYTES && n >= SPREAD_COLUMNS && m > t->mr;
+    const fnn_finish finish = tile_part(&p);
+    for (size_t k0 = 0; k0 < k; k0 += kb) {
+        const size_t depth = min(k - k0, kb);
+        const int last = k0 + depth == k;
+        for (size_t row = 0; row < m; row += strip) {
+            const size_t rows = min(m - row, strip);
+            const char *strip_a = p.a + (row * k + k0) * size;
+            if (spread) {
+                copy_rows(ws, a_ld * size, strip_a, k * size, rows, depth * size);
+                strip_a = ws;
+            }
+            for (size_t at = 0, width; at < n; at += width) {
+                width = fnn_panel_columns(t, n - at);
+                const size_t cols = min(width, n - at);
+                const fnn_kernels *edge = t->half && cols <= t->half->lanes ? t->half : t;
+                const fnn_finish f = finish_at(&p, finish, row, at);
+                edge->gemm_block(p.c + (row * n + at) * size, n, strip_a, spread ? a_ld : k, 1,
+                                 p.b + (at * k + k0 * width) * size, width, rows, cols, depth, last ? &f : NULL,
+                                 k0 > 0);
+            }
+            if (last && !finish.relu)
+                run_epilogue(&p, row, rows);
+        }
+    }
+}

@@ -16,6 +16,7 @@ PAGES = [
     "layers.md",
     "metrics.md",
     "optimizers.md",
+    "serving.md",
     "training.md",
     "your_own_parts.md",
 ]

@@ -59,6 +59,7 @@ FLOORS = [
     ("fastnn._model_file", 4),
     ("fastnn.many", 4),
     ("fastnn.ensemble", 4),
+    ("fastnn.session", 4),
     ("fastnn.plots", 4),
     ("fastnn.export", 4),
     ("fastnn.interop", 4),

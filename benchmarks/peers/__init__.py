@@ -20,11 +20,18 @@ KNOWN = {
     "jax.jit": ("peers.jax_peer", "JaxJit", "jax"),
     "jax.scan": ("peers.jax_peer", "JaxScan", "jax"),
     "onnxruntime": ("peers.onnxruntime_peer", "OnnxRuntime", "onnxruntime"),
+    "onnxruntime.bound": ("peers.onnxruntime_peer", "OnnxRuntimeBound", "onnxruntime"),
+    "fastnn.predict": ("fastnn._bench.own", "FastnnPredict", "fastnn"),
 }
+# other ways of predicting with a library: they take part there alone
+SERVING = ("onnxruntime.bound", "fastnn.predict")
 # what else a peer needs, beside the library
-NEEDS = {"onnxruntime": ("onnx",)}
+NEEDS = {"onnxruntime": ("onnx",), "onnxruntime.bound": ("onnx",)}
 # a process each: a library's threads, memory and rounding mode are its own
-PROCESSES = (("fastnn", "numpy", "sklearn"), ("torch",), ("torch.compile",), ("jax.jit", "jax.scan"), ("onnxruntime",))
+PROCESSES = (
+    ("fastnn", "numpy", "sklearn", "fastnn.predict"), ("torch",), ("torch.compile",), ("jax.jit", "jax.scan"),
+    ("onnxruntime", "onnxruntime.bound"),
+)  # fmt: skip
 ALIASES = {"pytorch": "torch", "scikit-learn": "sklearn", "onnx": "onnxruntime"}
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from fastnn._bench.case import Array
+from fastnn._bench.case import Array, Call
 from fastnn._bench.steps import Net
 from fastnn._bench.workload import Peer
 
@@ -40,14 +41,35 @@ def graph(net: Net) -> bytes:
 class OnnxRuntime(Peer):
     name, library, distribution = "onnxruntime", "onnxruntime", "onnxruntime"
 
-    def predictor(self, net: Net) -> Callable[[Array], Array]:
+    def session(self, net: Net) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        session = onnxruntime.InferenceSession(graph(net), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(graph(net), options, providers=["CPUExecutionProvider"])
+
+    def predictor(self, net: Net) -> Callable[[Array], Array]:
+        session = self.session(net)
 
         def predict(X: Array) -> Array:
             result: Array = session.run(None, {"x": X})[0]
             return result
+
+        return predict
+
+
+class OnnxRuntimeBound(OnnxRuntime):
+    """Input and output bound once to the memory of two arrays: what is left is the run itself."""
+
+    name = "onnxruntime.bound"
+
+    def server(self, net: Net, X: Array) -> Call:
+        session, out = self.session(net), np.empty((len(X), net.widths[-1]), np.float32)
+        binding = session.io_binding()
+        binding.bind_input("x", "cpu", 0, np.float32, X.shape, X.ctypes.data)
+        binding.bind_output("y", "cpu", 0, np.float32, out.shape, out.ctypes.data)
+
+        def predict(of: Array = X) -> Array:  # the binding knows an address: somebody must keep the rows
+            session.run_with_iobinding(binding)
+            return out
 
         return predict

@@ -91,6 +91,7 @@ __all__ = [
     "ReLU6",
     "Rescale",
     "Residual",
+    "Session",
     "SiLU",
     "Sigmoid",
     "Softmax",
@@ -142,6 +143,7 @@ _LAZY = {
     "import_onnx": ("fastnn.interop", "import_onnx"),
     "nnfs": ("fastnn.nnfs", None),
     "plots": ("fastnn.plots", None),
+    "Session": ("fastnn.session", "Session"),
     "register_threadpoolctl": ("fastnn._threadpools", "register_threadpoolctl"),
 }
 

@@ -98,6 +98,47 @@ cdef extern from "fnn.h" nogil:
         void (*bound_rows)(void *w, size_t rows, size_t cols, double low, double high) noexcept nogil
         double (*fma_peak)(size_t repeats) noexcept nogil
 
+cdef extern from "session.h" nogil:
+    enum: FNN_NARROW
+    enum: FNN_LAYER_DENSE
+    enum: FNN_LAYER_NARROW
+    enum: FNN_LAYER_MAP
+    enum: FNN_LAYER_AFFINE
+    enum: FNN_LAYER_NORM_COLUMNS
+    enum: FNN_LAYER_NORM_ROWS
+    ctypedef int fnn_layer_kind
+    ctypedef struct fnn_layer:
+        fnn_layer_kind kind
+        fnn_act_id act
+        size_t n_in
+        size_t n_out
+        const void *w
+        const void *b
+        const void *mean
+        const void *variance
+        size_t ld
+        double alpha
+        double scale
+        double shift
+        double epsilon
+    ctypedef struct fnn_net:
+        const fnn_kernels *t
+        const fnn_layer *layers
+        size_t count
+        size_t n_in
+        size_t n_out
+        size_t widest
+        size_t work
+        bint scaled
+        double scale
+        double shift
+    ctypedef struct fnn_rows:
+        const void *data
+        fnn_source_id source
+        Py_ssize_t row_bytes
+        Py_ssize_t col_bytes
+        bint dense
+
 # the table in force for FNN_F32 or FNN_F64
 cdef const fnn_kernels *table(int dtype) noexcept nogil
 # this thread's scratch, or NULL; see fnn.h
@@ -121,3 +162,11 @@ cdef void batch_norm_fwd(const fnn_kernels *t, void *y, void *mean, void *varian
 cdef void batch_norm_bwd(const fnn_kernels *t, void *dx, void *dgamma, void *dbeta, const void *dy, const void *x,
                          void *mean, void *variance, const void *gamma, double epsilon, size_t rows,
                          size_t cols) noexcept nogil
+# a network laid out for prediction, and its run: see session.h
+cdef size_t layer_reals(const fnn_kernels *t, size_t n_in, size_t n_out) noexcept nogil
+cdef size_t bias_reals(const fnn_kernels *t, size_t n_out) noexcept nogil
+cdef size_t narrow_ld(const fnn_kernels *t, size_t n_in) noexcept nogil
+cdef void lay_out(const fnn_kernels *t, void *to, const void *w, size_t n_in, size_t n_out) noexcept nogil
+cdef void take_out(const fnn_kernels *t, void *w, const void *laid_out, size_t n_in, size_t n_out) noexcept nogil
+cdef int net_row(const fnn_net *net, void *y, const void *x) noexcept nogil
+cdef int net_run(const fnn_net *net, void *y, const fnn_rows *x, size_t rows) noexcept nogil

@@ -61,6 +61,15 @@ cdef extern from "fnn.h" nogil:
                             size_t cols) noexcept
     double fnn_schedule_rate(int schedule, const double *p, uint64_t t) noexcept
 
+cdef extern from "session.h" nogil:
+    size_t fnn_layer_reals(const fnn_kernels *t, size_t n_in, size_t n_out) noexcept
+    size_t fnn_bias_reals(const fnn_kernels *t, size_t n_out) noexcept
+    size_t fnn_narrow_ld(const fnn_kernels *t, size_t n_in) noexcept
+    void fnn_lay_out(const fnn_kernels *t, void *to, const void *w, size_t n_in, size_t n_out) noexcept
+    void fnn_take_out(const fnn_kernels *t, void *w, const void *laid_out, size_t n_in, size_t n_out) noexcept
+    int fnn_net_row(const fnn_net *net, void *y, const void *x) noexcept
+    int fnn_net_run(const fnn_net *net, void *y, const fnn_rows *x, size_t rows) noexcept
+
 cdef extern from "math64.h" nogil:
     double fnn_sin(double x) noexcept
     double fnn_cos(double x) noexcept
@@ -211,6 +220,34 @@ cdef void batch_norm_bwd(const fnn_kernels *t, void *dx, void *dgamma, void *dbe
                          void *mean, void *variance, const void *gamma, double epsilon, size_t rows,
                          size_t cols) noexcept nogil:
     fnn_batch_norm_bwd(t, dx, dgamma, dbeta, dy, x, mean, variance, gamma, epsilon, rows, cols)
+
+
+cdef size_t layer_reals(const fnn_kernels *t, size_t n_in, size_t n_out) noexcept nogil:
+    return fnn_layer_reals(t, n_in, n_out)
+
+
+cdef size_t bias_reals(const fnn_kernels *t, size_t n_out) noexcept nogil:
+    return fnn_bias_reals(t, n_out)
+
+
+cdef size_t narrow_ld(const fnn_kernels *t, size_t n_in) noexcept nogil:
+    return fnn_narrow_ld(t, n_in)
+
+
+cdef void lay_out(const fnn_kernels *t, void *to, const void *w, size_t n_in, size_t n_out) noexcept nogil:
+    fnn_lay_out(t, to, w, n_in, n_out)
+
+
+cdef void take_out(const fnn_kernels *t, void *w, const void *laid_out, size_t n_in, size_t n_out) noexcept nogil:
+    fnn_take_out(t, w, laid_out, n_in, n_out)
+
+
+cdef int net_row(const fnn_net *net, void *y, const void *x) noexcept nogil:
+    return fnn_net_row(net, y, x)
+
+
+cdef int net_run(const fnn_net *net, void *y, const fnn_rows *x, size_t rows) noexcept nogil:
+    return fnn_net_run(net, y, x, rows)
 
 
 # --- threads ---

@@ -33,6 +33,7 @@ from fastnn.optimizers import Optimizer
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn.session import Session
 
 MOST_SEED = 2**64 - 1
 
@@ -361,6 +362,12 @@ class Model(Online, Probes, Conversions):
             return _runs.predict(self, self._ready(X), batch_size)
 
     __call__ = predict
+
+    def session(self) -> Session:
+        """The network as it is now, for prediction only: thread-safe, without allocation, quick for single rows."""
+        from fastnn.session import Session
+
+        return Session(self)
 
     def summary(self) -> str:
         """A table of layers with shapes, parameters, memory and operations a row, printed and returned."""

@@ -19,7 +19,7 @@
 #define ROOM ((size_t)1 << 21)
 #define CANARY 0x5a
 #define OFFSETS 16
-#define CALLED 41 /* kernels of the table that the functions below reach */
+#define CALLED 42 /* kernels of the table that the functions below reach */
 
 /* as many as FNN_KERNELS has: whoever adds one adds its call below */
 #define COUNT_KERNEL(result, name, arguments) +1
@@ -233,6 +233,8 @@ static void packing(const fnn_kernels *t, size_t k, size_t n)
 {
     const size_t whole = (n + t->lanes - 1) / t->lanes * t->lanes;
     RUN("pack_rows", t->pack_rows(X(k * whole), X(k * n), n, k, n));
+    if (n >= FNN_NARROW)
+        RUN("dense_row", t->dense_row(X(n), X(k), X(k * whole), X(whole), n, k, (int)(k % 2)));
     RUN("pack_columns", t->pack_columns(X(k * whole), X(k * n), k, k, n));
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,10 @@ class Fastnn(Peer):
     def learner(self, net: Net) -> Learner:
         return FastnnLearner(net)
 
+    def server(self, net: Net, X: Array) -> Call:
+        run, out = net.model().session().run, np.empty((len(X), net.widths[-1]), np.float32)
+        return lambda: run(X, out=out)
+
     def activation(self, name: str, x: Array) -> Call:
         if name == "exp":
             return partial(functional.exp, x, np.empty_like(x))
@@ -66,6 +70,15 @@ class Fastnn(Peer):
             return [history["data_loss"][-1] for history in histories]
 
         return in_one_call if together else one_after_another
+
+
+class FastnnPredict(Peer):
+    """``model.predict`` in place of a session."""
+
+    name, library, distribution = "fastnn.predict", "fastnn", "fastnn-cpu"
+
+    def predictor(self, net: Net) -> Callable[[Array], Array]:
+        return net.model().predict
 
 
 class NumPyLearner(Learner):
