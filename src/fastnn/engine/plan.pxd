@@ -20,7 +20,7 @@ cdef class Buffers:
     cdef readonly Py_ssize_t rows
     cdef readonly bint training, to_input
     cdef object memory, op_memory, part_memory, reader_memory, layer_of
-    cdef char *input_gradient # with to_input: where backward leaves the gradient of the rows that came in
+    cdef char *input_gradient  # with to_input: where backward leaves the gradient of the rows that came in
     cdef Op *ops
     cdef int count, first_trained, gradient_buffers
     cdef int input_readers    # how many read the rows that come in; where more than one, reader_at says from where

@@ -127,16 +127,16 @@ cdef class Plan:
 
         self.tensors = {}
         offset, step = 0, ALIGNMENT // self.dtype.itemsize
-        trained = 0
+        moved = 0
         for tensors_of in (trained_tensors, kept_tensors):
             for s in specs:
                 for name, shape in tensors_of(s):
                     self.tensors[s.layer, name] = (offset, shape)
                     offset += _round_up(shape[0] * shape[1], step)
             if tensors_of is trained_tensors:
-                trained = offset
+                moved = offset
         _need_memory("the parameters need", offset * self.dtype.itemsize)
-        self.size, self.trained = offset, trained
+        self.size, self.trained = offset, moved
         self.params = self._arena()
         self.grads = self.average = None
         self.states = []

@@ -101,8 +101,8 @@ cdef class Probe:
 
 
 def predict_samples(Plan plan, Buffers buffers, Data data, out, uint64_t seed, air):
-    """out (samples, rows, n_out) = predictions with dropout at work; buffers: of training, but moving. The mask of an element is
-    that of its sample, row and column alone. ``air()`` is called about ten times a second."""
+    """out (samples, rows, n_out) = predictions with dropout at work; buffers: of training, but moving. The mask of an
+    element is that of its sample, row and column alone. ``air()`` is called about ten times a second."""
     cdef Step step
     cdef size_t done = 0, n = data.n, s, samples = out.shape[0], row = <size_t>plan.n_out * plan.k.itemsize
     cdef char *to = <char *>cnp.PyArray_DATA(out)
