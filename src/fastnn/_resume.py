@@ -62,9 +62,13 @@ class Saved:
 
 def _check_place(at: Any, rows: int) -> None:
     """A file may say anything, and the native loop believes what it is told."""
-    whole = isinstance(at, list) and len(at) == 7 and all(type(at[i]) is int and at[i] >= 0 for i in (0, 1, 4, 5, 6))
-    if not whole or at[0] > rows or not all(isinstance(at[i], (int, float)) for i in (2, 3)):
+    whole = isinstance(at, list) and len(at) == 7 and all(_count(at[i]) for i in (0, 1, 4, 5, 6))
+    if not whole or at[0] > rows or not all(isinstance(at[i], float) or _count(at[i]) for i in (2, 3)):
         raise ValueError(f"resume: the file's place within an epoch makes no sense: {at!r:.100}")
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**62
 
 
 def saved(model: Model, path: str | os.PathLike[str] | None) -> Saved | None:

@@ -6,11 +6,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fastnn import _checks, _model_file, _resume, _runs, checkpoint
+from fastnn import _checks, _resume, _runs
+from fastnn._files import Files
+from fastnn._labels import Labelled
 from fastnn._online import Callbacks, Online
 from fastnn._runs import Evaluation
 from fastnn._summary import summary_text
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 MOST_SEED = 2**64 - 1
 
 
-class Model(Online):
+class Model(Online, Files, Labelled):
     """A network: layers in a row, a loss, an optimizer.
 
     ``Model([Dense(64, activation="relu"), Dense(3, activation="softmax")])`` or ``add`` layer by layer; ``set`` the
@@ -66,6 +68,12 @@ class Model(Online):
         self._lock = threading.RLock()
         for layer in layers:
             self.add(layer)
+
+    @classmethod
+    def _blank(cls, layers: Iterable[Layer], *, seed: int | None, dtype: Any) -> Self:
+        model = cls.__new__(cls)
+        Model.__init__(model, layers, seed=seed, dtype=dtype)
+        return model
 
     # --- description ---
 
@@ -141,11 +149,12 @@ class Model(Online):
             taken = next((layer for layer in self.layers if layer.index is not None), None)
             if taken is not None:
                 raise ValueError(f"{taken.label()} belongs to another model: make a new one")
-            plan = Plan(specs, self.dtype, self._fused)
+            plan = Plan(specs, self.dtype, self._fused, self._admit)
             try:
                 for index, layer in enumerate(self.layers):
                     layer.bind(plan, index, widths[index])
-                    layer.initialize(self.seed)
+                    if self._admit is None:  # else a file has the parameters
+                        layer.initialize(self.seed)
             except BaseException:
                 self._unfinalize()
                 raise
@@ -386,27 +395,6 @@ class Model(Online):
         with self._lock:
             for view, new in pairs:
                 view[...] = new
-
-    # --- files ---
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model, with its optimizer's state and history, to one safetensors file, atomically."""
-        with self._lock:
-            checkpoint.save(path, *_model_file.describe(self))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, custom_objects: Any = ()) -> Model:
-        """A model from a file of ``save``; training goes on where it stopped.
-
-        custom_objects: the classes of parts written in Python that the model has (``fastnn.custom``), for none is
-        loaded that was not given here. Raises FormatError for a damaged file, or one that names other parts.
-        """
-        parts = _model_file.by_name(custom_objects)
-        description, tensors = checkpoint.load(path)
-        try:
-            return _model_file.rebuild(cls, description, tensors, parts)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise checkpoint.FormatError(f"{path}: the description does not make a model ({error})") from error
 
     def __repr__(self) -> str:
         return f"Model([{', '.join(repr(layer) for layer in self.layers)}], seed={self.seed}, dtype='{self.dtype}')"

@@ -148,10 +148,10 @@ cdef class Plan:
     """Operations, shapes and arenas of one network. Parameters start at zero; gradients and state come with training.
 
     specs: list of records of ``fastnn.engine.spec``. tensors: {(layer, name): (offset, shape)} in elements of the
-    arenas.
+    arenas. admit: called with the tensors before anything is allocated for them; it may raise.
     """
 
-    def __init__(self, specs, dtype="float32", fused=True):
+    def __init__(self, specs, dtype="float32", fused=True, admit=None):
         self.dtype = np.dtype(dtype)
         self.k = table(FNN_F64 if self.dtype == np.float64 else FNN_F32)
         self.fused = fused
@@ -175,6 +175,8 @@ cdef class Plan:
                 for name, shape in s.tensors:
                     self.tensors[s.layer, name] = (offset, shape)
                     offset += _round_up(shape[0] * shape[1], step)
+        if admit is not None:
+            admit(self.tensors)
         _need_memory("the parameters need", offset * self.dtype.itemsize)
         self.size = offset
         self.params = self._arena()
@@ -190,6 +192,10 @@ cdef class Plan:
         """Make the gradient arena and so many state arenas, zeroed, where they are not there yet."""
         if self.grads is None:
             self.grads = self._arena()
+        self.need_states(states)
+
+    def need_states(self, int states):
+        """Make so many state arenas alone."""
         while len(self.states) < states:
             self.states.append(self._arena())
 
