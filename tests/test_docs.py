@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ["optimizers.md", "training.md", "your_own_parts.md"]
+PAGES = ["files.md", "optimizers.md", "training.md", "your_own_parts.md"]
 
 
 def examples(page: Path) -> str:
