@@ -10,6 +10,7 @@ import pytest
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = [
     "asking_a_model.md",
+    "files.md",
     "graphs.md",
     "layers.md",
     "metrics.md",

@@ -96,6 +96,11 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     p.add_argument("-o", "--output", metavar="FILE", help="CSV file to write (default: standard output)")
     p.add_argument("--delimiter", metavar="C", help="between the cells of a CSV file (default ',', tab for .tsv)")
 
+    p = subparsers.add_parser("inspect", help="what a model file holds, after checking its SHA-256")
+    p.set_defaults(run=commands["inspect"])
+    p.add_argument("file", metavar="FILE", help="model, weights or other safetensors file; nothing in it is run")
+    p.add_argument("--tensors", action="store_true", help="a line for each tensor")
+
     p = subparsers.add_parser("doctor", help="processor, kernel tables, threads, versions, self-test")
     p.set_defaults(run=commands["doctor"])
     p = subparsers.add_parser("bench", help="a short benchmark against NumPy")

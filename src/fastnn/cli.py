@@ -1,4 +1,4 @@
-"""The command ``fastnn``: train, evaluate, predict, doctor, bench."""
+"""The command ``fastnn``: train, evaluate, predict, inspect, doctor, bench."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 import fastnn
-from fastnn import _cli_data, _cli_model
+from fastnn import _cli_data, _cli_inspect, _cli_model
 from fastnn._cli_args import USER_ERROR, make_parser
 from fastnn._cli_data import CLASSIFICATION, Problem
 from fastnn._progress import training_bar
@@ -127,6 +127,13 @@ def predict(args: argparse.Namespace) -> int:
     return 0
 
 
+def inspect(args: argparse.Namespace) -> int:
+    """``fastnn inspect``."""
+    for name, text in _cli_inspect.rows(args.file, tensors=args.tensors):
+        _row(name, text)
+    return 0
+
+
 def doctor(args: argparse.Namespace) -> int:
     """``fastnn doctor``."""
     from fastnn._doctor import doctor as examine
@@ -140,7 +147,9 @@ def bench(args: argparse.Namespace) -> int:
     return result
 
 
-COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "doctor": doctor, "bench": bench}
+COMMANDS = {
+    "train": train, "evaluate": evaluate, "predict": predict, "inspect": inspect, "doctor": doctor, "bench": bench,
+}  # fmt: skip
 
 
 # --- the output ---
