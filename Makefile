@@ -31,8 +31,9 @@ bench: $(VENV)/bench.stamp  ## the benchmark suite against all peers that are in
 bench-kernels: $(VENV)/bench.stamp  ## every kernel against plain NumPy, on one core, with pytest-benchmark
 	taskset -c 0 $(BIN)/python -m pytest benchmarks -m ''
 
-golden: $(VENV)/test.stamp  ## write tests/golden.json again; a change of it is a change of the bit contract
+golden: $(VENV)/test.stamp  ## write tests/golden.json again; a change of it is a change of the bit contract; files of what is new
 	$(BIN)/python tests/make_golden.py
+	$(BIN)/python tests/make_files.py
 
 reference: $(VENV)/test.stamp  ## write docs/reference again, pages and pictures
 	$(BIN)/python tools/make_reference.py

@@ -49,7 +49,7 @@ def installed_sizes(libraries: Iterable[str]) -> dict[str, dict[str, int]]:
         except PackageNotFoundError:  # a checkout
             own, required = (
                 _package_size(),
-                {found} | _requirements("numpy", set()) | _requirements("safetensors", set()),
+                {found} | _requirements("numpy", set()),
             )
         others = sum(_size(distribution(other)) for other in required if other != found)
         sizes[name] = {"own": own, "with_requirements": own + others}

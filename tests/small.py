@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import fastnn
 from fastnn import Dense, Dropout, Model
 from fastnn.optimizers import Adam
 
@@ -20,6 +25,22 @@ def classifier(seed: int | None = 1, **options: Any) -> Model:
     model = Model([Dense(16, activation="relu"), Dropout(0.1), Dense(3, activation="softmax")], seed=seed, **options)
     model.set(loss="categorical_crossentropy", optimizer=Adam(0.01, decay=1e-3))
     return model
+
+
+def trained(**options: Any) -> Model:
+    model = classifier(**options)
+    model.train(X, Y, epochs=2, batch_size=30)
+    return model
+
+
+def python(code: str, *arguments: Any, **environment: str) -> str:
+    """What a process of its own prints."""
+    env = os.environ | {"PYTHONPATH": str(Path(fastnn.__file__).resolve().parents[1])} | environment
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], env=env, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def bits(model: Model) -> bytes:

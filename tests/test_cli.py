@@ -193,7 +193,7 @@ def test_train_fashion_mnist(run) -> None:
     assert accuracy_in(out, "test set") > 0.8
     model = Model.load("fashion-mnist.fnn")
     assert isinstance(model.layers[0], Rescale)
-    assert model.metadata["class_names"] == list(fastnn.data.FASHION_MNIST_CLASSES)
+    assert model.class_labels == fastnn.data.FASHION_MNIST_CLASSES
     again = run("evaluate", "fashion-mnist.fnn", "fashion-mnist", "--data-dir", folder)
     assert accuracy_in(again, "result") == accuracy_in(out, "test set")
 
@@ -265,7 +265,7 @@ def test_npz(run, tmp_path: Path) -> None:
     np.savez("t.npz", X=X, y=2 * y - 1)  # labels -1, 1, 3
     out = run("train", "t.npz", "--no-plot")
     assert "192 rows of 2 features, 3 classes" in out
-    assert Model.load("t.fnn").metadata["class_names"] == ["-1", "1", "3"]
+    assert Model.load("t.fnn").class_labels == ("-1", "1", "3")
     assert accuracy_in(run("evaluate", "t.fnn", "t.npz"), "result") > 0.85
 
     pixels = np.clip(X * 100 + 50, 0, 255).astype(np.uint8)
@@ -304,6 +304,42 @@ def test_model_without_metadata(run, tmp_path: Path) -> None:
     model.save("m.fnn")
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     assert run("predict", "m.fnn", "x.csv").splitlines()[0] == "output_0,output_1,output_2"
+
+
+def test_inspect_tells_what_is_in_a_file(run, tmp_path: Path) -> None:
+    model = Model([Dense(2, 3), ReLU()], seed=7)
+    model.set(loss="mse", optimizer="adam")
+    model.metadata, model.class_labels = {"of": "\x1b[31mtest"}, ("a", "b", "c")
+    model.train([[0.0, 1.0]], [[0.0, 1.0, 2.0]], epochs=2)
+    model.save("m.fnn")
+    out = run("inspect", "m.fnn", "--tensors")
+    lines = {line[:11].strip(): line[12:] for line in out.splitlines()}
+    assert lines["format"] == "1, model"
+    assert re.fullmatch("[0-9a-f]{64}, right", lines["SHA-256"])
+    assert lines["layer 0"].startswith("Dense activation=linear")
+    assert lines["input"] == "2 features, float32; seed 7"
+    assert lines["trained"] == "2 epochs, 2 steps"
+    assert lines["classes"] == '["a", "b", "c"]'
+    assert "\x1b" not in out  # nothing of a file steers the terminal
+    assert "            state1.layer0.weights F32 [2, 3]" in out.splitlines()
+    model.save_weights("w.fnn")
+    assert "1, weights" in run("inspect", "w.fnn")
+    blob = bytearray(Path("m.fnn").read_bytes())
+    blob[-1] ^= 1
+    Path("m.fnn").write_bytes(blob)
+    run("inspect", "m.fnn", code=2)
+    assert run.err == "fastnn: error: m.fnn: damaged, its SHA-256 does not match its contents\n"
+
+
+def test_predictions_have_the_labels_of_the_model(run, tmp_path: Path) -> None:
+    model = Model([Dense(2, 3)], seed=0)
+    model.class_labels = (10, "b", 0.5)
+    model.finalize()
+    model.save("m.fnn")
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    header, row = run("predict", "m.fnn", "x.csv").splitlines()
+    assert header == "prediction,p(10),p(b),p(0.5)"
+    assert row.split(",")[0] == str(model.predict_labels([[1.0, 2.0]])[0])
 
 
 # --- mistakes ---
@@ -364,7 +400,7 @@ MISTAKES = [
     ("train fashion-mnist --data-dir nowhere", "data_dir: there is no folder nowhere"),
     ("train broken.npz", "broken.npz: not a readable .npz file"),
     ("evaluate nothing.fnn trees.csv", r"nothing\.fnn: No such file or directory"),
-    ("evaluate trees.csv trees.csv", "trees.csv: not a model file, or damaged"),
+    ("evaluate trees.csv trees.csv", "trees.csv: not a model file, or cut off"),
     ("evaluate trees.fnn one.csv --target y", "no feature column 'height'; the columns are x, y"),
     ("evaluate trees.fnn spiral", "tells other classes apart than those of spiral: ash, elm, oak"),
     ("evaluate trees.fnn three.npz", "trees.fnn takes 2 features, three.npz has 3"),

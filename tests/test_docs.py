@@ -11,6 +11,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = [
     "asking_a_model.md",
     "export_c.md",
+    "files.md",
     "graphs.md",
     "interop.md",
     "layers.md",

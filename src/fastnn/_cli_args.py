@@ -121,6 +121,10 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     p.add_argument("-o", "--output", metavar="FILE", help="file to write (default: name of the model, .c or .onnx)")
     p.add_argument("--name", metavar="NAME", help="c: what the C names begin with (default: name of the file)")
     p.add_argument("--self-test", action="store_true", help="c: with a program that compares its bits with those here")
+    p = subparsers.add_parser("inspect", help="what a model file holds, after checking its SHA-256")
+    p.set_defaults(run=commands["inspect"])
+    p.add_argument("file", metavar="FILE", help="model, weights or other safetensors file; nothing in it is run")
+    p.add_argument("--tensors", action="store_true", help="a line for each tensor")
 
     p = subparsers.add_parser("doctor", help="processor, kernel tables, threads, versions, self-test")
     p.set_defaults(run=commands["doctor"])

@@ -43,7 +43,6 @@ class Problem:
         return {
             "trained_on": self.name,
             "task": self.task,
-            "class_names": list(self.class_names),
             "feature_names": list(self.feature_names),
             "target": self.target,
         }

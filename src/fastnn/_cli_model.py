@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +99,7 @@ def build(problem: Problem, args: Namespace, steps: int) -> Model:
     model.set(loss=loss, optimizer=optimizer(args, steps))
     model.metadata = {**problem.metadata(), "loss": loss}
     model.finalize(problem.X.shape[1])
+    model.class_labels = problem.class_names or None
     return model
 
 
@@ -155,11 +157,10 @@ def evaluation_rows(model: Model, args: Namespace) -> tuple[NDArray[Any], NDArra
     """(X, y, what they are) for ``fastnn evaluate``: labels are numbered as they were in training."""
     kind = _cli_data.kind_of(args.data)
     _cli_data.refuse_what_does_not_go(args, kind)
-    known = model.metadata
-    classes = known.get("class_names")
+    known, classes = model.metadata, class_names(model)
     if kind in _cli_data.NAMED:
         problem = _cli_data.spiral(model.seed) if kind == "spiral" else _cli_data.images(kind, args.data_dir)
-        if classes is not None and tuple(classes) != problem.class_names:
+        if classes is not None and classes != problem.class_names:
             raise ValueError(f"{args.model} tells other classes apart than those of {kind}: {_some(classes)}")
         what = f"the spiral {problem.held_out}" if kind == "spiral" else f"the test set of {kind}"
         return problem.X_held, problem.y_held, what
@@ -178,11 +179,18 @@ def evaluation_rows(model: Model, args: Namespace) -> tuple[NDArray[Any], NDArra
     return table.X, table.y, args.data
 
 
-def _some(names: list[str]) -> str:
+def class_names(model: Model) -> tuple[str, ...] | None:
+    """The classes as text; () where the model predicts values, None where nobody said."""
+    if model.class_labels is None:
+        return () if model.metadata.get("task") == REGRESSION else None
+    return tuple(str(label) for label in model.class_labels)
+
+
+def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "") or "none, it predicts values"
 
 
-def _numbered(path: str, y: NDArray[Any], classes: list[str] | None) -> NDArray[Any]:
+def _numbered(path: str, y: NDArray[Any], classes: Sequence[str] | None) -> NDArray[Any]:
     if classes is None:
         return y
     if not classes:
@@ -203,7 +211,7 @@ def _numbered(path: str, y: NDArray[Any], classes: list[str] | None) -> NDArray[
 
 def prediction_table(model: Model, outputs: NDArray[Any]) -> tuple[list[str], list[list[str]]]:
     """(header, rows of text): the class and every class's probability, or the predicted values."""
-    classes = model.metadata.get("class_names") or []
+    classes = class_names(model) or ()
     if len(classes) == 2 and outputs.shape[1] == 1:
         outputs = np.concatenate([1 - outputs, outputs], axis=1)
     numbers = [[str(value) for value in row] for row in outputs]

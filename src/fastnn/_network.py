@@ -13,8 +13,9 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn.base import Layer, Node
-from fastnn.engine.spec import INPUT, MOST_LAYERS, AffineSpec, ColumnsSpec, Sources, Spec
+from fastnn.engine.spec import INPUT, MOST_LAYERS, MOST_SOURCES, AffineSpec, ColumnsSpec, Sources, Spec
 from fastnn.layers._input import Input
+from fastnn.layers._sizes import MOST
 
 
 class Call(NamedTuple):
@@ -32,7 +33,7 @@ class Call(NamedTuple):
 
 class Network:
     """layers: the model's own. sources: of a graph, what each of them reads, by its place among them, nothing for an
-    input; None for a chain. ValueError for a layer that is there twice."""
+    input; None for a chain. ValueError for a layer that is there twice, and for more than a model may have."""
 
     def __init__(self, layers: Sequence[Layer], sources: Sequence[Sequence[int]] | None = None) -> None:
         self.calls: list[Call] = []
@@ -48,6 +49,9 @@ class Network:
                 raise ValueError(f"{call.label()} is {seen[id(call.layer)].label()} once more: make a new one")
         if len(self.calls) > MOST_LAYERS:
             raise ValueError(f"a model has at most {MOST_LAYERS} layers, got {len(self.calls)}")
+        read = sum(len(call.sources) for call in self.calls)
+        if read > MOST_SOURCES:
+            raise ValueError(f"the layers of a model read at most {MOST_SOURCES} values together, got {read}")
 
     def _put(self, layer: Layer, sources: tuple[int, ...]) -> int:
         index, depth = self._next, self._depth
@@ -86,7 +90,7 @@ class Network:
                 "the width of the input is not known: give the first layer two sizes, as in Dense(2, 64), "
                 "start with Input(n), call finalize(n_inputs=n), or train first"
             )
-        total = _checks.whole("n_inputs", total, 1, 2**31 - 1)
+        total = _checks.whole("n_inputs", total, 1, MOST)
         if self.inputs and total != known:
             raise ValueError(f"n_inputs: the inputs of the model have {known} columns together, got {total}")
         specs: list[Spec] = []
@@ -121,6 +125,8 @@ class Network:
             width = call.layer.combine(widths, names)
         except ValueError as error:
             raise ValueError(f"{call.label()}: {error}") from None
+        if width > MOST:
+            raise ValueError(f"{call.label()}: a width of at most {MOST} is possible, got {width}")
         wanted = call.layer.wanted_input()
         if wanted is not None and wanted != width:
             source = "the input has" if call.sources[0] == INPUT else f"{names[0]} gives"
@@ -150,9 +156,7 @@ def of_nodes(inputs: Any, outputs: Any) -> tuple[list[Layer], list[tuple[int, ..
         if node in begins:
             raise ValueError(f"inputs[{i}]: {node.layer!r} is given twice")
         begins.append(node)
-    names = [node.layer.name for node in begins if isinstance(node.layer, Input) and node.layer.name is not None]
-    if len(set(names)) < len(names):
-        raise ValueError(f"inputs: two have the same name: {', '.join(map(repr, names))}")
+    _check_names([node.layer for node in begins if isinstance(node.layer, Input)])
     found, waiting = {end}, [end]
     while waiting:
         for node in waiting.pop().sources:
@@ -171,9 +175,17 @@ def of_nodes(inputs: Any, outputs: Any) -> tuple[list[Layer], list[tuple[int, ..
     return [node.layer for node in nodes], [tuple(place[source] for source in node.sources) for node in nodes]
 
 
+def _check_names(inputs: Sequence[Input]) -> None:
+    names = [layer.name for layer in inputs if layer.name is not None]
+    if len(set(names)) < len(names):
+        raise ValueError(f"inputs: two have the same name: {', '.join(map(repr, names))}")
+
+
 def checked(layers: Sequence[Layer], sources: Any) -> list[tuple[int, ...]]:
     """The wiring of a file, which may say anything. ValueError where it makes no graph."""
     whole = isinstance(sources, list) and len(sources) == len(layers)
+    if whole and sum(len(reads) for reads in sources if isinstance(reads, list)) > MOST_SOURCES:
+        raise ValueError(f"graph: the layers of a model read at most {MOST_SOURCES} values together")
     for i, (layer, reads) in enumerate(zip(layers, sources if whole else (), strict=False)):
         fits = isinstance(reads, list) and all(type(j) is int and 0 <= j < i for j in reads)
         whole = whole and fits and (not reads) == layer.begins and (layer.joins or len(reads) < 2)
@@ -181,7 +193,9 @@ def checked(layers: Sequence[Layer], sources: Any) -> list[tuple[int, ...]]:
         raise ValueError(f"graph: these sources make no graph of {len(layers)} layers: {sources!r:.200}")
     ends = set(range(len(layers))) - {j for reads in sources for j in reads}
     if ends != {len(layers) - 1}:
-        raise ValueError(f"graph: expected the last layer to be the only one that none reads, got {sorted(ends)}")
+        got = f"{sorted(ends)!s:.200}"
+        raise ValueError(f"graph: expected the last layer to be the only one that none reads, got {got}")
+    _check_names([layer for layer in layers if isinstance(layer, Input)])
     return [tuple(reads) for reads in sources]
 
 

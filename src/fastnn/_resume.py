@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _model_file
-from fastnn.base import Layer
 
 if TYPE_CHECKING:
     from fastnn._measures import Measures
@@ -31,8 +30,9 @@ def take_up_metrics(measures: Measures, at: dict[str, Any], rows: int) -> bool:
     counted = at.get("arrays", {}).get("rows")
     if at.get("metrics") != measures.names or counted is None or counted.tolist() != [at["at"][5]]:
         return False
+    scores = at["arrays"].get("scores")
     try:
-        measures.tally.need_room(len(at["arrays"].get("scores", ())) + rows)
+        measures.tally.need_room((0 if scores is None or not scores.ndim else len(scores)) + rows)
         measures.tally.load(at["arrays"])
     except ValueError:
         return False
@@ -46,11 +46,7 @@ class Saved:
     """
 
     def __init__(self, model: Model, path: str | os.PathLike[str]) -> None:
-        layers = model.numbered
-        own = [part for part in (getattr(layer, "activation", None) for layer in layers) if isinstance(part, Layer)]
-        held = [part for layer in layers for part in layer.constraints().values()]
-        parts = [type(part) for part in (*layers, *own, *held, model.loss, model.optimizer) if part is not None]
-        self.model = saved = type(model).load(path, custom_objects=parts)
+        self.model = saved = type(model).load(path, custom_objects=[type(part) for part in _model_file.parts(model)])
         mine, theirs = ([layer.describe() for layer in m.layers] for m in (model, saved))
         for what, here, there in (
             ("the number of layers", len(mine), len(theirs)),
@@ -95,9 +91,13 @@ class Saved:
 
 def _check_place(at: Any, rows: int) -> None:
     """A file may say anything, and the native loop believes what it is told."""
-    whole = isinstance(at, list) and len(at) == 7 and all(type(at[i]) is int and at[i] >= 0 for i in (0, 1, 4, 5, 6))
-    if not whole or at[0] > rows or not all(isinstance(at[i], (int, float)) for i in (2, 3)):
+    whole = isinstance(at, list) and len(at) == 7 and all(_count(at[i]) for i in (0, 1, 4, 5, 6))
+    if not whole or at[0] > rows or not all(isinstance(at[i], float) or _count(at[i]) for i in (2, 3)):
         raise ValueError(f"resume: the file's place within an epoch makes no sense: {at!r:.100}")
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**62
 
 
 def saved(model: Model, path: str | os.PathLike[str] | None) -> Saved | None:

@@ -49,9 +49,9 @@ class Registered:
             known = sorted({c.names[0] for c in cls.registry.values()})
             import difflib  # only for the hint: it would lengthen every import of the package
 
-            near = difflib.get_close_matches(what.lower(), cls.registry, n=1)
+            near = difflib.get_close_matches(what[:100].lower(), cls.registry, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ValueError(f"{cls.kind}: unknown name {what!r}{hint}; known: {', '.join(known)}")
+            raise ValueError(f"{cls.kind}: unknown name {what!r:.100}{hint}; known: {', '.join(known)}")
         return found()
 
     def config(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Registered:
         name = arguments.pop("name", None)
         found = cls.registry.get(name) if isinstance(name, str) else None
         if found is None:
-            raise ValueError(f"{cls.kind}: unknown name {name!r}")
+            raise ValueError(f"{cls.kind}: unknown name {name!r:.100}")
         return found.rebuild(**arguments)
 
     @classmethod
@@ -133,6 +133,7 @@ class Layer(Registered):
     n_out: int | None = None
     begins = False  # whether it is where rows come in
     joins = False  # whether it reads several values
+    holds: ClassVar[tuple[str, ...]] = ()  # the entries of ``config`` that describe layers, by themselves or in lists
     _plan: Plan | None = None
     _node: Node | None = None
     _trainable: bool = True
@@ -241,6 +242,10 @@ class Layer(Registered):
 
     def unbind(self) -> None:
         self._plan = self.index = self.n_in = self.n_out = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copy and pickle of a layer alone: a new one of the same description, which belongs to no model yet."""
+        return {k: v for k, v in vars(self).items() if k not in ("_plan", "_node", "index", "n_in", "n_out")}
 
     @property
     def parameter_count(self) -> int:

@@ -1,4 +1,4 @@
-"""The command ``fastnn``: train, evaluate, predict, export, doctor, bench."""
+"""The command ``fastnn``: train, evaluate, predict, inspect, export, doctor, bench."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 import fastnn
-from fastnn import _cli_data, _cli_export, _cli_model
+from fastnn import _cli_data, _cli_export, _cli_inspect, _cli_model
 from fastnn._cli_args import USER_ERROR, make_parser
 from fastnn._cli_data import CLASSIFICATION, Problem
 from fastnn._optimizer import BOUNDS
@@ -140,6 +140,13 @@ def export(args: argparse.Namespace) -> int:
     return 0
 
 
+def inspect(args: argparse.Namespace) -> int:
+    """``fastnn inspect``."""
+    for name, text in _cli_inspect.rows(args.file, tensors=args.tensors):
+        _row(name, text)
+    return 0
+
+
 def doctor(args: argparse.Namespace) -> int:
     """``fastnn doctor``."""
     from fastnn._doctor import doctor as examine
@@ -154,13 +161,9 @@ def bench(args: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    "train": train,
-    "evaluate": evaluate,
-    "predict": predict,
-    "export": export,
-    "doctor": doctor,
+    "train": train, "evaluate": evaluate, "predict": predict, "inspect": inspect, "export": export, "doctor": doctor,
     "bench": bench,
-}
+}  # fmt: skip
 
 
 # --- the output ---

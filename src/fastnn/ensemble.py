@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import checkpoint
+from fastnn import _atomic, checkpoint
+from fastnn._safetensors import parse
 from fastnn.kernels.metrics import argmax_rows
 from fastnn.layers import Input
 from fastnn.model import Model
@@ -129,9 +131,8 @@ class Ensemble:
         for name, model in zip(names, self.models, strict=True):
             model.save(to / name)
         contents = {"models": names, "method": self.method, "weights": self.weights}
-        unfinished = to / f"{CONTENTS}.{os.getpid()}"
-        unfinished.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
-        os.replace(unfinished, to / CONTENTS)
+        with _atomic.replacing(to / CONTENTS) as stream:
+            stream.write(json.dumps(contents, indent=1).encode() + b"\n")
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, custom_objects: Any = ()) -> Ensemble:
@@ -139,9 +140,9 @@ class Ensemble:
         path = Path(folder) / CONTENTS
         text = path.read_bytes()
         try:
-            contents = json.loads(text)
+            contents = parse(text, "JSON")
             names, method, weights = list(contents["models"]), contents["method"], contents["weights"]
-            if not all(isinstance(name, str) and Path(name).name == name for name in names):
+            if not all(isinstance(name, str) and re.fullmatch(r"[\w-][\w.-]{0,250}", name) for name in names):
                 raise ValueError("a model's file is to lie in the same folder")
         except (ValueError, KeyError, TypeError) as error:
             raise checkpoint.FormatError(f"{path}: not the contents of an ensemble ({error})") from error

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 KEYS = ("loss", "data_loss", "regularization_loss", "accuracy", "learning_rate", "val_loss", "val_accuracy")
 
@@ -19,7 +25,21 @@ class History:
     """
 
     def __init__(self) -> None:
-        self._columns: dict[str, list[float | None]] = {key: [] for key in KEYS}
+        # of a file: (values, where they are missing), None for none missing or all
+        self._stored: dict[str, tuple[NDArray[Any] | None, NDArray[Any] | None]] = dict.fromkeys(KEYS, (None, None))
+        self._epochs = 0
+
+    @cached_property
+    def _columns(self) -> dict[str, list[float | None]]:
+        """The lists. Made when they are first asked for: they take four times the room of a file's arrays."""
+        columns: dict[str, list[float | None]] = {}
+        for name, (values, missing) in self._stored.items():
+            column = [None] * self._epochs if values is None else values.tolist()
+            for row in () if missing is None else np.flatnonzero(missing).tolist():
+                column[row] = None
+            columns[name] = column
+        self._stored = {}
+        return columns
 
     def put(self, row: int, columns: dict[str, list[float]]) -> None:
         """Write epochs from ``row`` (from 0) on and forget what follows them; NaN becomes None where nothing was
@@ -59,10 +79,9 @@ class History:
         return self._columns[key]
 
     def __getattr__(self, key: str) -> list[float | None]:
-        columns = self.__dict__.get("_columns", {})
-        if key in columns:
-            return columns[key]
-        raise AttributeError(f"history has {', '.join(columns)}, not {key!r}")
+        if not key.startswith("_") and key in self._columns:
+            return self._columns[key]
+        raise AttributeError(f"history has {', '.join(KEYS if key.startswith('_') else self._columns)}, not {key!r}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
@@ -77,14 +96,26 @@ class History:
         return {key: column[-1] for key, column in self._columns.items()} if len(self) else {}
 
     def state(self) -> dict[str, list[float | None]]:
-        """The part of it that a file stores."""
+        """A copy of all of it."""
         return {key: list(column) for key, column in self._columns.items()}
 
+    def arrays(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+        """What a file stores: by name the values, and where there is none."""
+        made = {}
+        for name, column in self._columns.items():
+            missing = np.fromiter((value is None for value in column), np.bool_, len(column))
+            values = np.fromiter((0.0 if value is None else value for value in column), np.float64, len(column))
+            made[name] = values, missing
+        return made
+
     @classmethod
-    def from_state(cls, state: dict[str, list[float | None]]) -> History:
+    def of_arrays(cls, columns: dict[str, tuple[Any, Any]], epochs: int) -> History:
+        """The other way; ValueError where they make none. No values: all are missing, no mask: none are."""
+        loss = columns.get("loss", (None, None))[0]
+        if not set(KEYS) <= columns.keys() or (epochs and loss is None):
+            raise ValueError(f"expected {', '.join(KEYS)}, and a loss for each epoch")
         history = cls()
-        for key in (*KEYS, *state):
-            history._columns[key] = list(state.get(key, []))
+        history._stored, history._epochs = dict(columns), epochs
         return history
 
     def plot(self, path: str | None = None) -> Any:

@@ -7,14 +7,16 @@ import os
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fastnn import _checks, _model_file, _network, _resume, _runs, checkpoint
+from fastnn import _checks, _network, _resume, _runs
 from fastnn._average import averaged_weights
 from fastnn._conversions import Conversions
 from fastnn._dlpack import as_ndarray
+from fastnn._files import Files
+from fastnn._labels import Labelled
 from fastnn._online import Callbacks, Online
 from fastnn._probes import Probes
 from fastnn._runs import Evaluation
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 MOST_SEED = 2**64 - 1
 
 
-class Model(Online, Probes, Conversions):
+class Model(Online, Probes, Files, Labelled, Conversions):
     """A network: layers in a row or as a graph, a loss, an optimizer.
 
     ``Model([Dense(64, activation="relu"), Dense(3, activation="softmax")])`` or ``add`` layer by layer; ``set`` the
@@ -96,6 +98,12 @@ class Model(Online, Probes, Conversions):
         """Be the graph of these layers. ValueError where their widths do not meet."""
         _network.Network(layers, sources).lower(None)
         self.layers, self._graph = layers, sources
+
+    @classmethod
+    def _blank(cls, layers: Iterable[Layer], *, seed: int | None, dtype: Any) -> Self:
+        model = cls.__new__(cls)
+        Model.__init__(model, layers, seed=seed, dtype=dtype)
+        return model
 
     # --- description ---
 
@@ -170,11 +178,12 @@ class Model(Online, Probes, Conversions):
             if taken is not None:
                 raise ValueError(f"{taken.label()} belongs to another model: make a new one")
             specs, sources, calls = self._network().lower(n_inputs)
-            plan = Plan(specs, self.dtype, self._fused, sources)
+            plan = Plan(specs, self.dtype, self._fused, sources, self._admit)
             try:
                 for call, n_in in calls:
                     call.layer.bind(plan, call.number, n_in)
-                    call.layer.initialize(self.seed)
+                    if self._admit is None:  # else a file has the parameters
+                        call.layer.initialize(self.seed)
             except BaseException:
                 self._unfinalize()
                 raise
@@ -421,27 +430,6 @@ class Model(Online, Probes, Conversions):
         ValueError where there is none; training inside raises RuntimeError.
         """
         return averaged_weights(self)
-
-    # --- files ---
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model, with its optimizer's state and history, to one safetensors file, atomically."""
-        with self._lock:
-            checkpoint.save(path, *_model_file.describe(self))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, custom_objects: Any = ()) -> Model:
-        """A model from a file of ``save``; training goes on where it stopped.
-
-        custom_objects: the classes of parts written in Python that the model has (``fastnn.custom``), for none is
-        loaded that was not given here. Raises FormatError for a damaged file, or one that names other parts.
-        """
-        parts = _model_file.by_name(custom_objects)
-        description, tensors = checkpoint.load(path)
-        try:
-            return _model_file.rebuild(cls, description, tensors, parts)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise checkpoint.FormatError(f"{path}: the description does not make a model ({error})") from error
 
     def __repr__(self) -> str:
         return f"Model([{', '.join(repr(layer) for layer in self.layers)}], seed={self.seed}, dtype='{self.dtype}')"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fastnn import _checks, _model_file, _network
+from fastnn import _checks, _model_file, _network, checkpoint
 from fastnn.engine import feed
 from fastnn.engine.plan import Buffers
 from fastnn.engine.session import Runner, Weights
@@ -202,7 +202,7 @@ def _laid_out(name: str, model: Any) -> Weights:
         source = _Source(model)
         if source.tensors is None:
             return Weights(model.plan, source)
-    copy = _model_file.rebuild(Model, source.description, source.tensors, source.classes)
+    copy = _rebuilt(source.description, source.tensors, source.classes)
     return Weights(copy.plan, source, _Portable(copy))
 
 
@@ -210,6 +210,26 @@ def _restore(
     cls: type[Session], description: dict[str, Any], tensors: Tensors, classes: dict[str, type[Any]]
 ) -> Session:
     """The session that was pickled."""
+    return cls(_rebuilt(description, tensors, classes))
+
+
+class _Contents:
+    """A description and its tensors as an opened file gives them."""
+
+    def __init__(self, description: dict[str, Any], tensors: Tensors) -> None:
+        self.description, self.tensors = {"format": checkpoint.FORMAT, **description}, dict(tensors)
+
+    def read(self, name: str, out: Array | None = None) -> Array:
+        tensor = self.tensors.pop(name)
+        if out is None:
+            return tensor
+        out[...] = tensor
+        return out
+
+
+def _rebuilt(description: dict[str, Any], tensors: Tensors, classes: dict[str, type[Any]]) -> Model:
     from fastnn.model import Model
 
-    return cls(_model_file.rebuild(Model, description, tensors, classes))
+    contents: Any = _Contents(description, tensors)
+    made: Model = _model_file.rebuild(Model._blank, contents, classes)
+    return made

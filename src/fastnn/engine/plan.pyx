@@ -38,11 +38,17 @@ CHUNK_ROWS = 64
 CHUNK_BYTES = 1 << 18
 
 
-def aligned_empty(Py_ssize_t nbytes):
-    """Bytes at a 64-byte boundary, as a uint8 array."""
-    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+def aligned(Py_ssize_t nbytes, make):
+    """Bytes at a 64-byte boundary, as a uint8 array. make: np.empty, or np.zeros, which takes memory where it is
+    written to: optimizers leave alone what is not trained."""
+    raw = make(nbytes + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start:start + nbytes]
+
+
+def aligned_empty(Py_ssize_t nbytes):
+    """The same with anything in them."""
+    return aligned(nbytes, np.empty)
 
 
 def _round_up(n, to):
@@ -107,10 +113,11 @@ cdef class Plan:
     specs: list of records of ``fastnn.engine.spec``. sources: what each reads, as there; in a row where left out.
     tensors: {(layer, name): (offset, shape)} in elements of the arenas. What is kept without being trained lies behind
     all that is: ``trained`` elements are what gradients, optimizers and clipping work on, of ``size`` in all; beyond
-    them the gradient arena holds the moments of the batch.
+    them the gradient arena holds the moments of the batch. admit: called with ``tensors`` and ``trained`` before
+    anything is allocated for them; it may raise.
     """
 
-    def __init__(self, specs, dtype="float32", fused=True, sources=None):
+    def __init__(self, specs, dtype="float32", fused=True, sources=None, admit=None):
         self.dtype = np.dtype(dtype)
         self.k = table(FNN_F64 if self.dtype == np.float64 else FNN_F32)
         self.fused = fused
@@ -135,6 +142,8 @@ cdef class Plan:
                     offset += _round_up(shape[0] * shape[1], step)
             if tensors_of is trained_tensors:
                 moved = offset
+        if admit is not None:
+            admit(self.tensors, moved)
         _need_memory("the parameters need", offset * self.dtype.itemsize)
         self.size, self.trained = offset, moved
         self.params = self._arena()
@@ -142,14 +151,16 @@ cdef class Plan:
         self.states = []
 
     def _arena(self):
-        arena = aligned_empty(self.size * self.dtype.itemsize).view(self.dtype)
-        arena[:] = 0
-        return arena
+        return aligned(self.size * self.dtype.itemsize, np.zeros).view(self.dtype)
 
     def need_training_arenas(self, int states):
         """Make the gradient arena and so many state arenas, zeroed, where they are not there yet."""
         if self.grads is None:
             self.grads = self._arena()
+        self.need_states(states)
+
+    def need_states(self, int states):
+        """Make so many state arenas alone."""
         while len(self.states) < states:
             self.states.append(self._arena())
 

@@ -24,6 +24,8 @@ STREAM_SHUFFLE = 0
 STREAM_WEIGHTS = 1024  # + index of the layer
 STREAM_DROPOUT = 8192  # + index of the layer: masks and noise
 MOST_LAYERS = 4096
+MOST_SOURCES = 16384  # values that all layers of a model read together
+MOST_HELD = 32  # layers that hold one another
 
 
 class DenseSpec(NamedTuple):

@@ -31,6 +31,7 @@ class Dense(Layer):
     """
 
     names = ("Dense",)
+    holds = ("activation",)
 
     def __init__(
         self,
@@ -134,7 +135,7 @@ class Dense(Layer):
 
     def __copy__(self) -> Self:
         new = type(self).__new__(type(self))
-        new.__dict__ |= self.__dict__
+        new.__dict__ |= self.__getstate__()
         new.activation = _activation(self.activation)
         return new
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -70,6 +70,14 @@ class Normalization(Layer):
             return {}  # what adapt has found is in the file's tensors
         mean, variance = (a.tolist() for a in self._given)
         return {"mean": mean, "variance": variance}
+
+    @classmethod
+    def rebuild(cls, **config: Any) -> Self:
+        for name, value in config.items():
+            numbers = value if isinstance(value, list) else [value]
+            if not all(isinstance(x, (int, float)) for x in numbers):  # an array of texts may take any memory
+                raise TypeError(f"{name}: expected a number or one for each feature")
+        return cls(**config)
 
     def adapt(self, X: ArrayLike) -> None:
         """Take mean and variance of each feature from X (rows, features), of any number type and strides, in float64
@@ -149,7 +157,7 @@ def _pair(mean: ArrayLike, variance: ArrayLike) -> tuple[NDArray[Any], NDArray[A
             raise ValueError(f"{name}: expected a number or one for each feature, got shape {a.shape}")
         if not np.isfinite(a).all():
             raise ValueError(f"{name}: expected finite numbers, got {a[~np.isfinite(a)][0] if a.ndim else a}")
-        found.append(a.astype(np.float64))
+        found.append(np.asarray(a, np.float64))
     if (found[1] < 0).any():
         raise ValueError(f"variance: expected at least 0, got {found[1].min()}")
     a, b = np.broadcast_arrays(*found) if found[0].ndim != found[1].ndim else found

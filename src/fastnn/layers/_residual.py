@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn.base import Layer
-from fastnn.engine.spec import MergeSpec
+from fastnn.engine.spec import MOST_HELD, MergeSpec
 from fastnn.layers._dense import Dense
 
 if TYPE_CHECKING:
@@ -17,12 +17,13 @@ class Residual(Layer):
 
     ``Residual([Dense(64, activation="relu"), Dense(64)])``. f has to keep the width; where it does not, projection=True
     makes that y = x.W + b + f(x), with a ``Dense`` of f's width. A ``Dense`` given as projection is taken as it is.
-    ``layers`` are f's, ``projection`` is the Dense or None. Residuals may be nested. An activation after the sum is a
-    layer of its own, after this one.
+    ``layers`` are f's, ``projection`` is the Dense or None. Residuals may be nested, up to 32 in one another. An
+    activation after the sum is a layer of its own, after this one.
     Source: He et al., Deep residual learning for image recognition, 2015; the projection is their equation 2.
     """
 
     names = ("Residual",)
+    holds = ("layers", "projection")
 
     def __init__(self, layers: Iterable[Layer], *, projection: bool | Layer = False) -> None:
         self.layers = list(layers)
@@ -33,6 +34,9 @@ class Residual(Layer):
                 raise TypeError(f"layers[{i}]: {type(layer).__name__} has no place in a row of layers")
         if not self.layers:
             raise ValueError("layers: expected at least one")
+        self._depth: int = 1 + max(layer._depth if isinstance(layer, Residual) else 0 for layer in self.layers)
+        if self._depth > MOST_HELD:
+            raise ValueError(f"layers: at most {MOST_HELD} Residuals may hold one another, got {self._depth}")
         if not isinstance(projection, (bool, Dense)):
             raise TypeError(f"projection: expected True, False or a Dense, got {projection!r}")
         self.projection: Dense | None = None
@@ -56,10 +60,12 @@ class Residual(Layer):
 
     @classmethod
     def rebuild(cls, **config: Any) -> Residual:
+        """layers, projection: layers, or their descriptions."""
+
         def made(part: Any) -> Any:
             return Layer.from_description(part) if isinstance(part, dict) else part
 
-        return cls([made(layer) for layer in config["layers"]], projection=made(config["projection"]))
+        return cls([made(layer) for layer in config.pop("layers")], projection=made(config.pop("projection")), **config)
 
     def width(self, n_in: int) -> int:
         return n_in if self.projection is None else self.projection.n_neurons
@@ -104,7 +110,7 @@ class Residual(Layer):
         import copy
 
         new = type(self).__new__(type(self))
-        new.__dict__ |= self.__dict__
+        new.__dict__ |= self.__getstate__()
         new.layers = [copy.copy(layer) for layer in self.layers]
         new.projection = copy.copy(self.projection)
         return new

@@ -40,9 +40,6 @@ def load_parameters(path: Path) -> Parameters:
 
 
 def _load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
-    with open(path, "rb") as f:
-        if f.read(1) == b"\x80":
-            raise FormatError(f"{path}: a pickle. Such a file can run any code, so it is not read: save it again here")
     description, tensors = checkpoint.load(path)
     if description.get(MARK) != kind:
         raise FormatError(f"{path}: expected a file of {kind} of fastnn.nnfs, got {description.get(MARK)!r}")
