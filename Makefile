@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES := setup.py pyproject.toml $(shell find csrc src -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.py[xdi]')
 
-.PHONY: demo test test-slow test-peers bench bench-kernels sanitize lint format golden reference sdist wheel clean
+.PHONY: demo test test-slow test-peers prove prove-release bench bench-kernels sanitize lint format golden reference sdist wheel clean
 
 demo: $(VENV)/demo.stamp  ## train the book's spiral, with a progress bar and a picture
 	$(BIN)/fastnn train
@@ -25,6 +25,12 @@ test-peers: $(VENV)/peers.stamp  ## results against other libraries, in float64
 # BENCH=--quick takes 2 minutes instead of 12. Peers that are not installed are left out; those of the machine's choice go
 # into the environment first, say: .venv/bin/pip install scikit-learn jax onnx onnxruntime
 # and: .venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
+prove: $(VENV)/test.stamp  ## every promise in full, some 60 minutes; writes docs/guarantees.md
+	$(BIN)/python tests/guarantees/prove.py
+
+prove-release: $(VENV)/test.stamp  ## the same with every float32 and fifty million mutants: days
+	FASTNN_PROVE=release $(BIN)/python tests/guarantees/prove.py
+
 bench: $(VENV)/bench.stamp  ## the benchmark suite against all peers that are installed; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py $(BENCH)
 

@@ -1,5 +1,5 @@
-"""G4. Trainings with checkpoints are killed (SIGKILL) at random points, resumed, and killed again: what they come to in the
-end is what a training came to that nobody touched: weights, optimizer state, history. tests/test_file_kills.py does it.
+"""G4. Trainings with checkpoints are killed (SIGKILL) at random points, resumed, and killed again: what they come to in
+the end is what a training came to that nobody touched: weights, optimizer state, history (tests/test_file_kills.py).
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ def prove(full: bool) -> Figure:
             kills.test_killed_trainings_end_with_the_bits_of_one_that_was_not(count, Path(folder))
         except AssertionError as error:
             return Figure(False, f"a resumed training differs: {str(error)[:200]}")
-    text = (
-        f"{different} of {len(seeds)} runs differ from their repetition; {count} of {count} kills resumed bit for bit"
-    )
+    text = f"{different} of {len(seeds)} runs differ when repeated; {count} of {count} kills resumed bit for bit"
     return Figure(different == 0 and not alike, text)
 
 
