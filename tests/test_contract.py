@@ -14,7 +14,7 @@ from contract_models import CASES, Data, build, floats, labelled, signature, tra
 
 from fastnn import Dense, Dropout, LeakyReLU, Model, _core, custom
 from fastnn.base import Layer
-from fastnn.engine.plan import Buffers
+from fastnn.engine.buffers import Buffers
 from fastnn.losses import CategoricalCrossentropy, Loss
 from fastnn.optimizers import Optimizer
 

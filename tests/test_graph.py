@@ -14,7 +14,7 @@ from tape import Maker, Topology, run
 import fastnn
 from fastnn import Add, Concatenate, Dense, Dropout, Input, Model, Multiply, ReLU, Residual, _core, _runs, custom
 from fastnn.engine import plan as plan_module
-from fastnn.engine.plan import Buffers
+from fastnn.engine.buffers import Buffers
 from fastnn.optimizers import SGD
 
 

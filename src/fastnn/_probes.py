@@ -10,7 +10,8 @@ import numpy as np
 from fastnn import _checks, _runs
 from fastnn._training import nothing
 from fastnn.engine import feed, probes
-from fastnn.engine.plan import Buffers, Plan, physical_memory
+from fastnn.engine.buffers import Buffers
+from fastnn.engine.plan import Plan, physical_memory
 from fastnn.engine.spec import TRAINING_ONLY, AffineSpec, PythonSpec
 
 if TYPE_CHECKING:

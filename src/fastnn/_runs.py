@@ -11,7 +11,8 @@ from fastnn._training import Control, Run, not_finite, nothing
 from fastnn._updates import need_all_rows, need_arenas
 from fastnn._weights import row_weights
 from fastnn.engine import feed, loop
-from fastnn.engine.plan import Buffers, physical_memory
+from fastnn.engine.buffers import Buffers
+from fastnn.engine.plan import physical_memory
 from fastnn.metrics._accuracies import regression_precision
 from fastnn.metrics._objects import Metric
 

@@ -23,7 +23,8 @@ from fastnn._runs import Evaluation
 from fastnn._summary import summary_text
 from fastnn._training import Progress, control
 from fastnn.base import Layer
-from fastnn.engine.plan import Buffers, Plan
+from fastnn.engine.buffers import Buffers
+from fastnn.engine.plan import Plan
 from fastnn.engine.spec import MOST_LAYERS
 from fastnn.history import KEYS, History
 from fastnn.losses import Loss

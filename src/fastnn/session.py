@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn import _checks, _model_file, _network, checkpoint
 from fastnn.engine import feed
-from fastnn.engine.plan import Buffers
+from fastnn.engine.buffers import Buffers
 from fastnn.engine.session import Runner, Weights
 from fastnn.engine.spec import PythonSpec
 from fastnn.layers import Input

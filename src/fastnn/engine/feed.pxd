@@ -1,6 +1,8 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
-from fastnn.engine.plan cimport Buffers, Plan, Step
+from fastnn.engine.buffers cimport Buffers
+from fastnn.engine.ops cimport Step
+from fastnn.engine.plan cimport Plan
 from fastnn.engine.tally cimport Tally
 
 cdef extern from "clock.h" nogil:

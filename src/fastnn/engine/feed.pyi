@@ -3,7 +3,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastnn.engine.plan import Buffers, Plan
+from fastnn.engine.buffers import Buffers
+from fastnn.engine.plan import Plan
 from fastnn.engine.tally import Tally
 
 _Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]

@@ -10,7 +10,9 @@ from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memcpy
 
 from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, gather_shared, workspace
-from fastnn.engine.plan cimport Buffers, Plan, Step
+from fastnn.engine.buffers cimport Buffers
+from fastnn.engine.ops cimport Step
+from fastnn.engine.plan cimport Plan
 from fastnn.engine.tally cimport Tally
 from fastnn._core import LOSSES, METRICS, SOURCES
 from fastnn.engine import link

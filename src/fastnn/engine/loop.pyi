@@ -3,8 +3,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from fastnn.engine.buffers import Buffers
 from fastnn.engine.feed import Data, Evaluator, Head
-from fastnn.engine.plan import Buffers, Plan
+from fastnn.engine.plan import Plan
 from fastnn.engine.spec import Update
 
 _Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]

@@ -16,7 +16,9 @@ from fastnn.engine.feed cimport (
     seed_gradient, share,
 )
 from fastnn.engine.lbfgs cimport LOOK, NO_LOSS, NO_STEP, Search
-from fastnn.engine.plan cimport Buffers, Plan, Step
+from fastnn.engine.buffers cimport Buffers
+from fastnn.engine.ops cimport Step
+from fastnn.engine.plan cimport Plan
 from fastnn.engine.update cimport Updater
 from fastnn.engine.spec import STREAM_SHUFFLE as PYTHON_STREAM_SHUFFLE
 from fastnn.engine.spec import TRAINING_ONLY, PythonSpec, Update

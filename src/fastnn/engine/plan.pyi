@@ -1,4 +1,4 @@
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -71,24 +71,3 @@ class Plan:
     def is_trained(self, layer: int, name: str) -> bool: ...
     def block_rows(self) -> int: ...
     def chunk_rows(self, batch: int) -> int: ...
-
-class Buffers:
-    def __init__(
-        self,
-        plan: Plan,
-        rows: int,
-        training: bool,
-        labels: bool = False,
-        head: bool = False,
-        to_input: bool = False,
-        moving: bool = False,
-        frozen: Collection[int] = ...,
-    ) -> None: ...
-    @property
-    def plan(self) -> Plan: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def training(self) -> bool: ...
-    def raise_error(self) -> None: ...
-    def first_not_finite(self, rows: int) -> int | None: ...

@@ -11,7 +11,8 @@ from fastnn.engine.feed cimport (
     BREATHS, Data, Head, Sums, Targets, add_up, fnn_seconds, load_targets, load_x, scratch, seed_gradient,
 )
 from fastnn.engine.ops cimport Step
-from fastnn.engine.plan cimport Buffers, Plan
+from fastnn.engine.buffers cimport Buffers
+from fastnn.engine.plan cimport Plan
 from fastnn.engine.spec import TRAINING_ONLY
 
 cnp.import_array()

@@ -1,7 +1,8 @@
 from libc.stdint cimport uint64_t
 
 from fastnn._core cimport FNN_MOST_STATES, fnn_kernels
-from fastnn.engine.plan cimport Buffers, Plan
+from fastnn.engine.buffers cimport Buffers
+from fastnn.engine.plan cimport Plan
 
 # parameters that lie together and have one learning rate
 cdef struct Segment:

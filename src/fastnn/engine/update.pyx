@@ -11,7 +11,8 @@ from libc.string cimport memcpy
 from fastnn._core cimport (
     FNN_ACT_relu, FNN_MOST_STATES, average_shared, opt_step_shared, schedule_rate,
 )
-from fastnn.engine.plan cimport Buffers, Plan
+from fastnn.engine.buffers cimport Buffers
+from fastnn.engine.plan cimport Plan
 from fastnn._core import OPTIMIZER_STATES, OPTIMIZERS, SCHEDULES
 from fastnn.engine import link
 from fastnn.engine.plan import aligned_empty
