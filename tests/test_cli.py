@@ -391,7 +391,7 @@ MISTAKES = [
         "--schedule slow: unknown name 'slow'; known: cosine_decay, exponential_decay, inverse_time",
     ),
     ("train --schedule cosine:speed=1", "--schedule cosine:speed=1: there is no speed; known: initial_learning_rate"),
-    ("train --schedule exponential", "decay_rate"),
+    ("train --schedule exponential", "--schedule exponential: expected decay_rate too, as in NAME:decay_rate=VALUE"),
     ("train --schedule cosine --decay 0.1", "--decay: expected none with --schedule"),
     ("train --epochs 3 --optimizer sgd --learning-rate 1e30", "the loss is not finite"),
     ("train -o nowhere/m.fnn", "--output: there is no folder nowhere"),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastnn
-from fastnn import Dense, Input, Model, Normalization, Rescale, _core, fit_many
+from fastnn import Concatenate, Dense, Input, Model, Normalization, Rescale, Residual, _core, fit_many
 from fastnn.layers import _normalization
 from fastnn.layers._normalization import moments
 
@@ -160,6 +160,48 @@ def test_where_train_cannot_find_the_moments_it_says_so(way: str) -> None:
     layer.adapt(X * 2 if way == "deep" else X)
     act()
     assert np.isfinite(model.predict(X)).all()
+
+
+def of_two_inputs() -> Model:
+    """Two inputs, each normalized by itself, and a normalization of one once more."""
+    a, b = Input(3, name="a"), Input(1, name="b")
+    both = Concatenate()([Normalization()(b), Normalization()(a), Normalization()(a)])
+    model = Model(inputs=[a, b], outputs=Dense(2, activation="softmax")(both), seed=3)
+    model.set(loss="categorical_crossentropy", optimizer="adam")
+    return model
+
+
+@pytest.mark.parametrize("how", ["list", "dict", "one", "fit_many"])
+def test_each_of_several_inputs_is_normalized_by_its_own_columns(how: str) -> None:
+    model = of_two_inputs()
+    rows = X + np.array([0, 0, 0, 7], np.float32)
+    parts: Any = {"list": [rows[:, :3], rows[:, 3:]], "dict": {"b": rows[:, 3:], "a": rows[:, :3]}}.get(how, rows)
+    if how == "fit_many":
+        fit_many([model], parts, Y, epochs=2)
+    else:
+        model.train(parts, Y, epochs=2, validation_split=0.5)
+    seen = rows if how == "fit_many" else rows[:100]
+    found: Any = [layer for layer in model.layers if isinstance(layer, Normalization)]
+    for layer, columns in zip(found, (slice(3, 4), slice(0, 3), slice(0, 3)), strict=True):
+        assert layer.adapted
+        for got, want in zip((layer.mean, layer.variance), moments("X", seen[:, columns]), strict=True):
+            assert_same_bits(got[0], want.astype(np.float32), layer.label())
+    for act in (of_two_inputs().train_on_batch, lambda x, y: of_two_inputs().train_stream([(x, y)])):
+        with pytest.raises(ValueError, match=r"Normalization\) has no mean and variance yet, and only train and fit"):
+            act(parts, Y)
+
+
+def test_one_that_a_residual_holds_is_found_or_named() -> None:
+    inner = Normalization()
+    make(Residual([inner, Dense(4)])).train(X, Y)
+    for got, want in zip((inner.mean, inner.variance), moments("X", X), strict=True):
+        assert_same_bits(got[0], want.astype(np.float32))
+    model = make(Normalization(), Residual([Normalization(), Dense(4)]))
+    with pytest.raises(ValueError, match=r"layer 2 \(Normalization\) has no mean.*only of what comes in.*adapt\(X\)"):
+        model.train(X, Y)
+    assert not model.layers[0].adapted  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=r"layer 1 \(Normalization\) has no mean.*only train and fit"):
+        make(Residual([Normalization(), Dense(4)])).train_on_batch(X, Y)
 
 
 def test_files_resuming_and_parameters_hold_the_moments(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from fastnn._optimizer import AVERAGING, BOUNDS
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Schedule
 
+_NONE = inspect.Parameter.empty
 SHORT = {"cosine": "cosine_decay", "step": "step_decay", "exponential": "exponential_decay"}
 
 
@@ -43,6 +44,10 @@ def _make(option: str, text: str, kind: Any, arguments: dict[str, Any], more: tu
     wrong = next((key for key in arguments if key not in known), None)
     if wrong is not None:
         raise ValueError(f"{option} {text}: there is no {wrong}; known: {', '.join(known)}")
+    needed = [key for key, p in inspect.signature(kind).parameters.items() if p.default is _NONE and key in known]
+    lacking = next((key for key in needed if key not in arguments), None)
+    if lacking is not None:
+        raise ValueError(f"{option} {text}: expected {lacking} too, as in NAME:{lacking}=VALUE")
     try:
         return kind(**arguments)
     except (TypeError, ValueError) as error:
@@ -64,7 +69,7 @@ def schedule(text: str, rate: float, steps: int) -> Schedule:
     kind = _kind("--schedule", text, Schedule, SHORT.get(name, name))
     known = inspect.signature(kind).parameters
     usual = {"initial_learning_rate": rate, "max_learning_rate": rate, "total_steps": steps}
-    if "decay_steps" in known and known["decay_steps"].default is inspect.Parameter.empty:
+    if "decay_steps" in known and known["decay_steps"].default is _NONE:
         usual["decay_steps"] = max(steps - arguments.get("warmup_steps", 0), 1)
         if arguments.get("warmup_target") is None and arguments.get("warmup_steps"):
             usual |= {"warmup_target": rate, "initial_learning_rate": 0.0}

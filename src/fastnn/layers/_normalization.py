@@ -47,8 +47,9 @@ def moments(name: str, X: Any, width: int | None = None, where: str = "") -> tup
 class Normalization(Layer):
     """y = (x - mean) / sqrt(variance) for each feature: inputs of mean 0 and variance 1, by moments of the data.
 
-    ``adapt(X)`` takes the moments from data; where the layer stands first (or after ``Input``) and has none yet,
-    ``train`` and ``fit`` take them from the rows they train on, validation aside, before the first step. ``mean`` and
+    ``adapt(X)`` takes the moments from data; where the layer reads what comes in (it stands first, or after an
+    ``Input``) and has none yet, ``train`` and ``fit`` take them from the rows they train on, validation aside, before
+    the first step. ``mean`` and
     ``variance`` may be given instead, a number for all features or one for each. A feature of variance 0 is only
     centred, so that a constant column becomes 0. Until there are moments, x goes through unchanged.
 
