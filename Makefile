@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES := setup.py pyproject.toml $(shell find csrc src -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.py[xdi]')
 
-.PHONY: demo test test-slow test-peers prove prove-release bench bench-kernels sanitize lint format golden reference sdist wheel clean
+.PHONY: demo test test-slow test-peers prove prove-release bench bench-kernels sanitize lint format golden reference sdist wheel
+.PHONY: wheels clean
 
 demo: $(VENV)/demo.stamp  ## train the book's spiral, with a progress bar and a picture
 	$(BIN)/fastnn train
@@ -65,6 +66,10 @@ format: $(VENV)/dev.stamp  ## let the formatters have their way
 
 sdist wheel: $(VENV)/dev.stamp  ## into dist/; the wheel is built from the sdist
 	$(BIN)/python -m build
+
+# WHEELS: interpreters and options of tools/build_wheels.py, say: make wheels WHEELS='python3.13 --once'
+wheels: $(VENV)/dev.stamp  ## a wheel and its SBOM for every CPython found, built twice, audited, installed, tested
+	$(BIN)/python tools/build_wheels.py $(WHEELS)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -8,7 +8,7 @@ model.train(X, y, epochs=100, batch_size=32, shuffle=True)
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastnn._core import active_isa, available_isas
 from fastnn._threads import get_num_threads, num_threads, set_default, set_num_threads
@@ -54,6 +54,15 @@ from fastnn.layers import (
     Residual,
 )
 from fastnn.model import Model
+
+if TYPE_CHECKING:  # what _LAZY below names, for type checkers and editors
+    from fastnn import callbacks, constraints, custom, data, functional, nnfs
+    from fastnn._gradcheck import check_gradients
+    from fastnn._threadpools import register_threadpoolctl
+    from fastnn.ensemble import Ensemble
+    from fastnn.interop import from_keras, from_sklearn, from_torch, import_onnx
+    from fastnn.many import fit_many
+    from fastnn.session import Session
 
 __version__ = "0.1.0"
 
@@ -154,6 +163,10 @@ def __getattr__(name: str) -> Any:
     module, part = _LAZY[name]
     found = import_module(module)
     return found if part is None else getattr(found, part)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
 
 
 def doctor() -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 from fastnn._checks import number, whole
-from fastnn._optimizer import Averaging, Optimizer
+from fastnn._optimizer import Optimizer
 
 if TYPE_CHECKING:
+    from fastnn._optimizer import Averaging
     from fastnn.schedules import Schedule
 
 MOST_HISTORY = 1000

@@ -4,8 +4,6 @@ A chain, a chain with Residuals in it and a graph are one thing here: a list of 
 layers in the order in which they were added or called, those that a layer holds following it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,6 +13,8 @@ from fastnn._training import Progress, Run, control
 from fastnn.callbacks._base import Callback, CallbackSet
 
 if TYPE_CHECKING:
+    import threading
+
     from numpy.typing import ArrayLike
 
     from fastnn.history import History

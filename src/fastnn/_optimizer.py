@@ -16,28 +16,26 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = NDArray[np.float64]
 
+    class Averaging(TypedDict, total=False):
+        """The running average of the weights that every optimizer can keep."""
+
+        use_ema: bool
+        ema_momentum: float
+        ema_overwrite_frequency: int | None
+
+    class Options(Averaging, total=False):
+        """What every optimizer that takes the gradient as it comes takes besides: bounds of it, and the average."""
+
+        clip_value: float | None
+        clip_tensor_norm: float | None
+        clip_norm: float | None
+
 
 def yes_or_no(name: str, value: bool) -> bool:
     """``value``, TypeError where it is not True or False."""
     if not isinstance(value, bool):
         raise TypeError(f"{name}: expected True or False, got {value!r}")
     return value
-
-
-class Averaging(TypedDict, total=False):
-    """The running average of the weights that every optimizer can keep."""
-
-    use_ema: bool
-    ema_momentum: float
-    ema_overwrite_frequency: int | None
-
-
-class Options(Averaging, total=False):
-    """What every optimizer that takes the gradient as it comes takes besides: bounds of it, and the average."""
-
-    clip_value: float | None
-    clip_tensor_norm: float | None
-    clip_norm: float | None
 
 
 BOUNDS = ("clip_value", "clip_tensor_norm", "clip_norm")

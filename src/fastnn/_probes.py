@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import _checks, _runs
 from fastnn._training import nothing
-from fastnn.engine import feed, probes
+from fastnn.engine import feed
 from fastnn.engine.buffers import Buffers
 from fastnn.engine.plan import Plan, physical_memory
 from fastnn.engine.spec import TRAINING_ONLY, AffineSpec, PythonSpec
 
 if TYPE_CHECKING:
+    import threading
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -89,6 +90,8 @@ class Probes:
             rows = _block(model, batch_size, len(X))
             data = feed.Data(model.plan, X)
             buffers = model._cached(("samples", rows), lambda: Buffers(model.plan, rows, True, moving=True))
+            from fastnn.engine import probes
+
             return probes.predict_samples(model.plan, buffers, data, out, seed, nothing)
 
 
@@ -111,6 +114,8 @@ def _gradients(
     buffers = model._cached(
         ("gradients", rows, merged), lambda: Buffers(plan, rows, True, labels=True, head=merged, to_input=True)
     )
+    from fastnn.engine import probes
+
     probes.Probe(buffers.plan, buffers, data, out, head, outputs).run(nothing)
     return out
 

@@ -4,7 +4,6 @@ Keras's as aliases."""
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
@@ -20,7 +19,6 @@ from fastnn._labels import Labelled
 from fastnn._online import Callbacks, Online
 from fastnn._probes import Probes
 from fastnn._runs import Evaluation
-from fastnn._summary import summary_text
 from fastnn._training import Progress, control
 from fastnn.base import Layer
 from fastnn.engine.buffers import Buffers
@@ -86,6 +84,8 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         self._fused = True
         self._plan: Plan | None = None
         self._buffers: dict[Any, Buffers] = {}
+        import threading  # NumPy does without it, and so does the import of this package
+
         self._lock = threading.RLock()
         self._graph: list[tuple[int, ...]] | None = None  # what each layer reads; None: the one before
         for layer in layers:
@@ -381,6 +381,8 @@ class Model(Online, Probes, Files, Labelled, Conversions):
 
     def summary(self) -> str:
         """A table of layers with shapes, parameters, memory and operations a row, printed and returned."""
+        from fastnn._summary import summary_text
+
         n_in = None if self._plan is None else self._plan.n_in
         states = None if self.optimizer is None else self.optimizer.state_count
         text = summary_text(self._network(), self.dtype, n_in, states)

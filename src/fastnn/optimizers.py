@@ -14,11 +14,12 @@ import numpy as np
 
 from fastnn._checks import number
 from fastnn._lbfgs import LBFGS
-from fastnn._optimizer import Optimizer, Options, yes_or_no
+from fastnn._optimizer import Optimizer, yes_or_no
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastnn._optimizer import Options
     from fastnn.schedules import Schedule
 
     Array: TypeAlias = NDArray[np.float64]

@@ -21,8 +21,7 @@ def proof(row: str, full: bool = False) -> Any:
 
 
 def test_there_are_sixteen_promises() -> None:
-    to_come = {"g03", "g15"}  # those that need other processors
-    assert {row[:3] for row in ROWS} | to_come == {f"g{i:02}" for i in range(1, 17)}
+    assert [row[:3] for row in ROWS] == [f"g{i:02}" for i in range(1, 17)]
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -10,14 +10,14 @@ before. Whoever walks a plan reads both, side by side:
 The output is that of the last operation. ``without`` takes operations out and wires past them, dropout for inference.
 """
 
-from __future__ import annotations
+# No ``from __future__ import annotations`` here: NamedTuple would compile each of those strings at import.
 
 from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
-Tensors: TypeAlias = "tuple[tuple[str, tuple[int, int]], ...]"  # names and shapes
+Tensors: TypeAlias = tuple[tuple[str, tuple[int, int]], ...]  # names and shapes
 
 # Streams of the counter-based generator: one number for each purpose, so that no two uses share random bits.
 STREAM_SHUFFLE = 0

@@ -8,8 +8,6 @@ reader that has it twice from its first source to its last: the order in which b
 for what leads to no trained parameter.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, Self
 
 from fastnn.activations import Activation
@@ -167,6 +166,8 @@ def _activation(what: Any) -> Activation | custom.Activation:
         from fastnn import custom  # where there is such a part, it is imported already
 
         if issubclass(cls, custom.Activation):
+            import copy  # only here: it would lengthen every import of the package
+
             return cls() if what is cls else copy.copy(what)
     return Activation.resolve(what)
 
