@@ -114,7 +114,7 @@ def natively() -> tuple[bool, str]:
     if not all(counts[table] for table in FOREIGN):
         raise NotHereError("an extension with its symbols: this one was stripped")
     absent = [isa for isa in _core.ISAS if isa not in _core.available_isas()]
-    spoke = [refused(isa) for isa in (*absent, "avx99")]
+    spoke = [refused(isa) for isa in (*absent, "neon", "avx99")]
     text = f"{wrong} of {sum(counts.values()):,} instructions foreign to their table"
     return wrong == 0 and all(spoke), f"{text}; {len(spoke)} of {len(spoke)} forced refused" if all(spoke) else text
 
