@@ -24,7 +24,7 @@ from fastnn import _core
 
 PROMISE = "never an illegal instruction, and a refusal in words where an absent instruction set is forced"
 SHAPES = 200
-NEAR = {"float32": 1e-7, "float64": 1e-14}  # relative, of sums over 200 shapes: FMA or not moves each by less than an ulp
+NEAR = {"float32": 1e-7, "float64": 1e-14}  # relative, of the sums of sse2 and of the scalar table
 SYMBOL = re.compile(r"\s*\d+: ([0-9a-f]+)\s+(\d+|0x[0-9a-f]+) (\w+)\s+\w+\s+\w+\s+(\w+)(?: (.*))?")
 CODE = re.compile(r"\s*([0-9a-f]+):\t([^<#]+)")
 # What a table's instructions must not be, as "name operands". From Intel's manual, volume 2: the registers and masks of
