@@ -1,0 +1,147 @@
+"""The same code from other compilers and on other processors: tests/c/kernel_hashes.c wherever it can be built, the
+arm64 package under emulation (tests/emulation/README.md), and processors that this one can pretend to be.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from promise import ROOT, TESTS, NotHereError
+
+CSRC = ROOT / "csrc"
+FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", f"-I{CSRC}", f"-I{CSRC / 'tables'}", "-pthread"]
+CROSS = "aarch64-linux-gnu-gcc"
+SETUP = "tests/emulation/setup.sh"
+ARM64 = ("qemu-aarch64-static", "-cpu", "neoverse-n1")
+OLD_X86 = ("qemu-x86_64-static", "-cpu", "Nehalem")  # the oldest model that NumPy still starts on; it has no AVX
+
+
+class Result(NamedTuple):
+    """What a kernel gave over all shapes."""
+
+    hash: str
+    sum: float  # of the finite magnitudes
+
+
+Results = dict[tuple[str, str, str], Result]  # by table, type and kernel
+
+
+def needed(*programs: str) -> None:
+    """NotHereError unless they are on the path."""
+    missing = [name for name in programs if shutil.which(name) is None]
+    if missing:
+        raise NotHereError(f"{' and '.join(missing)}: {SETUP} installs what emulates other processors")
+
+
+def kernel_program(compiler: str, optimize: str, *link: str) -> str:
+    """kernel_hashes.c with csrc/ as this compiler makes it; for as long as this process lives."""
+    folder = Path(_folder().name) / f"{compiler.split()[0].replace('/', '_')}{optimize}"
+    if (folder / "program").exists():
+        return str(folder / "program")
+    folder.mkdir(exist_ok=True)
+    command = [*compiler.split(), *FLAGS, optimize]
+
+    def compiled(source: Path) -> str:
+        target = str(folder / f"{source.stem}.o")
+        _run([*command, "-c", str(source), "-o", target])
+        return target
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compiled, [*CSRC.glob("*.c"), *CSRC.glob("tables/*.c"), TESTS / "c/kernel_hashes.c"]))
+    _run([*command, *link, *objects, "-lm", "-o", str(folder / "program")])
+    return str(folder / "program")
+
+
+def kernel_results(program: str, tables: str, shapes: int, processor: Sequence[str] = ()) -> Results:
+    """What every kernel of these tables gives."""
+    results = {}
+    for line in _run([*processor, program, tables, str(shapes)]).splitlines():
+        table, dtype, digest, total, kernel = line.split(" ", 4)
+        results[table, dtype, kernel] = Result(digest, float(total))
+    return results
+
+
+def arm64_python() -> Path:
+    """The emulated interpreter; NotHereError where it was not set up."""
+    folder = Path(os.environ.get("FASTNN_EMULATION") or ROOT / "build" / "emulation").resolve()
+    if not (folder / "arm64" / "python").is_file():
+        raise NotHereError(f"an emulated arm64 Python in {folder}: run {SETUP} and name its folder in FASTNN_EMULATION")
+    needed(ARM64[0], CROSS)
+    return folder / "arm64" / "python"
+
+
+def golden_on_arm64() -> tuple[bool, str]:
+    """The golden tests in the emulated interpreter, with the package as setup.py builds it by the cross compiler."""
+    python = arm64_python()
+    root = python.parent / "root"
+    version = next((root / "usr/include").glob("python3.*")).name.removeprefix("python")
+    # the host's setup.py, told what it would find out over there; the first -I wins over the host's own headers
+    package = _package(
+        python.parent,
+        CC=CROSS,
+        LDSHARED=f"{CROSS} -shared",
+        CFLAGS=f"-I{root}/usr/include/python{version} -I{root}/usr/include",
+        _PYTHON_HOST_PLATFORM="linux-aarch64",
+        SETUPTOOLS_EXT_SUFFIX=f".cpython-{version.replace('.', '')}-aarch64-linux-gnu.so",
+    )
+    said = _run([str(python), "-c", "import platform; print(platform.machine())"]).strip()
+    assert said == "aarch64", f"the emulated interpreter says it runs on {said}"
+    return _outcome([str(python), "-m", "pytest", "-q", str(TESTS / "test_contract.py"), "-k", "golden"], package)
+
+
+def golden_from(compiler: str) -> tuple[bool, str]:
+    """The contract models of an extension that another compiler built for this machine."""
+    folder = arm64_python().parents[1]
+    package = _package(folder / compiler, CC=compiler, LDSHARED=f"{compiler} -shared")
+    return _outcome([str(folder / "host/bin/python"), str(TESTS / "make_golden.py"), "--check"], package)
+
+
+def _package(folder: Path, **build: str) -> dict[str, str]:
+    """The environment that imports the package, built in this folder; what is there and as new as its source, stays."""
+    source = folder / "source"
+    for name in ("csrc", "src"):
+        shutil.rmtree(source / name, ignore_errors=True)
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("*.so", "__pycache__", "*.egg-info"))
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy2(ROOT / name, source / name)
+    host = next(path for path in (folder, *folder.parents) if (path / "host").is_dir()) / "host/bin/python"
+    _run([str(host), "setup.py", "-q", "build_ext", "--inplace"], source, {**os.environ, **build})
+    return {**os.environ, "PYTHONPATH": str(source / "src"), "PYTHONDONTWRITEBYTECODE": ""}
+
+
+def _outcome(command: list[str], env: dict[str, str]) -> tuple[bool, str]:
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
+    lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
+    return done.returncode == 0 and bool(lines), lines[-1].strip("= ") if lines else "nothing"
+
+
+def old_x86(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """This interpreter with this package on an x86-64 without AVX."""
+    if platform.machine() != "x86_64":
+        raise NotHereError("an x86-64")
+    needed(OLD_X86[0])
+    path = os.pathsep.join(str(Path(p).resolve()) for p in sys.path if p)
+    command = [*OLD_X86, "-0", sys.executable, os.path.realpath(sys.executable), "-c", code]
+    env = {**os.environ, "PYTHONPATH": path, **environment}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
+
+
+@lru_cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory()
+
+
+def _run(command: list[str], folder: Path | None = None, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, f"{Path(command[0]).name} ended with {done.returncode}: {done.stderr[-1000:]}"
+    return done.stdout

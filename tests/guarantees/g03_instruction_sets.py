@@ -1,0 +1,133 @@
+"""G3. The golden hashes of the contract models (tests/golden.json: every layer type, activation, loss and optimizer,
+both types) and the results of every kernel over 200 shapes, equal to the bit on every table of the contract.
+
+Here: the tables that this processor runs, among scalar (with FMA), avx2 and avx512. The sixteen lanes of avx512 have no
+stand-in in plain C: without AVX-512 they are not compared, and the figure names the tables that were. Full form: the
+kernels from gcc at -O3, from clang at -O2 where it is installed, and from the cross compiler, scalar and neon under
+emulation; the models of an extension that clang built; and the golden tests of tests/test_contract.py, all models with
+all their epochs, in an emulated arm64 CPython. The rest of that file (fusing, chunks, pauses) is left to real arm64, in
+.github/workflows/isa.yml. It needs tests/emulation/setup.sh, in the folder that FASTNN_EMULATION names. Quick form: six
+models, and the kernels that Python reaches over ten shapes. sse2 has no FMA and stands outside the contract.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+import elsewhere
+import numpy as np
+from compare import CONTRACT, use
+from contract_models import CASES, build, numbers, signature, train
+from promise import TESTS, Figure, NotHereError, digest
+
+from fastnn import _core
+from fastnn.kernels import activations, dense, losses, optimizers
+
+PROMISE = "the same bits on scalar FMA, avx2, avx512 and neon, from gcc and clang"
+GOLDEN: dict[str, str] = json.loads((TESTS / "golden.json").read_text())
+FEW = ("book", "batches", "residual", "batch norm", "layer norm", "noise")
+SHAPES, FEW_SHAPES = 200, 10
+TABLES = tuple(isa for isa in CONTRACT if isa in _core.available_isas())
+
+
+def models(names: Any) -> tuple[int, int]:
+    """(how many hashes are not the stored ones, of how many) on the tables that run here."""
+    wrong = tried = 0
+    for isa in TABLES:
+        with use(isa):
+            for key in (f"{name}, {dtype}" for name in names for dtype in ("float32", "float64")):
+                name, dtype = key.rsplit(", ", 1)
+                wrong += signature(name, train(name, build(name, dtype))) != GOLDEN[key]
+                tried += 1
+    return wrong, tried
+
+
+def kernels_from_python(rows: int, cols: int, dtype: str) -> dict[str, str]:
+    """The hash of each kernel's results on the table in force."""
+    x, dy, t = (numbers(rows, cols, stream).astype(dtype) for stream in (11, 12, 13))
+    w, b = numbers(cols, 2 + cols // 2, 14).astype(dtype), numbers(1, 2 + cols // 2, 15)[0].astype(dtype)
+    p = (np.abs(t) / (1 + np.abs(t))).astype(dtype)
+    y, per_row, found = np.empty_like(x), np.empty(rows, dtype), {}
+    for name in _core.ACTIVATIONS:
+        activations.activation_forward(name, y, x, 0.5)
+        found[f"activation {name}"] = digest(y)
+        activations.activation_backward(name, y, dy, x, 0.5)
+        found[f"activation {name}, gradient"] = digest(np.where(np.isnan(y), 0, y))
+    for name in _core.LOSSES:
+        losses.loss_forward(name, per_row, p, p[::-1].copy(), parameter=0.5)
+        losses.loss_backward(name, y, p, p[::-1].copy(), scale=0.1, parameter=0.5)
+        found[f"loss {name}"] = digest(*(np.where(np.isnan(a), 0, a) for a in (per_row, y)))
+    for name, states in _core.OPTIMIZER_STATES.items():
+        s = [np.abs(numbers(rows, cols, 16 + i).astype(dtype)).ravel() for i in range(3)]
+        s = [s[i] if i < states else None for i in range(3)]
+        parameters = (0.3, 0.9, 0.99, 0.01)[: _core.OPTIMIZER_PARAMETERS[name]]
+        weights = x.ravel().copy()
+        optimizers.optimizer_step(name, weights, dy.ravel(), s[0], s[1], 0.1, parameters, 3, s[2])
+        found[f"optimizer {name}"] = digest(weights, *(a for a in s if a is not None))
+    out = np.empty((rows, w.shape[1]), dtype)
+    dense.dense_forward(out, np.empty_like(out), x, w, b, "tanh")
+    dx, dw, db = np.empty_like(x), np.empty_like(w), np.empty_like(b)
+    dense.dense_backward(dx, dw, db, out, x, w)
+    return found | {"product": digest(out), "product, gradients": digest(dx, dw, db)}
+
+
+def few_kernels() -> tuple[int, int]:
+    """(how many differ from the scalar table's, how many there are)."""
+    differ = tried = 0
+    for i in range(FEW_SHAPES):
+        for dtype in ("float32", "float64"):
+            found = []
+            for isa in TABLES:
+                with use(isa):
+                    found.append(kernels_from_python(1 + 7 * i % 23, 1 + 13 * i % 61, dtype))
+            differ += sum(table[name] != found[0][name] for table in found[1:] for name in table)
+            tried += len(found[0])
+    return differ, tried
+
+
+def all_kernels() -> tuple[int, int, list[str]]:
+    """(how many differ, how many there are, who computed them)."""
+    native = [("gcc", "-O3"), ("clang", "-O2")]
+    compilers = [(name, optimize) for name, optimize in native if shutil.which(name)]
+    results = {}
+    for name, optimize in compilers:
+        program = elsewhere.kernel_program(name, optimize)
+        results[f"{name} {optimize}"] = elsewhere.kernel_results(program, "contract", SHAPES)
+    program = elsewhere.kernel_program(elsewhere.CROSS, "-O3", "-static")
+    results[elsewhere.CROSS] = elsewhere.kernel_results(program, "contract", SHAPES, elsewhere.ARM64)
+    hashes: dict[tuple[str, str], list[str]] = {}
+    who = []
+    for maker, found in results.items():
+        who.append(f"{maker} ({', '.join(dict.fromkeys(table for table, _, _ in found))})")
+        for (_, dtype, kernel), result in found.items():
+            hashes.setdefault((dtype, kernel), []).append(result.hash)
+    every = len({(maker, key[0]) for maker, found in results.items() for key in found})
+    return sum(len(h) != every or len(set(h)) > 1 for h in hashes.values()), len(hashes), who
+
+
+def prove(full: bool) -> Figure:
+    if full:
+        elsewhere.arm64_python()
+    elif len(TABLES) < 2:
+        raise NotHereError("a processor that runs more than the scalar table")
+    wrong, tried = models(CASES if full else FEW)
+    text = f"{wrong} of {tried:,} hashes of models differ on {', '.join(TABLES)}"
+    if not full:
+        differ, kernels = few_kernels()
+        return Figure(wrong + differ == 0 and kernels > 0, f"{text}; {differ} of {kernels:,} results of kernels")
+    differ, kernels, who = all_kernels()
+    text += f"; {differ} of {kernels} kernels over {SHAPES} shapes: {', '.join(who)}"
+    passed = wrong == 0 and differ == 0 and kernels > 0
+    if shutil.which("clang"):
+        good, said = elsewhere.golden_from("clang")
+        text, passed = f"{text}; built by clang: {said}", passed and good
+    good, said = elsewhere.golden_on_arm64()
+    return Figure(passed and good, f"{text}; emulated arm64 CPython: {said}")
+
+
+def break_it(monkeypatch: Any) -> None:
+    """One bit of one golden hash turns."""
+    key = f"{FEW[0]}, float32"
+    monkeypatch.setitem(GOLDEN, key, GOLDEN[key][:-1] + f"{int(GOLDEN[key][-1], 16) ^ 1:x}")
