@@ -171,7 +171,13 @@ def test_no_imports_go_in_a_circle() -> None:
 def test_the_search_sees_an_import_that_is_there() -> None:
     assert "fastnn.kernels.dense" in imports_of(PACKAGE / "engine" / "buffers.pyx")
     assert "fastnn._core" in imports_of(PACKAGE / "activations.py")
-    assert floor("fastnn._core") < floor("fastnn.kernels.dense") < floor("fastnn.engine.plan") <= floor("fastnn.engine.buffers") < floor("fastnn.model")
+    assert (
+        floor("fastnn._core")
+        < floor("fastnn.kernels.dense")
+        < floor("fastnn.engine.plan")
+        <= floor("fastnn.engine.buffers")
+        < floor("fastnn.model")
+    )
 
 
 def test_csrc_is_linked_into_one_extension() -> None:
