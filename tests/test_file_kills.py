@@ -98,10 +98,12 @@ def saves_survive(kills: int, folder: Path, seed: int) -> int:
         for _ in range(kills):
             children.run(str(newest), rng.uniform(0.0, longest))
             left += any(p.name.endswith(".tmp") for p in folder.iterdir())
+            longest = min(longest * (1 if path.exists() else 1.3), 2.0)
             if path.exists():
                 model = Model.load(path)  # raises where it is not whole
                 number = model.metadata["number"]
                 assert number >= newest
+                longest *= 0.98 if number > newest else 1.3  # on a busy machine a save takes many times as long
                 assert all((values == number).all() for values in model.state_dict().values())
                 newest = number
     assert newest > 2  # they did save; how often depends on the machine

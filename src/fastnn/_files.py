@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +10,8 @@ from fastnn import _described, _model_file, _state_dict, checkpoint
 from fastnn._state_dict import WeightsReport
 
 if TYPE_CHECKING:
+    import threading
+
     from numpy.typing import NDArray
 
     from fastnn.base import Registered
