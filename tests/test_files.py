@@ -208,8 +208,9 @@ def test_as_another_user_too(tmp_path: Path) -> None:
     code = """
 import os, sys
 from fastnn import Dense, Model
-os.setuid(65534)
 m = Model([Dense(2, 2)]); m.finalize()
+m.save("warm.fnn")  # what is imported late may lie where the other user cannot read
+os.setuid(65534)
 for name in ("m.fnn", "folder/x.fnn"):
     try: m.save(name)
     except PermissionError as error: print(error)
