@@ -328,7 +328,13 @@ def test_an_activation_is_not_merged_into_a_dense_that_others_read() -> None:
 
 
 def test_parts_in_python_take_their_place_in_a_graph() -> None:
+    built = []
+
     class Half(custom.Layer):
+        def build(self, n_in: int) -> Any:
+            built.append(n_in)
+            return {}
+
         def forward(self, x: Any) -> Any:
             return x * 0.5
 
@@ -341,6 +347,8 @@ def test_parts_in_python_take_their_place_in_a_graph() -> None:
     model.set(loss="mse", optimizer=SGD(0.02))
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((20, 3)), rng.standard_normal((20, 1))
+    model.finalize()
+    assert built == [4, 4]
     assert fastnn.check_gradients(model, X, y)
     history = model.train(X, y, epochs=20)
     assert history["loss"][-1] < history["loss"][0]

@@ -78,9 +78,9 @@ class Network:
                 same.add(place)
         return None
 
-    def lower(self, n_inputs: int | None) -> tuple[list[Spec], Sources, list[tuple[Call, int]]]:
-        """The operations, their wiring, and each call with the width of what it reads. ValueError where widths do not
-        meet or the input's is not known."""
+    def widths(self, n_inputs: int | None) -> tuple[int, list[tuple[int, int]]]:
+        """Width of the input, and those of what each call works on and gives. ValueError where they do not meet or the
+        input's is not known."""
         known = self.input_width()
         total = n_inputs if n_inputs is not None else known
         if total is None:
@@ -91,31 +91,41 @@ class Network:
         total = _checks.whole("n_inputs", total, 1, MOST)
         if self.inputs and total != known:
             raise ValueError(f"n_inputs: the inputs of the model have {known} columns together, got {total}")
+        found: list[tuple[int, int]] = []
+        for call in self.calls:
+            if self._is_range(call):
+                n_in = call.layer.wanted_input() or 0
+            else:
+                n_in = self._width_before(call, [total if j == INPUT else found[j][1] for j in call.sources])
+            found.append((n_in, call.layer.width(n_in)))
+        return total, found
+
+    def _is_range(self, call: Call) -> bool:
+        """Whether it is one of several inputs: some columns of the rows that come in."""
+        return isinstance(call.layer, Input) and len(self.inputs) > 1
+
+    def lower(self, n_inputs: int | None) -> tuple[list[Spec], Sources, list[tuple[Call, int]]]:
+        """The operations, their wiring, and each call with the width of what it works on. Raises as ``widths``."""
+        total, widths = self.widths(n_inputs)
         specs: list[Spec] = []
         wiring: Sources = []
         values: list[int] = []  # the operation that gives each call's output
-        outs: list[int] = []
-        bound: list[tuple[Call, int]] = []
         start = 0  # of an input's columns
-        for call in self.calls:
+        for call, (_, n_out) in zip(self.calls, widths, strict=True):
             reads = tuple(INPUT if j == INPUT else values[j] for j in call.sources)
-            if isinstance(call.layer, Input) and len(self.inputs) > 1:
-                n_in = n_out = call.layer.n_inputs
+            if self._is_range(call):
                 made: list[Spec] = [ColumnsSpec(call.number, total, start, n_out)]
                 start += n_out
             else:
-                widths = [total if j == INPUT else outs[j] for j in call.sources]
-                n_in = self._width_before(call, widths)
-                n_out, made = call.layer.width(n_in), call.layer.lower_from(call.number, widths)
+                came = [total if j == INPUT else widths[j][1] for j in call.sources]
+                made = call.layer.lower_from(call.number, came)
             for i, spec in enumerate(made):
                 wiring.append(reads if i == 0 else (len(specs) - 1,))
                 specs.append(spec)
             values.append(len(specs) - 1 if made else reads[0])
-            outs.append(n_out)
-            bound.append((call, n_in))
         if not specs:  # nothing but Input: the identity
             specs, wiring = [AffineSpec(0, total, 1.0, 0.0)], [(INPUT,)]
-        return specs, wiring, bound
+        return specs, wiring, [(call, n_in) for call, (n_in, _) in zip(self.calls, widths, strict=True)]
 
     def _width_before(self, call: Call, widths: list[int]) -> int:
         names = ["the input" if j == INPUT else self.calls[j].label() for j in call.sources]

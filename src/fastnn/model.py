@@ -97,7 +97,7 @@ class Model(Online, Probes, Files, Labelled, Conversions):
 
     def _wire(self, layers: list[Layer], sources: list[tuple[int, ...]]) -> None:
         """Be the graph of these layers. ValueError where their widths do not meet."""
-        _network.Network(layers, sources).lower(None)
+        _network.Network(layers, sources).widths(None)
         self.layers, self._graph = layers, sources
 
     @classmethod
