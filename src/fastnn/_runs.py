@@ -18,6 +18,7 @@ from fastnn.metrics._objects import Metric
 
 if TYPE_CHECKING:
     from fastnn._checks import Array
+    from fastnn.engine.spec import Update
     from fastnn.model import Model
 
     Validation = tuple[feed.Evaluator | None, _measures.Measures | None]
@@ -161,13 +162,13 @@ def train_on_batch(
     """One step on these rows: the loss and accuracy that it was taken at. No epoch, and nothing in the history."""
     data, _, targets = make_data(model, X, y, NAMES, check_finite, sample_weight, class_weight)
     _adapting.find(model, None)
-    need_arenas(model)
+    update = need_arenas(model)
     model.plan.ended = 0
     set_precision(model, targets)
     buffers = model.training_buffers(data.n)
     measures = _measures.of(model, data)
     trainer = make_trainer(
-        model, buffers, data, batch=data.n, check_finite=check_finite, step_every=1, measures=measures
+        model, buffers, data, batch=data.n, check_finite=check_finite, step_every=1, measures=measures, update=update
     )
     why = loop.PAUSED
     try:
@@ -184,16 +185,17 @@ def train_on_batch(
 def make_trainer(
     model: Model, buffers: Buffers, data: feed.Data, *, epochs: int = 1, batch: int, shuffle: bool = False,
     validation: feed.Evaluator | None = None, check_finite: bool = True, measures: _measures.Measures | None = None,
-    **more: Any,
+    update: Update | None = None, **more: Any,
 ) -> loop.Trainer:  # fmt: skip
-    """A native training of the model from where it stands."""
+    """A native training of the model from where it stands. update: of ``need_arenas``, where nothing has changed since:
+    what is resumed brings an optimizer of its own."""
     optimizer = model.optimizer_object
     step: tuple[Any, ...] = (optimizer.kernel, optimizer.parameters(), optimizer.rate, optimizer.decay)
     if optimizer.kernel == "python":
         step += (optimizer,)
     return loop.Trainer(
         model.plan, buffers, data, make_head(model, measures), step, model.steps_done, model.epochs_done, epochs, batch,
-        shuffle, model.seed, validation, check_finite, extras=need_arenas(model), **more,
+        shuffle, model.seed, validation, check_finite, extras=need_arenas(model) if update is None else update, **more,
     )  # fmt: skip
 
 

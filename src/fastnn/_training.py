@@ -103,7 +103,7 @@ class Run:
 
     # --- the course ---
 
-    def surfacing(self) -> dict[str, int]:
+    def surfacing(self) -> dict[str, Any]:
         """Where the native loop comes up besides its breaths: what callbacks want of it."""
         batches, epochs = bool(self.callbacks.of_batches), bool(self.callbacks.of_epochs)
         return {

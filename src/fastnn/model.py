@@ -83,6 +83,7 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         self.epochs_done = 0
         self._fused = True
         self._plan: Plan | None = None
+        self._numbered: list[Layer] = []  # once there is a plan
         self._buffers: dict[Any, Buffers] = {}
         import threading  # NumPy does without it, and so does the import of this package
 
@@ -178,6 +179,7 @@ class Model(Online, Probes, Files, Labelled, Conversions):
             taken = next((layer for layer in self.numbered if layer.index is not None), None)
             if taken is not None:
                 raise ValueError(f"{taken.label()} belongs to another model: make a new one")
+            numbered = self.numbered
             specs, sources, calls = self._network().lower(n_inputs)
             plan = Plan(specs, self.dtype, self._fused, sources, self._admit)
             try:
@@ -188,7 +190,7 @@ class Model(Online, Probes, Files, Labelled, Conversions):
             except BaseException:
                 self._unfinalize()
                 raise
-            self._plan = plan
+            self._plan, self._numbered = plan, numbered
 
     def _unfinalize(self) -> None:
         """As before finalize: what turned out not to be possible leaves no trace."""
@@ -205,6 +207,8 @@ class Model(Online, Probes, Files, Labelled, Conversions):
     @property
     def numbered(self) -> list[Layer]:
         """Every layer by its number, those that layers hold among them: ``model.numbered[layer.index] is layer``."""
+        if self._plan is not None:  # nothing can be added any more, and each step asks for them
+            return self._numbered
         return [call.layer for call in self._network().numbered()]
 
     def rows_of(self, name: str, X: Any) -> Any:
