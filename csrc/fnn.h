@@ -52,11 +52,11 @@ typedef void fnn_loss_fwd(void *losses, const void *p, const void *t, const int3
 typedef void fnn_loss_bwd(void *dp, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                           double scale, double parameter);
 
-/* one update of n parameters w by their gradients g. s: the arrays of state, as many as the registry says; lr: the learning
- * rate of this step; p: the optimizer's parameters, in the order kernels/optimizers.h gives; t: the step's number,
- * from 1. State below the smallest normal number becomes +0. */
+/* one update of n parameters w by their gradients g. s: the arrays of state, as many as the registry says; h: the
+ * constants of the step, from fnn_opt_constants. State below the smallest normal number becomes +0. */
 #define FNN_MOST_STATES 3
-typedef void fnn_opt_step(void *w, void *const *s, const void *g, size_t n, double lr, const double *p, uint64_t t);
+#define FNN_OPT_CONSTANTS 8
+typedef void fnn_opt_step(void *w, void *const *s, const void *g, size_t n, const double *h);
 
 /* what a tile does to its elements once their chains are whole, in this order */
 typedef struct {
@@ -257,9 +257,15 @@ void fnn_stay_serial(int on);
 /* threads of the pool that run now: 0 before the first region and in a forked child */
 int fnn_threads_started(void);
 
+/* --- optimizers.c --- */
+/* h: FNN_OPT_CONSTANTS numbers, the same for every parameter of a step. lr: its learning rate; p: the optimizer's
+ * parameters, in the order kernels/optimizers.h gives; t: the step's number, from 1 */
+void fnn_opt_constants(fnn_opt_id opt, double *h, double lr, const double *p, uint64_t t);
+
 /* --- passes.c: passes over arrays, shared out where they are long --- */
+/* an optimizer's step of n parameters */
 void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *const *s, const void *g, size_t n,
-                         double lr, const double *p, uint64_t step);
+                         const double *h);
 void fnn_average_shared(const fnn_kernels *t, void *a, const void *w, size_t n, double momentum);
 void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                        size_t rows, size_t cols, ptrdiff_t row_bytes, ptrdiff_t col_bytes);

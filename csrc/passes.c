@@ -13,9 +13,7 @@ typedef struct {
     char *w, *s[FNN_MOST_STATES];
     const char *g;
     size_t n;
-    double lr;
-    const double *p;
-    uint64_t step;
+    const double *h;
 } opt_pass;
 
 static void opt_piece(void *context, size_t piece)
@@ -25,19 +23,19 @@ static void opt_piece(void *context, size_t piece)
     void *s[FNN_MOST_STATES];
     for (int i = 0; i < fnn_opt_states[o->opt]; i++)
         s[i] = o->s[i] + at;
-    o->t->opt_step[o->opt](o->w + at, s, o->g + at, min(OPT_PIECE, o->n - first), o->lr, o->p, o->step);
+    o->t->opt_step[o->opt](o->w + at, s, o->g + at, min(OPT_PIECE, o->n - first), o->h);
 }
 
 void fnn_opt_step_shared(const fnn_kernels *t, fnn_opt_id opt, void *w, void *const *s, const void *g, size_t n,
-                         double lr, const double *p, uint64_t step)
+                         const double *h)
 {
-    opt_pass o = {t, opt, w, {NULL}, g, n, lr, p, step};
+    opt_pass o = {t, opt, w, {NULL}, g, n, h};
     for (int i = 0; i < fnn_opt_states[opt]; i++)
         o.s[i] = s[i];
     if (n >= 2 * OPT_PIECE && fnn_threads() > 1)
         fnn_parallel((n + OPT_PIECE - 1) / OPT_PIECE, opt_piece, &o);
     else
-        t->opt_step[opt](w, s, g, n, lr, p, step);
+        t->opt_step[opt](w, s, g, n, h);
 }
 
 typedef struct {

@@ -9,6 +9,7 @@ cdef extern from "fpstate.h" nogil:
 
 cdef extern from "fnn.h" nogil:
     enum: FNN_MOST_STATES
+    enum: FNN_OPT_CONSTANTS
     enum: FNN_F32
     enum: FNN_F64
     enum: FNN_ACT_linear
@@ -43,8 +44,7 @@ cdef extern from "fnn.h" nogil:
                           size_t cols, double parameter) noexcept nogil
         void (**loss_bwd)(void *dp, const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                           double scale, double parameter) noexcept nogil
-        void (**opt_step)(void *w, void *const *s, const void *g, size_t n, double lr, const double *p,
-                          uint64_t t) noexcept nogil
+        void (**opt_step)(void *w, void *const *s, const void *g, size_t n, const double *h) noexcept nogil
         uint64_t (**metric_count)(const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                                   double limit) noexcept nogil
         void (*column_sums)(void *sums, const void *x, size_t rows, size_t cols, int go_on) noexcept nogil
@@ -150,9 +150,11 @@ cdef void gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t
 cdef void permutation(uint32_t *index, size_t n, uint64_t seed, uint32_t stream, uint64_t step) noexcept nogil
 # the learning rate of step t = 0, 1, ... by a schedule of csrc/schedules.c
 cdef double schedule_rate(int schedule, const double *p, uint64_t t) noexcept nogil
+# the constants of an optimizer's step: FNN_OPT_CONSTANTS numbers h
+cdef void opt_constants(int opt, double *h, double lr, const double *p, uint64_t t) noexcept nogil
 # passes shared out among threads where they are long
 cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *const *s, const void *g, size_t n,
-                          double lr, const double *p, uint64_t step) noexcept nogil
+                          const double *h) noexcept nogil
 cdef void average_shared(const fnn_kernels *t, void *a, const void *w, size_t n, double momentum) noexcept nogil
 cdef void gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                         size_t rows, size_t cols, Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept nogil

@@ -49,8 +49,9 @@ cdef extern from "fnn.h" nogil:
     void fnn_set_threads(int count) noexcept
     int fnn_threads_started() noexcept
     void fnn_stay_serial(int on) noexcept
+    void fnn_opt_constants(int opt, double *h, double lr, const double *p, uint64_t t) noexcept
     void fnn_opt_step_shared(const fnn_kernels *t, int opt, void *w, void *const *s, const void *g, size_t n,
-                             double lr, const double *p, uint64_t step) noexcept
+                             const double *h) noexcept
     void fnn_average_shared(const fnn_kernels *t, void *a, const void *w, size_t n, double momentum) noexcept
     void fnn_gather_shared(const fnn_kernels *t, void *y, const void *x, fnn_source_id source, const uint32_t *index,
                            size_t rows, size_t cols, Py_ssize_t row_bytes, Py_ssize_t col_bytes) noexcept
@@ -193,9 +194,13 @@ cdef void permutation(uint32_t *index, size_t n, uint64_t seed, uint32_t stream,
     fnn_permutation(index, n, seed, stream, step)
 
 
+cdef void opt_constants(int opt, double *h, double lr, const double *p, uint64_t t) noexcept nogil:
+    fnn_opt_constants(opt, h, lr, p, t)
+
+
 cdef void opt_step_shared(const fnn_kernels *t, int opt, void *w, void *const *s, const void *g, size_t n,
-                          double lr, const double *p, uint64_t step) noexcept nogil:
-    fnn_opt_step_shared(t, opt, w, s, g, n, lr, p, step)
+                          const double *h) noexcept nogil:
+    fnn_opt_step_shared(t, opt, w, s, g, n, h)
 
 
 cdef double schedule_rate(int schedule, const double *p, uint64_t t) noexcept nogil:

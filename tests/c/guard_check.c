@@ -176,7 +176,9 @@ static void arrays(const fnn_kernels *t, size_t n)
     for (int o = 0; o < FNN_OPT_COUNT; o++) {
         begin(fnn_opt_names[o]);
         void *s[FNN_MOST_STATES] = {X(n), X(n), X(n)};
-        t->opt_step[o](X(n), s, X(n), n, 0.1, p, 3);
+        double h[FNN_OPT_CONSTANTS];
+        fnn_opt_constants((fnn_opt_id)o, h, 0.1, p, 3);
+        t->opt_step[o](X(n), s, X(n), n, h);
         check();
     }
     RUN("penalty", t->penalty(X(n), n, 0.1, 0.2));

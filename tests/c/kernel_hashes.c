@@ -245,7 +245,9 @@ static void arrays(size_t n)
     for (int o = 0; o < FNN_OPT_COUNT; o++) {
         begin("optimizer", fnn_opt_names[o]);
         void *s[FNN_MOST_STATES] = {state(2, n), state(3, n), state(4, n)};
-        t->opt_step[o](inout(0, n), s, in(1, n), n, 0.1, p, 1 + shape);
+        double h[FNN_OPT_CONSTANTS];
+        fnn_opt_constants((fnn_opt_id)o, h, 0.1, p, 1 + shape);
+        t->opt_step[o](inout(0, n), s, in(1, n), n, h);
         finish();
     }
     VALUE("", "penalty", t->penalty(in(0, n), n, 0.1, 0.2));

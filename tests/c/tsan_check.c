@@ -45,7 +45,9 @@ static unsigned long pass(int round)
     unsigned long bits = 0;
     void *ws = fnn_workspace(fnn_gemm_workspace(t, M, N, K) + (size_t)(round % 3) * 100000);
     fnn_gemm(t, c, a, K, 1, b, N, 1, M, N, K, bias, FNN_BY_WIDTH, &epilogue, ws);
-    fnn_opt_step_shared(t, FNN_OPT_adam, w, states, g, PARAMETERS, 1e-3, p, 1);
+    double h[FNN_OPT_CONSTANTS];
+    fnn_opt_constants(FNN_OPT_adam, h, 1e-3, p, 1);
+    fnn_opt_step_shared(t, FNN_OPT_adam, w, states, g, PARAMETERS, h);
     fnn_permutation(index, 1000, 9, 0, 3);
     fnn_gather_shared(t, y, rows, FNN_SRC_float32, index, 1000, 100, 400, 4);
     for (size_t i = 0; i < M * N; i++)

@@ -9,7 +9,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from fastnn._core cimport (
-    FNN_ACT_relu, FNN_MOST_STATES, average_shared, opt_step_shared, schedule_rate,
+    FNN_ACT_relu, FNN_MOST_STATES, FNN_OPT_CONSTANTS, average_shared, opt_constants, opt_step_shared, schedule_rate,
 )
 from fastnn.engine.buffers cimport Buffers
 from fastnn.engine.plan cimport Plan
@@ -134,6 +134,7 @@ cdef class Updater:
         """Move the parameters by the gradient in its arena: the step after so many. False where a part written in
         Python has raised: then nothing has moved, and the error waits in the buffers."""
         cdef void *states[FNN_MOST_STATES]
+        cdef double h[FNN_OPT_CONSTANTS]
         cdef double rate = self.rate_at(done)
         cdef size_t at
         cdef int i, j
@@ -150,8 +151,8 @@ cdef class Updater:
                 at = self.segments[i].first * self.k.itemsize
                 for j in range(self.state_count):
                     states[j] = self.states[j] + at
-                opt_step_shared(self.k, self.optimizer, self.w + at, states, self.g + at, self.segments[i].n,
-                                rate * self.segments[i].rate, self.parameters, done + 1)
+                opt_constants(self.optimizer, h, rate * self.segments[i].rate, self.parameters, done + 1)
+                opt_step_shared(self.k, self.optimizer, self.w + at, states, self.g + at, self.segments[i].n, h)
         return self.follow(b, done) if self.follows else True
 
     cdef bint follow(self, Buffers b, uint64_t done) noexcept nogil:

@@ -4,7 +4,8 @@ from cython cimport floating
 from libc.stdint cimport uint64_t
 
 from fastnn._core cimport (
-    FNN_F32, FNN_F64, FNN_MOST_STATES, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table,
+    FNN_F32, FNN_F64, FNN_MOST_STATES, FNN_OPT_CONSTANTS, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels,
+    opt_constants, table,
 )
 from fastnn.kernels.plain cimport apart, like, plain, writeable
 from fastnn._core import OPTIMIZER_PARAMETERS, OPTIMIZER_STATES, OPTIMIZERS
@@ -25,6 +26,7 @@ def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floati
     cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
     cdef int which = OPTIMIZERS[optimizer], states = OPTIMIZER_STATES[optimizer], i
     cdef double p[8]
+    cdef double h[FNN_OPT_CONSTANTS]
     cdef void *states_at[FNN_MOST_STATES]
     cdef size_t n = w.shape[0]
     cdef fnn_fp_state found
@@ -47,7 +49,8 @@ def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floati
         states_at[2] = &state2[0]
     with nogil:
         found = fnn_fp_enter()
-        k.opt_step[which](&w[0], states_at, &g[0], n, learning_rate, p, t)
+        opt_constants(which, h, learning_rate, p, t)
+        k.opt_step[which](&w[0], states_at, &g[0], n, h)
         fnn_fp_leave(found)
 
 
@@ -57,6 +60,7 @@ def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple pa
     cdef cnp.ndarray wa, s
     cdef int which, i, j
     cdef double p[8]
+    cdef double h[FNN_OPT_CONSTANTS]
     cdef void *state[FNN_MOST_STATES]
     cdef void *wp
     cdef const void *gp
@@ -83,12 +87,14 @@ def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple pa
     wp, gp, n = cnp.PyArray_DATA(wa), cnp.PyArray_DATA(g), cnp.PyArray_SIZE(wa)
     if n < GIL_WORK:
         found = fnn_fp_enter()
-        k.opt_step[which](wp, state, gp, n, learning_rate, p, t)
+        opt_constants(which, h, learning_rate, p, t)
+        k.opt_step[which](wp, state, gp, n, h)
         fnn_fp_leave(found)
         return True
     with nogil:
         found = fnn_fp_enter()
-        k.opt_step[which](wp, state, gp, n, learning_rate, p, t)
+        opt_constants(which, h, learning_rate, p, t)
+        k.opt_step[which](wp, state, gp, n, h)
         fnn_fp_leave(found)
     return True
 
