@@ -5,7 +5,7 @@
  * output. A pool that is busy (another Python thread, or a task that opens a region itself) means: run serially. A child
  * of fork() starts without a pool.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* sched_getcpu */
 #include "fnn.h"
 
 #include "clock.h"
@@ -31,6 +31,13 @@ void fnn_stay_serial(int on) { (void)on; }
 #define STACK_BYTES (1 << 20) /* explicit: musl would give 128 KiB */
 #define PATIENCE 50e-6        /* seconds a helper waits awake before it lies down */
 #define SPINS_A_LOOK 32       /* pauses between two looks at the clock: their length differs tenfold among processors */
+/* On a machine that is busy with something else a helper is no help. It may run on the owner's own processor, in turns
+ * with it; or its processor is given away in the middle of a task, and the owner waits for as long as that turn takes,
+ * some milliseconds. Either way the pool rests for a while, and calls cost little more than with one thread: */
+#define CROWDED 20e-3         /* seconds, after a helper found itself where its owner is */
+#define LOST 300e-6           /* after a wait longer than this, if the owner alone would have been nearly as quick, */
+#define NEARLY 0.9            /* which its own tasks' time tells, */
+#define RESTS 20              /* the pool rests for so many times that wait */
 
 /* gate: bit 0 = a region is open, the rest counts twice the helpers inside. A helper enters by compare-and-swap on an open
  * gate; the owner closes it when the tasks are claimed and leaves when it reads 0. So a helper that wakes late finds the
@@ -44,10 +51,11 @@ static void *task_context;
 static pthread_mutex_t owner = PTHREAD_MUTEX_INITIALIZER; /* held for the length of a region */
 static pthread_mutex_t bed = PTHREAD_MUTEX_INITIALIZER;   /* guards sleeping and quitting */
 static pthread_cond_t alarm_bell = PTHREAD_COND_INITIALIZER;
-static atomic_int sleepers, quitting;
+static atomic_int sleepers, quitting, owner_at, crowded;
 static _Thread_local int serial;
 static atomic_int wanted = 1;
-static int helpers; /* running threads; changed under owner */
+static int helpers;       /* running threads; changed under owner */
+static double rest_until; /* the same */
 static pthread_t helper[MOST_THREADS];
 
 static inline void relax(void)
@@ -59,11 +67,30 @@ static inline void relax(void)
 #endif
 }
 
-static void work(void)
+/* the processor that the calling thread runs on, or -1 */
+static int processor(void)
 {
-    size_t i;
-    while ((i = atomic_fetch_add_explicit(&next_task, 1, memory_order_relaxed)) < task_count)
+#if defined(__linux__)
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+/* whether a helper shares its processor with the owner, which then had better have it */
+static int in_the_way(void)
+{
+    const int at = processor();
+    return at >= 0 && at == atomic_load_explicit(&owner_at, memory_order_relaxed);
+}
+
+/* returns how many tasks it did */
+static size_t work(void)
+{
+    size_t i, done = 0;
+    for (; (i = atomic_fetch_add_explicit(&next_task, 1, memory_order_relaxed)) < task_count; done++)
         task_run(task_context, i);
+    return done;
 }
 
 static int enter(void)
@@ -75,7 +102,12 @@ static int enter(void)
     return 0;
 }
 
-static int idle(void) { return !(atomic_load_explicit(&gate, memory_order_relaxed) & 1) && !atomic_load(&quitting); }
+/* nothing to do for a helper: no region is open, or only one that has to do without helpers */
+static int idle(void)
+{
+    const int open = atomic_load_explicit(&gate, memory_order_relaxed) & 1;
+    return (!open || atomic_load_explicit(&crowded, memory_order_relaxed)) && !atomic_load(&quitting);
+}
 
 static void wait_awake(void)
 {
@@ -83,6 +115,8 @@ static void wait_awake(void)
     while (idle() && fnn_seconds() < until) {
         for (int i = 0; i < SPINS_A_LOOK && idle(); i++)
             relax();
+        if (in_the_way())
+            return;
         sched_yield(); /* returns at once, unless somebody waits for this very processor */
     }
 }
@@ -102,7 +136,10 @@ static void *help(void *unused)
             pthread_mutex_unlock(&bed);
         }
         if (enter()) {
-            work();
+            if (in_the_way())
+                atomic_store_explicit(&crowded, 1, memory_order_relaxed);
+            else
+                work();
             atomic_fetch_sub_explicit(&gate, 2, memory_order_release);
         }
     }
@@ -124,6 +161,7 @@ static void forget_in_child(void)
     owner = bed = fresh;
     alarm_bell = fresh_bell;
     helpers = 0;
+    rest_until = 0;
     atomic_store(&gate, 0);
     atomic_store(&sleepers, 0);
     atomic_store(&quitting, 0);
@@ -168,35 +206,66 @@ void fnn_set_threads(int count)
     count = count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : count;
     pthread_mutex_lock(&owner);
     atomic_store(&wanted, count);
+    rest_until = 0;
     if (helpers > count - 1)
         stop_helpers();
     pthread_mutex_unlock(&owner);
 }
 
+/* whether the caller owns the pool now, and helpers may be had */
+static int take_pool(void)
+{
+    if (serial || fnn_threads() < 2 || pthread_mutex_trylock(&owner) != 0)
+        return 0;
+    if (rest_until > 0 && fnn_seconds() < rest_until) {
+        pthread_mutex_unlock(&owner);
+        return 0;
+    }
+    rest_until = 0;
+    return 1;
+}
+
+/* until no helper is inside any more; began: when the owner opened the region, of which it did so many tasks */
+static void wait_for_helpers(double began, size_t done)
+{
+    if (!atomic_load_explicit(&gate, memory_order_acquire))
+        return;
+    const double own_end = fnn_seconds();
+    for (int spins = 1; atomic_load_explicit(&gate, memory_order_acquire); spins++)
+        if (spins % SPINS_A_LOOK)
+            relax();
+        else
+            sched_yield();
+    const double end = fnn_seconds(), waited = end - own_end;
+    const double alone = (own_end - began) * (double)task_count;
+    if (done && waited > LOST && end - began > NEARLY * alone / (double)done)
+        rest_until = end + RESTS * waited;
+}
+
 void fnn_parallel(size_t tasks, fnn_task *run, void *context)
 {
-    int alone = tasks < 2 || serial || fnn_threads() < 2 || pthread_mutex_trylock(&owner) != 0;
-    if (alone) {
+    if (tasks < 2 || !take_pool()) {
         for (size_t i = 0; i < tasks; i++)
             run(context, i);
         return;
     }
+    const double began = fnn_seconds();
     if (helpers < fnn_threads() - 1)
         start_helpers(fnn_threads() - 1);
     task_run = run;
     task_context = context;
     task_count = tasks;
     atomic_store_explicit(&next_task, 0, memory_order_relaxed);
+    atomic_store_explicit(&owner_at, processor(), memory_order_relaxed);
+    atomic_store_explicit(&crowded, 0, memory_order_relaxed);
     atomic_store(&gate, 1);
     if (atomic_load(&sleepers))
         ring();
-    work();
+    const size_t done = work();
     atomic_fetch_and_explicit(&gate, ~1u, memory_order_relaxed);
-    for (int spins = 0; atomic_load_explicit(&gate, memory_order_acquire); spins++)
-        if (spins % SPINS_A_LOOK)
-            relax();
-        else
-            sched_yield();
+    wait_for_helpers(began, done);
+    if (atomic_load_explicit(&crowded, memory_order_relaxed))
+        rest_until = fnn_seconds() + CROWDED;
     pthread_mutex_unlock(&owner);
 }
 #endif

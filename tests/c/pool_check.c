@@ -1,0 +1,100 @@
+/* pool_check.c - the pool on a busy machine: it rests where its helpers are no help, and comes back.
+ *
+ * Prints what went wrong and ends with 1; needs csrc/threads.c alone. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "../../csrc/clock.h"
+#include "../../csrc/fnn.h"
+
+#define TASKS 4
+#define PATIENCE 20.0 /* seconds for what a machine may take its time with */
+
+static pthread_t owner;
+static atomic_int helped; /* tasks that were not the owner's */
+static long owner_ns, helper_ns;
+
+static void nap(long ns)
+{
+    const struct timespec t = {0, ns};
+    nanosleep(&t, NULL);
+}
+
+static void task(void *unused, size_t i)
+{
+    (void)unused, (void)i;
+    const int mine = pthread_equal(pthread_self(), owner);
+    if (!mine)
+        atomic_fetch_add(&helped, 1);
+    nap(mine ? owner_ns : helper_ns);
+}
+
+/* how many tasks helpers did; owner and helper take so long for one each */
+static int region(long owner_takes, long helper_takes)
+{
+    owner_ns = owner_takes, helper_ns = helper_takes;
+    atomic_store(&helped, 0);
+    fnn_parallel(TASKS, task, NULL);
+    return atomic_load(&helped);
+}
+
+/* a helper takes part within PATIENCE */
+static int comes(long owner_takes, long helper_takes)
+{
+    const double until = fnn_seconds() + PATIENCE;
+    while (fnn_seconds() < until)
+        if (region(owner_takes, helper_takes))
+            return 1;
+    return 0;
+}
+
+static void stay_on(int processor)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(processor, &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
+/* a pool whose one helper is kept to that processor, as it inherits it */
+static void start_pool(int processor)
+{
+    fnn_set_threads(1);
+    stay_on(processor);
+    fnn_set_threads(2);
+    region(1000, 1000);
+}
+
+int main(void)
+{
+    cpu_set_t all;
+    int here = -1, there = -1;
+    owner = pthread_self();
+    sched_getaffinity(0, sizeof all, &all);
+    for (int i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &all))
+            there = here, here = i;
+    if (there >= 0) {
+        start_pool(there);
+        stay_on(here);
+        if (!comes(1000000, 1000000))
+            return puts("no helper came"), 1;
+        if (!comes(1000, 100000000)) /* the owner waits a tenth of a second, and the pool rests for two */
+            return puts("no helper came for the long task"), 1;
+        for (int i = 0; i < 5; i++)
+            if (region(1000, 1000))
+                return puts("the pool did not rest after a lost processor"), 1;
+        if (!comes(1000000, 1000000))
+            return puts("the pool did not come back"), 1;
+    }
+    start_pool(here);
+    for (int i = 0; i < 50; i++)
+        if (region(1000, 1000))
+            return puts("a helper worked on its owner's processor"), 1;
+    puts(there < 0 ? "ok, of one processor" : "ok");
+    return 0;
+}
