@@ -6,12 +6,19 @@ parts in their order, so its bits depend on nothing else. What moves and is not 
 from libc.string cimport memcpy, memset
 
 
+ctypedef void (*Joining)(void *y, const void *a, const void *b, size_t n) noexcept nogil
+
+
+cdef void join(Joining joined, Op *o, const Step *s) noexcept nogil:
+    cdef size_t i, n = s.rows * o.n_out
+    joined(o.y, o.parts[0].x, o.parts[1].x, n)
+    for i in range(2, o.part_count):
+        joined(o.y, o.y, o.parts[i].x, n)
+
+
 cdef void add_forward(Op *o, const Step *s) noexcept nogil:
     """y = x[0] + x[1] + ..."""
-    cdef size_t i, n = s.rows * o.n_out
-    s.k.add(o.y, o.parts[0].x, o.parts[1].x, n)
-    for i in range(2, o.part_count):
-        s.k.add(o.y, o.y, o.parts[i].x, n)
+    join(s.k.add, o, s)
 
 
 cdef void add_backward(Op *o, const Step *s) noexcept nogil:
@@ -26,10 +33,7 @@ cdef void add_backward(Op *o, const Step *s) noexcept nogil:
 
 cdef void multiply_forward(Op *o, const Step *s) noexcept nogil:
     """y = x[0] * x[1] * ..."""
-    cdef size_t i, n = s.rows * o.n_out
-    s.k.multiply(o.y, o.parts[0].x, o.parts[1].x, n)
-    for i in range(2, o.part_count):
-        s.k.multiply(o.y, o.y, o.parts[i].x, n)
+    join(s.k.multiply, o, s)
 
 
 cdef void multiply_backward(Op *o, const Step *s) noexcept nogil:

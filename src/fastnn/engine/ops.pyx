@@ -9,9 +9,14 @@ cdef void dense_forward(Op *o, const Step *s) noexcept nogil:
     dense.forward(s.k, o.y, o.z, o.x, o.w, o.b, o.act, o.alpha, o.fuse, s.rows, o.n_in, o.n_out, s.ws)
 
 
-cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
+cdef inline void to_dz(Op *o, const Step *s) noexcept nogil:
+    """dy becomes the gradient before the activation, where it is not that yet."""
     if o.act != FNN_ACT_linear and not o.dy_is_dz:
         s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out, o.alpha)
+
+
+cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
+    to_dz(o, s)
     dense.backward(s.k, o.dx, o.dw, o.db, o.dy, o.x, o.w, &o.to_dx, s.first > 0, s.rows, o.n_in, o.n_out, s.ws)
     if s.first + s.rows < s.batch:
         return
@@ -23,8 +28,7 @@ cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
 
 cdef void dense_to_input(Op *o, const Step *s) noexcept nogil:
     """Backward where no parameter's gradient is wanted."""
-    if o.act != FNN_ACT_linear and not o.dy_is_dz:
-        s.k.act_bwd[o.act](o.dy, o.dy, o.saved, s.rows, o.n_out, o.alpha)
+    to_dz(o, s)
     if o.dx != NULL:
         dense.backward_to_input(s.k, o.dx, o.dy, o.w, &o.to_dx, s.rows, o.n_in, o.n_out, s.ws)
 
