@@ -23,15 +23,16 @@ test-slow: $(VENV)/test.stamp  ## the long proofs: every float32 input of every 
 test-peers: $(VENV)/peers.stamp  ## results against other libraries, in float64
 	$(BIN)/python -m pytest tests/peers
 
-# BENCH=--quick takes 2 minutes instead of 12. Peers that are not installed are left out; those of the machine's choice go
-# into the environment first, say: .venv/bin/pip install scikit-learn jax onnx onnxruntime
-# and: .venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
+# Wants gcc and clang, and what tests/emulation/setup.sh has set up, in build/emulation or where FASTNN_EMULATION says.
 prove: $(VENV)/test.stamp $(VENV)/dev.stamp  ## every promise in full, an hour at most; writes docs/guarantees.md
 	$(BIN)/python tests/guarantees/prove.py
 
-prove-release: $(VENV)/test.stamp $(VENV)/dev.stamp  ## the same with every float32 and fifty million mutants: days
+prove-release: $(VENV)/test.stamp $(VENV)/dev.stamp  ## the same with fifty million mutants and every size and float32: a night
 	FASTNN_PROVE=release $(BIN)/python tests/guarantees/prove.py
 
+# BENCH=--quick takes 2 minutes instead of 12. Peers that are not installed are left out; those of the machine's choice go
+# into the environment first, say: .venv/bin/pip install scikit-learn jax onnx onnxruntime
+# and: .venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
 bench: $(VENV)/bench.stamp  ## the benchmark suite against all peers that are installed; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
