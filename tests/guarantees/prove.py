@@ -114,11 +114,13 @@ def table(results: list[dict[str, Any]]) -> str:
 
 
 def page(results: list[dict[str, Any]], seconds: float) -> str:
+    made_by = "make prove-release" if os.environ.get("FASTNN_PROVE") == "release" else "make prove"
     return (
         "# What fastnn promises, and what it measured\n\n"
         "Each promise is one file in `tests/guarantees/`, with a quick form in the ordinary suite, the full one\n"
-        "behind `make prove`, and a sabotage that shows that the proof can fail. Made by `make prove`, two rows at a time.\n\n"
-        f"{datetime.now(UTC):%Y-%m-%d}, fastnn {fastnn.__version__}, {machine()}; {seconds / 60:.0f} minutes in all.\n\n"
+        "behind `make prove`, and a sabotage that shows that the proof can fail.\n\n"
+        f"Made by `{made_by}` on {datetime.now(UTC):%Y-%m-%d}, two rows at a time, {seconds / 60:.0f} minutes in all:\n"
+        f"fastnn {fastnn.__version__}, {machine()}.\n\n"
         f"{table(results)}\n"
     )
 
