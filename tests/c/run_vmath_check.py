@@ -56,7 +56,7 @@ class Program:
     def __init__(self, folder, isa, bits, header=VMATH):
         self.isa, self.bits = isa, bits
         self.path = Path(folder) / f"check_{isa}_{bits}_{Path(header).name}"
-        compiler, flags, self.prefix = [os.environ.get("CC", "cc")], [], []
+        compiler, flags, self.prefix = os.environ.get("CC", "cc").split(), [], []
         if isa in X86 and platform.machine() in ("x86_64", "AMD64"):
             feature, extra = X86[isa]
             flags = [*extra.split(), f'-DCPU_NEEDS="{feature}"']
