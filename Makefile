@@ -58,12 +58,12 @@ lint: $(VENV)/dev.stamp  ## what pre-commit and CI check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH="$(BIN):$$PATH" cython-lint src  # it calls pycodestyle
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]' 'csrc/*.inc' 'tests/c/*.c')
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]' 'csrc/*.inc' 'tests/c/*.[ch]')
 
 format: $(VENV)/dev.stamp  ## let the formatters have their way
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]' 'csrc/*.inc' 'tests/c/*.c')
+	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]' 'csrc/*.inc' 'tests/c/*.[ch]')
 
 sdist wheel: $(VENV)/dev.stamp  ## into dist/; the wheel is built from the sdist
 	$(BIN)/python -m build

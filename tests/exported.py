@@ -85,7 +85,9 @@ class Program:
             model.export_c(source, self_test=True)
         self.path = folder / f"{name}_{len(list(folder.iterdir()))}"
         given = [*options(model, source, name), "-DPROGRAM"]
-        compile_c([*target.compiler.split(), *STRICT, *target.flags, *flags, *given, str(DRIVER), "-o", str(self.path), "-lm"])
+        compile_c(
+            [*target.compiler.split(), *STRICT, *target.flags, *flags, *given, str(DRIVER), "-o", str(self.path), "-lm"]
+        )
 
     def predict(self, X: Array) -> Array:
         X = np.ascontiguousarray(X, self.model.dtype)
