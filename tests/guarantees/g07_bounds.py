@@ -1,6 +1,6 @@
 """G7. Every kernel x instruction set x sizes 1 to 300 x offsets 0 to 15 between pages that nobody may touch
 (tests/c/guard_check.c), and the suite under AddressSanitizer and UndefinedBehaviorSanitizer without suppressions
-(``make sanitize``): in the full form the files of SANITIZED, which reach every kernel, layer, loss, optimizer and reader
+(``make sanitize``): in full the files of SANITIZED, which reach every kernel, layer, loss, optimizer and reader
 of files. neon is tried under emulation where that is installed, at every third size. ``make prove-release`` runs the
 whole suite, and neon at every size.
 """
