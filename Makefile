@@ -23,15 +23,16 @@ test-slow: $(VENV)/test.stamp  ## the long proofs: every float32 input of every 
 test-peers: $(VENV)/peers.stamp  ## results against other libraries, in float64
 	$(BIN)/python -m pytest tests/peers
 
+# Wants gcc and clang, and what tests/emulation/setup.sh has set up, in build/emulation or where FASTNN_EMULATION says.
+prove: $(VENV)/test.stamp $(VENV)/dev.stamp  ## every promise in full, an hour at most; writes docs/guarantees.md
+	$(BIN)/python tests/guarantees/prove.py
+
+prove-release: $(VENV)/test.stamp $(VENV)/dev.stamp  ## the same with fifty million mutants and every size and float32: a night
+	FASTNN_PROVE=release $(BIN)/python tests/guarantees/prove.py
+
 # BENCH=--quick takes 2 minutes instead of 12. Peers that are not installed are left out; those of the machine's choice go
 # into the environment first, say: .venv/bin/pip install scikit-learn jax onnx onnxruntime
 # and: .venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
-prove: $(VENV)/test.stamp  ## every promise in full, some 60 minutes; writes docs/guarantees.md
-	$(BIN)/python tests/guarantees/prove.py
-
-prove-release: $(VENV)/test.stamp  ## the same with every float32 and fifty million mutants: days
-	FASTNN_PROVE=release $(BIN)/python tests/guarantees/prove.py
-
 bench: $(VENV)/bench.stamp  ## the benchmark suite against all peers that are installed; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
@@ -46,23 +47,23 @@ reference: $(VENV)/test.stamp  ## write docs/reference again, pages and pictures
 	$(BIN)/python tools/make_reference.py
 
 # Address and undefined-behaviour sanitizers over C and Cython. The interpreter itself is not instrumented, so the runtime
-# is preloaded; leaks are the interpreter's own, and not looked at.
+# is preloaded; leaks are the interpreter's own, and not looked at. SANITIZE=tests/test_dense.py for some of it.
 sanitize: $(VENV)/sanitize.stamp
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" PYTHONMALLOC=malloc \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 FASTNN_SANITIZED=1 \
-	$(VENV)-sanitize/bin/python -m pytest -x -q
+	$(VENV)-sanitize/bin/python -m pytest -x -q $(SANITIZE)
 
 lint: $(VENV)/dev.stamp  ## what pre-commit and CI check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH="$(BIN):$$PATH" cython-lint src  # it calls pycodestyle
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]' 'csrc/*.inc' 'tests/c/*.c')
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]' 'csrc/*.inc' 'tests/c/*.[ch]')
 
 format: $(VENV)/dev.stamp  ## let the formatters have their way
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]' 'csrc/*.inc' 'tests/c/*.c')
+	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.[ch]' 'csrc/*.inc' 'tests/c/*.[ch]')
 
 sdist wheel: $(VENV)/dev.stamp  ## into dist/; the wheel is built from the sdist
 	$(BIN)/python -m build

@@ -41,7 +41,7 @@ class Target:
 
     def missing(self) -> str | None:
         """What is not installed."""
-        return next((tool for tool in (self.compiler, *self.runner) if shutil.which(tool) is None), None)
+        return next((tool for tool in (self.compiler.split()[0], *self.runner) if shutil.which(tool) is None), None)
 
 
 def options(model: Model, source: Path, name: str) -> list[str]:
@@ -85,7 +85,9 @@ class Program:
             model.export_c(source, self_test=True)
         self.path = folder / f"{name}_{len(list(folder.iterdir()))}"
         given = [*options(model, source, name), "-DPROGRAM"]
-        compile_c([target.compiler, *STRICT, *target.flags, *flags, *given, str(DRIVER), "-o", str(self.path), "-lm"])
+        compile_c(
+            [*target.compiler.split(), *STRICT, *target.flags, *flags, *given, str(DRIVER), "-o", str(self.path), "-lm"]
+        )
 
     def predict(self, X: Array) -> Array:
         X = np.ascontiguousarray(X, self.model.dtype)
@@ -99,9 +101,9 @@ class Program:
 def self_test(source: Path, name: str, *flags: str, target: Target | None = None) -> subprocess.CompletedProcess[str]:
     """The exported self-test, compiled and run."""
     program = source.with_name(f"{name}_test")
-    target = target or Target("here", CC.split()[0])
+    target = target or Target("here", CC)
     given = [*target.flags, *flags, f"-D{name.upper()}_SELF_TEST", str(source), "-o", str(program), "-lm"]
-    compile_c([target.compiler, *STRICT, *given])
+    compile_c([*target.compiler.split(), *STRICT, *given])
     return subprocess.run([*target.runner, str(program)], capture_output=True, text=True, check=False, timeout=600)
 
 

@@ -35,7 +35,7 @@ from fastnn.activations import Activation
 from fastnn.cli import main
 from fastnn.export import _c, _c_code, _c_lanes, _c_plan
 
-HERE = Target("here", CC.split()[0])
+HERE = Target("here", CC)
 
 
 def small(dtype: Any = "float32") -> Model:

@@ -170,6 +170,14 @@ def test_publishing_needs_no_stored_token_and_only_a_tag_publishes() -> None:
     assert "contents: write" not in jobs["publish"]
 
 
+@pytest.mark.parametrize("name", ["ci.yml", "isa.yml", "release.yml"])
+def test_actions_are_named_by_their_commits(name: str) -> None:
+    used = re.findall(r"uses: (\S+)@(\S+)(.*)", workflow(name))
+    assert used
+    by_tag = [action for action, at, says in used if not re.fullmatch(r"[0-9a-f]{40}", at) or "# v" not in says]
+    assert not by_tag
+
+
 # --- names that are loaded late ---
 
 

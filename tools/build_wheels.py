@@ -150,6 +150,9 @@ def tried(python: str, wheel: Path, tests: list[str], folder: Path) -> str:
     shutil.copytree(ROOT / "csrc", folder / "csrc")  # tests compile some of it
     for name in ("pyproject.toml", "setup.py"):
         shutil.copy(ROOT / name, folder)
+    where = run([inside, "-c", "import fastnn; print(fastnn.__file__)"], cwd=folder).stdout.strip()
+    if not Path(where).resolve().is_relative_to(venv.resolve()):
+        raise RuntimeError(f"the tests would try {where or 'nothing'}, which is not the installed wheel")
     done = run([inside, "-m", "pytest", "-q", *(f"tests/{name}" for name in tests)], cwd=folder)
     last = (done.stdout.strip().splitlines() or ["pytest said nothing"])[-1].strip("= ")
     if done.returncode:

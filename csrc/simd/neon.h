@@ -98,8 +98,23 @@ FNN_INLINE void vf_transpose(vf *v)
 }
 #endif
 
-FNN_INLINE vf vf_max(vf a, vf b) { return vf_select(vf_gt(a, b), a, b); }
-FNN_INLINE vf vf_min(vf a, vf b) { return vf_select(vf_gt(b, a), a, b); }
+/* Where clang knows that a is 0, it makes `a > b ? a : b` an fmax, and that gives 0 for b = -0 (LLVM issue 93414). So it is
+ * not let know; a constant is in a register before the loop either way. */
+#ifdef __clang__
+#define FNN_UNKNOWN(a) __asm__("" : "+w"(a))
+#else
+#define FNN_UNKNOWN(a) (void)(a)
+#endif
+FNN_INLINE vf vf_max(vf a, vf b)
+{
+    FNN_UNKNOWN(a);
+    return vf_select(vf_gt(a, b), a, b);
+}
+FNN_INLINE vf vf_min(vf a, vf b)
+{
+    FNN_UNKNOWN(a);
+    return vf_select(vf_gt(b, a), a, b);
+}
 FNN_INLINE vf vf_load_part(const real *p, size_t n)
 {
     real t[VF_LANES] = {0};

@@ -30,8 +30,21 @@ FNN_INLINE vf vf_sqrt(vf a) { return __builtin_sqrt(a); }
 FNN_INLINE vf vf_fma(vf a, vf b, vf c) { return __builtin_fma(a, b, c); }
 #endif
 FNN_INLINE vf vf_fnma(vf a, vf b, vf c) { return vf_fma(-a, b, c); }
-FNN_INLINE vf vf_max(vf a, vf b) { return a > b ? a : b; }
-FNN_INLINE vf vf_min(vf a, vf b) { return a < b ? a : b; }
+#if defined(__clang__) && defined(__aarch64__) /* as in neon.h */
+#define FNN_UNKNOWN(a) __asm__("" : "+w"(a))
+#else
+#define FNN_UNKNOWN(a) (void)(a)
+#endif
+FNN_INLINE vf vf_max(vf a, vf b)
+{
+    FNN_UNKNOWN(a);
+    return a > b ? a : b;
+}
+FNN_INLINE vf vf_min(vf a, vf b)
+{
+    FNN_UNKNOWN(a);
+    return a < b ? a : b;
+}
 FNN_INLINE vm vf_gt(vf a, vf b) { return a > b; }
 FNN_INLINE vm vf_ge(vf a, vf b) { return a >= b; }
 FNN_INLINE vm vf_eq(vf a, vf b) { return a == b; }

@@ -22,7 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parent.parent / "csrc"
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", f"-I{CSRC}", f"-I{CSRC / 'tables'}", "-pthread"]
-THIN = "59"  # the step under emulation, which is forty times as slow
+THIN = "59"  # the step under emulation, which is forty times as slow, unless said otherwise
 
 
 def build(folder: str, compiler: str, optimize: list[str], *link: str) -> tuple[str, str]:
@@ -60,6 +60,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--most", default="300")
     parser.add_argument("--step", default="1")
+    parser.add_argument("--emulated", default=THIN, metavar="STEP", help="the step under emulation")
     parser.add_argument("--quick", action="store_true", help="compile with -O1, for tests of a minute")
     parser.add_argument("--broken", action="store_true", help="run the broken build as if it were the good one")
     parser.add_argument("--folder", help="keep the programs here, and use those that are")
@@ -72,7 +73,7 @@ def main() -> int:
         emulator = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
         cross = shutil.which("aarch64-linux-gnu-gcc")
         if not options.native and platform.machine() == "x86_64" and emulator and cross:
-            targets.append((cross, ["-static"], [emulator], max(options.step, THIN, key=int)))
+            targets.append((cross, ["-static"], [emulator], max(options.step, options.emulated, key=int)))
         for compiler, link, prefix, step in targets:
             good, bad = build(folder, compiler, ["-O1"] if options.quick else ["-O2"], *link)
             good = bad if options.broken else good

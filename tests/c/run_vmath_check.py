@@ -1,10 +1,11 @@
 """Builds vmath_check.c for every instruction set that runs here, and judges kernels/vmath.h, gates.h and math64.c.
 
     python tests/c/run_vmath_check.py             a thin sample, under a minute
-    python tests/c/run_vmath_check.py --step 1    every float there is: tens of minutes
+    python tests/c/run_vmath_check.py --step 1    every float there is: an hour of one processor
+    python tests/c/run_vmath_check.py --every exp log    every float for these
     python tests/c/run_vmath_check.py --time      nanoseconds an element, and nothing else
 
-1. Accuracy: at most 2 ulp for each function, 3 for three of gates.h, measured on the fastest table that runs, and on
+1. Accuracy: at most 2 ulp for each function, 3 for five activations, measured on the fastest table that runs, and on
    the one without FMA.
 2. Bits: every table with FMA gives the same hash over a fixed sample; math64.c gives the same hash on all tables. arm64
    takes part natively, or on another machine if a cross compiler and user-mode emulation are installed.
@@ -34,12 +35,13 @@ X86 = {  # table: (processor feature, compiler flags); the fastest first
     "scalar": ("fma", "-mfma"),
     "sse2": ("sse2", ""),
 }
-LIMIT = dict.fromkeys(("mish", "gelu", "gelu_tanh"), "3")  # the others: 2
+LIMIT = dict.fromkeys(("mish", "gelu", "gelu_tanh", "selu", "hard_swish"), "3")  # the others: 2
 GATES = ["softplus", "silu", "mish", "gelu", "gelu_tanh"]
-FUNCTIONS = ["exp", "log", "tanh", "sigmoid", "erf", "expm1", "log1p", *GATES]
+PLAIN = ["relu", "relu6", "leaky_relu", "hard_sigmoid", "hard_swish"]  # activations without exp
+FUNCTIONS = ["exp", "log", "tanh", "sigmoid", "erf", "expm1", "log1p", *GATES, *PLAIN, "elu", "selu"]
 MATH64 = ["m64_exp", "m64_log", "m64_sin", "m64_cos"]
 BREAKS = {
-    "exp_c": ["exp", "expm1", "sigmoid", *GATES],
+    "exp_c": ["exp", "expm1", "sigmoid", *GATES, "elu", "selu"],
     "log_c": ["log", "log1p"],
     "tanh_c": ["tanh"],
     "erf_inner_c": ["erf"],
@@ -54,7 +56,7 @@ class Program:
     def __init__(self, folder, isa, bits, header=VMATH):
         self.isa, self.bits = isa, bits
         self.path = Path(folder) / f"check_{isa}_{bits}_{Path(header).name}"
-        compiler, flags, self.prefix = [os.environ.get("CC", "cc")], [], []
+        compiler, flags, self.prefix = os.environ.get("CC", "cc").split(), [], []
         if isa in X86 and platform.machine() in ("x86_64", "AMD64"):
             feature, extra = X86[isa]
             flags = [*extra.split(), f'-DCPU_NEEDS="{feature}"']
@@ -89,11 +91,11 @@ def build_tables(folder, bits):
     return [p for p in built if p.runs()]
 
 
-def check_accuracy(program, functions, step):
+def check_accuracy(program, functions, step, every=()):
     failures = 0
     for function in functions:
-        result = program("error", function, step, LIMIT.get(function, "2"))
-        print(f"{program.isa:7s}", result.stdout.strip(), "" if result.returncode == 0 else "<-- FAILED")
+        result = program("error", function, 1 if function in every else step, LIMIT.get(function, "2"))
+        print(f"{program.isa:7s}", result.stdout.strip(), "" if result.returncode == 0 else "<-- FAILED", flush=True)
         failures += result.returncode != 0
     return failures
 
@@ -105,7 +107,7 @@ def check_hashes(programs, functions, count):
         if len(set(hashes.values())) != 1 or not hashes[programs[0].isa]:
             print(f"{function}: bits differ between tables <-- FAILED\n{hashes}")
             failures += 1
-    print(f"bits of {', '.join(functions)} compared: {', '.join(p.isa for p in programs)}")
+    print(f"bits of {', '.join(functions)} over {count:,} compared: {', '.join(p.isa for p in programs)}", flush=True)
     return failures
 
 
@@ -140,6 +142,8 @@ def check_that_it_can_fail(folder, good, step):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--step", type=int, default=2003, help="every step-th float; 2^30 / step doubles")
+    parser.add_argument("--every", nargs="+", choices=FUNCTIONS, default=[], help="every float for these functions")
+    parser.add_argument("--hashes", type=int, default=1 << 18, help="how many inputs the tables are compared over")
     parser.add_argument("--time", action="store_true", help="print nanoseconds an element and stop")
     options = parser.parse_args(arguments)
     failures = 0
@@ -151,12 +155,14 @@ def main(arguments=None):
                     for f in FUNCTIONS:
                         print(f"{p.isa:7s}", p("time", f).stdout.strip())
                 continue
-            failures += check_accuracy(programs[0], FUNCTIONS + (MATH64 if bits == 64 else []), options.step)
+            every = options.every if bits == 32 else []  # of doubles there is no end
+            functions = FUNCTIONS + (MATH64 if bits == 64 else [])
+            failures += check_accuracy(programs[0], functions, options.step, every)
             unfused = [f for f in FUNCTIONS if not f.startswith("gelu")]  # whose tails need what a product loses
             failures += sum(check_accuracy(p, unfused, max(options.step, 2003)) for p in programs if p.isa == "sse2")
-            failures += check_hashes([p for p in programs if p.isa != "sse2"], FUNCTIONS, 1 << 18)
+            failures += check_hashes([p for p in programs if p.isa != "sse2"], FUNCTIONS, options.hashes)
             if bits == 64:
-                failures += check_hashes(programs, MATH64, 1 << 18)
+                failures += check_hashes(programs, MATH64, options.hashes)
             failures += check_that_it_can_fail(folder, programs[0], max(options.step, 20011))
     if not options.time:
         print(f"{failures} failures" if failures else "ok")

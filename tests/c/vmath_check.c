@@ -21,6 +21,11 @@
 #include "simd/simd.h"
 #include VMATH_HEADER /* kernels/vmath.h, or a copy with a fault in it */
 #include "kernels/gates.h"
+#include "kernels/reduce.h"
+#include "kernels/loops.h"
+#define FNN_ACTIVATIONS(A) /* their functions of a vector, not the entries of a table */
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include "kernels/activations.h"
 #include "math64.h"
 
 #if FNN_BITS == 32
@@ -43,6 +48,15 @@ enum { BLOCK = 1024 };
 
 #define EACH(F)                                                                                                        \
     F(exp) F(log) F(tanh) F(sigmoid) F(erf) F(expm1) F(log1p) F(softplus) F(silu) F(mish) F(gelu) F(gelu_tanh)
+#define EACH_ACT(F) F(relu) F(relu6) F(leaky_relu) F(elu) F(selu) F(hard_sigmoid) F(hard_swish)
+/* those that stand in activations.h alone; alpha as it is unless said otherwise, in registry.h */
+static inline vf vf_relu(vf x) { return act_relu(x); }
+static inline vf vf_relu6(vf x) { return act_relu6(x); }
+static inline vf vf_leaky_relu(vf x) { return act_leaky_relu(x, vf_set1((real)0.01)); }
+static inline vf vf_elu(vf x) { return act_elu(x, vf_set1(1)); }
+static inline vf vf_selu(vf x) { return act_selu(x); }
+static inline vf vf_hard_sigmoid(vf x) { return act_hard_sigmoid(x); }
+static inline vf vf_hard_swish(vf x) { return act_hard_swish(x); }
 #define DEFINE(name)                                                                                                   \
     static void run_##name(const real *x, real *y, size_t n)                                                           \
     {                                                                                                                  \
@@ -50,6 +64,7 @@ enum { BLOCK = 1024 };
             vf_store(y + i, vf_##name(vf_load(x + i)));                                                                \
     }
 EACH(DEFINE)
+EACH_ACT(DEFINE)
 
 static wide exact_sigmoid(wide x) { return x < 0 ? W(exp)(x) / (1 + W(exp)(x)) : 1 / (1 + W(exp)(-x)); }
 static wide exact_softplus(wide x) { return (x > 0 ? x : 0) + W(log1p)(W(exp)(-W(fabs)(x))); }
@@ -63,6 +78,17 @@ static wide exact_gelu_tanh(wide x)
     wide two_over_pi = 1 / W(acos)((wide)0);
     return gated(x, exact_sigmoid(2 * W(sqrt)(two_over_pi) * (x + (wide)44715 / 1000000 * x * x * x)));
 }
+static wide exact_relu(wide x) { return x < 0 ? 0 : x; } /* -0 and NaN stay what they are */
+static wide exact_relu6(wide x) { return x > 6 ? 6 : exact_relu(x); }
+static wide exact_leaky_relu(wide x) { return x > 0 ? x : (wide)(real)0.01 * x; }
+static wide exact_elu(wide x) { return x > 0 ? x : W(expm1)(x); }
+static wide exact_selu(wide x)
+{
+    const wide scale = (wide)1.0507009873554804934193349852946L, alpha = (wide)1.6732632423543772848170429916717L;
+    return x > 0 ? scale * x : scale * alpha * W(expm1)(x);
+}
+static wide exact_hard_sigmoid(wide x) { return x < -3 ? 0 : x > 3 ? 1 : (x + 3) / 6; }
+static wide exact_hard_swish(wide x) { return x <= -3 ? (wide)-0.0 : x * exact_hard_sigmoid(x); }
 
 #if FNN_BITS == 64
 #define EACH_M64(F) F(exp) F(log) F(sin) F(cos)
@@ -96,6 +122,13 @@ static const function functions[] = {
     {"mish", run_mish, exact_mish, -754, 40, 0},
     {"gelu", run_gelu, exact_gelu, -40, 10, 0},
     {"gelu_tanh", run_gelu_tanh, exact_gelu_tanh, -22, 10, 0},
+    {"relu", run_relu, exact_relu, -4, 4, 0},
+    {"relu6", run_relu6, exact_relu6, -4, 10, 0},
+    {"leaky_relu", run_leaky_relu, exact_leaky_relu, -4, 4, 0},
+    {"elu", run_elu, exact_elu, -40, 4, 0},
+    {"selu", run_selu, exact_selu, -40, 4, 0},
+    {"hard_sigmoid", run_hard_sigmoid, exact_hard_sigmoid, -4, 4, 0},
+    {"hard_swish", run_hard_swish, exact_hard_swish, -4, 4, 0},
 #if FNN_BITS == 64
     {"m64_exp", run_m64_exp, W(exp), -746, 709.78, 1},
     {"m64_log", run_m64_log, W(log), 0.3, 3, 1},

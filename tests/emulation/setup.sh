@@ -19,11 +19,17 @@ if ! command -v "${tools[@]}" >/dev/null || ! dpkg --print-foreign-architectures
         qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 fi
 
+if [ -e "$dir" ] && [ ! -e "$dir/made-by-setup" ] && [ -n "$(ls -A "$dir")" ]; then
+    echo "$dir: not empty, and not made by this script; name another folder" >&2
+    exit 1
+fi
+
 libraries=(libc6 libgcc-s1 libstdc++6 zlib1g libexpat1 libffi8 libssl3 libbz2-1.0 liblzma5 libsqlite3-0 libuuid1 libcrypt1
     libreadline8 libtinfo6)
 interpreter=("python$version-minimal" "libpython$version-minimal" "libpython$version-stdlib" "libpython$version-dev")
 rm -rf "$dir/arm64"
 mkdir -p "$root" "$dir/arm64/packages"
+touch "$dir/made-by-setup"
 (cd "$dir/arm64/packages" && apt-get -q download "${libraries[@]/%/:arm64}" "${interpreter[@]/%/:arm64}")
 for package in "$dir"/arm64/packages/*.deb; do dpkg -x "$package" "$root"; done
 rm -r "$dir/arm64/packages"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from promise import ROOT, TESTS, NotHereError
 
 CSRC = ROOT / "csrc"
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", f"-I{CSRC}", f"-I{CSRC / 'tables'}", "-pthread"]
+LANES16 = TESTS / "c" / "lanes16"  # what stands in for the tables of avx512 where there is none
 CROSS = "aarch64-linux-gnu-gcc"
+CLANG_CROSS = "clang --target=aarch64-linux-gnu"  # with the headers and libraries of CROSS
 SETUP = "tests/emulation/setup.sh"
 ARM64 = ("qemu-aarch64-static", "-cpu", "neoverse-n1")
 OLD_X86 = ("qemu-x86_64-static", "-cpu", "Nehalem")  # the oldest model that NumPy still starts on; it has no AVX
@@ -43,13 +46,17 @@ def needed(*programs: str) -> None:
         raise NotHereError(f"{' and '.join(missing)}: {SETUP} installs what emulates other processors")
 
 
-def kernel_program(compiler: str, optimize: str, *link: str) -> str:
-    """kernel_hashes.c with csrc/ as this compiler makes it; for as long as this process lives."""
-    folder = Path(_folder().name) / f"{compiler.split()[0].replace('/', '_')}{optimize}"
+def kernel_program(compiler: str, optimize: str, *link: str, instead: Path | None = None) -> str:
+    """kernel_hashes.c with csrc/ as this compiler makes it; for as long as this process lives. instead: a folder whose
+    sources go in the place of those of their name.
+    """
+    folder = Path(_folder().name) / re.sub(r"\W+", "_", f"{compiler} {optimize} {instead.name if instead else ''}")
     if (folder / "program").exists():
         return str(folder / "program")
     folder.mkdir(exist_ok=True)
-    command = [*compiler.split(), *FLAGS, optimize]
+    command = [*compiler.split(), *FLAGS, optimize, *([f"-I{instead}"] if instead else [])]
+    sources = {path.name: path for path in (*CSRC.glob("*.c"), *CSRC.glob("tables/*.c"), TESTS / "c/kernel_hashes.c")}
+    sources |= {path.name: path for path in instead.glob("*.c")} if instead else {}
 
     def compiled(source: Path) -> str:
         target = str(folder / f"{source.stem}.o")
@@ -57,7 +64,7 @@ def kernel_program(compiler: str, optimize: str, *link: str) -> str:
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compiled, [*CSRC.glob("*.c"), *CSRC.glob("tables/*.c"), TESTS / "c/kernel_hashes.c"]))
+        objects = list(pool.map(compiled, sources.values()))
     _run([*command, *link, *objects, "-lm", "-o", str(folder / "program")])
     return str(folder / "program")
 

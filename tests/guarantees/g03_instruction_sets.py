@@ -1,11 +1,11 @@
 """G3. The golden hashes of the contract models (tests/golden.json: every layer type, activation, loss and optimizer,
 both types) and the results of every kernel over 200 shapes, equal to the bit on every table of the contract.
 
-Here: the tables that this processor runs, among scalar (with FMA), avx2 and avx512. The sixteen lanes of avx512 have no
-stand-in in plain C: without AVX-512 they are not compared, and the figure names the tables that were. Full form: the
-kernels from gcc at -O3, from clang at -O2 where it is installed, and from the cross compiler, scalar and neon under
-emulation; the models of an extension that clang built; and the golden tests of tests/test_contract.py, all models with
-all their epochs, in an emulated arm64 CPython. The rest of that file (fusing, chunks, pauses) is left to real arm64, in
+Here: the tables that this processor runs, among scalar (with FMA), avx2 and avx512; the figure names them. Full form:
+the kernels from gcc at -O3, from clang at -O2 where it is installed, from both for arm64, scalar and neon under
+emulation, and over the sixteen lanes of avx512 in plain C (tests/c/lanes16), whether the processor has them or not; the
+models of an extension that clang built; and the golden tests of tests/test_contract.py, all models with all their
+epochs, in an emulated arm64 CPython. The rest of that file (fusing, chunks, pauses) is left to real arm64, in
 .github/workflows/isa.yml. It needs tests/emulation/setup.sh, in the folder that FASTNN_EMULATION names. Quick form: six
 models, and the kernels that Python reaches over ten shapes. sse2 has no FMA and stands outside the contract.
 """
@@ -13,7 +13,9 @@ models, and the kernels that Python reaches over ten shapes. sse2 has no FMA and
 from __future__ import annotations
 
 import json
+import platform
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import elsewhere
@@ -87,24 +89,33 @@ def few_kernels() -> tuple[int, int]:
     return differ, tried
 
 
+def who_computes() -> Iterator[tuple[str, str, elsewhere.Results]]:
+    """(a compiler, the name of the table where it is not the results', what every kernel gives)."""
+    for name, optimize in (("gcc", "-O3"), ("clang", "-O2")):
+        if shutil.which(name):
+            program = elsewhere.kernel_program(name, optimize)
+            yield f"{name} {optimize}", "", elsewhere.kernel_results(program, "contract", SHAPES)
+    if platform.machine() == "x86_64":
+        program = elsewhere.kernel_program("gcc", "-O1", instead=elsewhere.LANES16)
+        yield "gcc -O1", "avx512 in plain C", elsewhere.kernel_results(program, "avx512", SHAPES)
+    for name, optimize in ((elsewhere.CROSS, "-O3"), (elsewhere.CLANG_CROSS, "-O2")):
+        if shutil.which(name.split()[0]):
+            program = elsewhere.kernel_program(name, optimize, "-static")
+            yield name, "", elsewhere.kernel_results(program, "contract", SHAPES, elsewhere.ARM64)
+
+
 def all_kernels() -> tuple[int, int, list[str]]:
     """(how many differ, how many there are, who computed them)."""
-    native = [("gcc", "-O3"), ("clang", "-O2")]
-    compilers = [(name, optimize) for name, optimize in native if shutil.which(name)]
-    results = {}
-    for name, optimize in compilers:
-        program = elsewhere.kernel_program(name, optimize)
-        results[f"{name} {optimize}"] = elsewhere.kernel_results(program, "contract", SHAPES)
-    program = elsewhere.kernel_program(elsewhere.CROSS, "-O3", "-static")
-    results[elsewhere.CROSS] = elsewhere.kernel_results(program, "contract", SHAPES, elsewhere.ARM64)
-    hashes: dict[tuple[str, str], list[str]] = {}
+    hashes: dict[tuple[str, str], set[str]] = {}
+    tables: dict[tuple[str, str], int] = {}
     who = []
-    for maker, found in results.items():
-        who.append(f"{maker} ({', '.join(dict.fromkeys(table for table, _, _ in found))})")
+    for maker, named, found in who_computes():
+        who.append(f"{maker} ({named or ', '.join(dict.fromkeys(table for table, _, _ in found))})")
         for (_, dtype, kernel), result in found.items():
-            hashes.setdefault((dtype, kernel), []).append(result.hash)
-    every = len({(maker, key[0]) for maker, found in results.items() for key in found})
-    return sum(len(h) != every or len(set(h)) > 1 for h in hashes.values()), len(hashes), who
+            hashes.setdefault((dtype, kernel), set()).add(result.hash)
+            tables[dtype, kernel] = tables.get((dtype, kernel), 0) + 1
+    every = max(tables.values())
+    return sum(len(h) > 1 or tables[key] != every for key, h in hashes.items()), len(hashes), who
 
 
 def prove(full: bool) -> Figure:

@@ -35,3 +35,24 @@ def test_the_proof_can_fail(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
     importlib.import_module(row).break_it(monkeypatch)
     figure = proof(row)
     assert not figure.passed, f"{row} passes although it was broken: {figure.text}"
+
+
+@pytest.mark.parametrize("defect", ["none", "one bit", "a kernel is missing", "a kernel is new"])
+def test_one_bit_of_one_kernel_of_one_compiler_is_seen(defect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import elsewhere
+    import g03_instruction_sets as g03
+
+    good = {("scalar", "float32", f"kernel {i}"): elsewhere.Result(f"{i:016x}", 1.0) for i in range(5)}
+    other = {("neon", *key[1:]): result for key, result in good.items()}
+    key = ("neon", "float32", "kernel 3")
+    if defect == "one bit":
+        other[key] = elsewhere.Result(f"{3 ^ 1 << 60:016x}", 1.0)
+    elif defect == "a kernel is missing":
+        del other[key]
+    elif defect == "a kernel is new":
+        other["neon", "float32", "kernel 9"] = elsewhere.Result("0", 1.0)
+    monkeypatch.setattr(g03, "who_computes", lambda: iter([("gcc", "", good), ("clang", "avx512 in plain C", other)]))
+    differ, kernels, who = g03.all_kernels()
+    assert differ == (defect != "none")
+    assert kernels == 5 + (defect == "a kernel is new")
+    assert who == ["gcc (scalar)", "clang (avx512 in plain C)"]
