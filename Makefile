@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES := setup.py pyproject.toml $(shell find csrc src -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.py[xdi]')
 
 .PHONY: demo test test-slow test-peers prove prove-release bench bench-kernels sanitize lint format golden reference sdist wheel
-.PHONY: wheels clean
+.PHONY: wheels fuzz memcheck clean
 
 demo: $(VENV)/demo.stamp  ## train the book's spiral, with a progress bar and a picture
 	$(BIN)/fastnn train
@@ -53,6 +53,16 @@ sanitize: $(VENV)/sanitize.stamp
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 FASTNN_SANITIZED=1 \
 	$(VENV)-sanitize/bin/python -m pytest -x -q $(SANITIZE)
 
+# Coverage-guided fuzzing, by atheris (wheels for Linux on x86-64, CPython 3.11 and later), each target in turn. FUZZ="onnx csv"
+# chooses, FUZZ_SECONDS says how long each; what is found lies in build/fuzz/<target>/. See tests/fuzz/README.md.
+FUZZ ?= model onnx csv npz
+FUZZ_SECONDS ?= 300
+fuzz: $(VENV)/fuzz.stamp  ## look for files that are loaded or refused otherwise than is promised
+	for target in $(FUZZ); do $(BIN)/python tests/fuzz/fuzz_$$target.py --seconds $(FUZZ_SECONDS) || exit 1; done
+
+memcheck: $(VENV)/test.stamp  ## kernels and a training under valgrind, which has to be there: some ten minutes
+	$(BIN)/python tests/c/run_memcheck.py
+
 lint: $(VENV)/dev.stamp  ## what pre-commit and CI check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -83,6 +93,10 @@ $(VENV)/demo.stamp: $(VENV)/bin/python $(SOURCES)
 
 $(VENV)/test.stamp: $(VENV)/bin/python $(SOURCES)
 	$(PIP) install '.[test]'
+	@touch $@
+
+$(VENV)/fuzz.stamp: $(VENV)/bin/python $(SOURCES)
+	$(PIP) install -e '.[test,fuzz]'
 	@touch $@
 
 $(VENV)/peers.stamp: $(VENV)/bin/python $(SOURCES)

@@ -468,7 +468,8 @@ def signature(name: str, model: Model) -> str:
     X, _ = CASES[name].data()
     h = hashlib.sha256()
     average = () if model.plan.average is None else (model.plan.average,)
-    for array in (model.plan.params, *model.plan.states, *average, model.predict(X)):
+    states = [np.pad(s, (0, len(model.plan.params) - len(s))) for s in model.plan.states]  # kept: zeros
+    for array in (model.plan.params, *states, *average, model.predict(X)):
         assert np.isfinite(array).all()
         little = array.astype(array.dtype.newbyteorder("<"))
         h.update(little.tobytes())

@@ -242,7 +242,9 @@ def go_on(name: str, path: Path) -> Model:
 def digest(name: str, model: Model) -> str:
     """SHA-256 of predictions, parameters by name, optimizer state and losses."""
     h = hashlib.sha256()
-    state = [model.plan.view(a, *key) for a in model.plan.states for key in model.plan.tensors]
+    plan = model.plan
+    padded = [np.pad(a, (0, plan.size - len(a))) for a in plan.states]  # what is only kept counts as zeros
+    state = [plan.view(a, *key) for a in padded for key in plan.tensors]
     columns = [name for name in model.history if name not in HISTORY]  # metrics come in all or no epochs of these
     history = [np.array(model.history[name], "<f8") for name in ("loss", *columns)]
     for array in (model.predict(CASES[name].data()[0]), *model.state_dict().values(), *state, *history):

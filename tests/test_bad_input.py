@@ -122,3 +122,13 @@ def test_nan_in_a_row_to_predict_stays_in_that_row() -> None:
     assert np.isnan(p[7]).all()
     keep = np.arange(20) != 7
     assert_same_bits(p[keep], clean[keep])
+
+
+@pytest.mark.parametrize("call", [lambda m: m.predict(X, batch_size=0), lambda m: m.evaluate(X, Y[:5])])
+def test_a_refusal_leaves_a_model_without_sizes_as_it_was(call: Callable[[Model], Any]) -> None:
+    model = Model([Dense(5), Dense(3)], seed=0)
+    model.set(loss="categorical_crossentropy", optimizer="adam")
+    with pytest.raises(ValueError, match=r"batch_size: expected|y: expected 20 rows"):
+        call(model)
+    assert model._plan is None
+    assert model.predict(np.ones((2, 9))).shape == (2, 3)

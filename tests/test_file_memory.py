@@ -94,6 +94,14 @@ def hostile(kind: str) -> bytes:
             header |= {str(i): {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(60_000)}
         elif kind == "states":
             d["states"] = 10**9
+        elif kind in ("arrays of state", "more arrays of state"):
+            d["states"] = 4096 if kind == "arrays of state" else 8000
+            at = max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+            for i in range(2, d["states"]):
+                for name, shape in (("weights", [2, 2]), ("biases", [1, 2])):
+                    end = at + 4 * shape[0] * shape[1]
+                    header[f"state{i}.layer0.{name}"] = {"dtype": "F32", "shape": shape, "data_offsets": [at, end]}
+                    at = end
         elif kind == "wide text":
             d["metadata"] = {"x": "\U0001f600" + "a" * 2_900_000}
         elif kind == "wider text":
@@ -128,6 +136,9 @@ def hostile(kind: str) -> bytes:
             d["metrics"] = [{"name": "f1", "column": f"a{i}"} for i in range(20_000)]
 
     blob = changed(model.to_bytes(), change)
+    if kind.endswith("arrays of state"):
+        header, d, data = take_apart(blob)
+        blob = put_together(header, d, data.ljust(max(e["data_offsets"][1] for e in list(header.values())[1:]), b"\0"))
     if kind == "depth":
         header, d, data = take_apart(blob)
         blob = put_together(header, None, data, json.dumps(d).replace('"DEEP"', "[" * 1_000_000 + "]" * 1_000_000))
@@ -141,7 +152,7 @@ def hostile(kind: str) -> bytes:
         "a huge layer", "a huge tensor", "millions of layers", "all the layers there may be", "a long history",
         "lists of nothing", "dicts of nothing", "keys", "depth", "tensors of nothing", "states", "wide text",
         "wider text", "endless sources", "all the sources there may be", "widths that double", "nests", "a full nest",
-        "texts as moments", "many moments", "metrics",
+        "texts as moments", "many moments", "metrics", "arrays of state", "more arrays of state",
     ],
 )  # fmt: skip
 def test_a_small_file_that_claims_much_takes_little(kind: str, tmp_path: Path) -> None:
@@ -149,7 +160,13 @@ def test_a_small_file_that_claims_much_takes_little(kind: str, tmp_path: Path) -
     beyond, what = peak(tmp_path / "m.fnn")
     report(kind, tmp_path / "m.fnn", beyond, what)
     assert beyond < ALLOWED
-    loads = ("all the layers there may be", "wide text", "all the sources there may be", "a full nest")
+    loads = (
+        "all the layers there may be",
+        "wide text",
+        "all the sources there may be",
+        "a full nest",
+        "arrays of state",
+    )
     assert (what == "loaded") == (kind in loads)
 
 

@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkey
     def no(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("fastnn.export._onnx.os.replace", no)
+    monkeypatch.setattr("fastnn._atomic.os.replace", no)
     with pytest.raises(OSError, match="disk full"):
         model.export_onnx(path)
     assert path.read_text() == "old"

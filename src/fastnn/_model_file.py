@@ -31,6 +31,7 @@ KIND = "model"
 POSITION = "position."  # what the names of tensors of a place within an epoch begin with
 MOST_COUNT = 2**62  # of steps, epochs and rows: a few more still fit into 64 bits
 MOST_SEED = 2**64 - 1
+MOST_STATES = 4096  # arrays of optimizer state: L-BFGS with its longest memory has 2000
 KEYS = {
     "format", "kind", "layers", "n_inputs", "dtype", "seed", "loss", "optimizer", "accuracy", "precision", "steps_done",
     "epochs_done", "history", "class_labels", "metadata", "position", "callbacks", "states",
@@ -48,11 +49,12 @@ def parameter_name(layer: int, name: str) -> str:
 
 def _names(plan: Plan, states: int) -> Iterator[tuple[str, int | None, int, str]]:
     """(name in a file, number of the state or None, layer, name) of every tensor of parameters and optimizer state."""
-    for state in (None, *range(states)):
-        prefix = "" if state is None else f"state{state}."
-        for layer, name in plan.tensors:
-            if state is None or plan.is_trained(layer, name):  # what is only kept has no state
-                yield prefix + parameter_name(layer, name), state, layer, name
+    for layer, name in plan.tensors:
+        yield parameter_name(layer, name), None, layer, name
+    trained = _trained(plan)  # what is only kept has no state
+    for state in range(states):
+        for layer, name in trained:
+            yield f"state{state}.{parameter_name(layer, name)}", state, layer, name
 
 
 def _trained(plan: Plan) -> list[tuple[int, str]]:
@@ -225,15 +227,14 @@ def _take_plain(model: Any, d: dict[str, Any]) -> None:
 def _fill(model: Any, d: dict[str, Any], contents: Contents) -> None:
     """Finalize, and read parameters and optimizer state into their arenas."""
     with within("states"):
-        states = _checks.whole("states", d["states"], 0, max(len(contents.tensors), 64))
+        states = _checks.whole("states", d["states"], 0, MOST_STATES)
 
     def admit(tensors: dict[tuple[int, str], tuple[int, tuple[int, int]]], trained: int) -> None:
         """Hold the sizes that the layers ask for against the tensors that are there. trained: where, in the arenas,
         those end that the optimizer has state for."""
-        for prefix in ("", *(f"state{i}." for i in range(states))):
-            for (layer, name), (offset, shape) in tensors.items():
-                if prefix and offset >= trained:
-                    continue
+        moved = {key: place for key, place in tensors.items() if place[0] < trained}
+        for prefix, held in (("", tensors), *((f"state{i}.", moved) for i in range(states if moved else 0))):
+            for (layer, name), (_, shape) in held.items():
                 full = prefix + parameter_name(layer, name)
                 entry = contents.tensors.get(full)
                 if entry is None:
@@ -243,10 +244,6 @@ def _fill(model: Any, d: dict[str, Any], contents: Contents) -> None:
                         f"the tensor {full!r:.80} is {entry.dtype} of shape {entry.shape}, the layers make it "
                         f"{model.dtype} of shape {shape}"
                     )
-        kept = sum(rows * columns for offset, (rows, columns) in tensors.values() if offset >= trained)
-        stored = sum(entry.nbytes for entry in contents.tensors.values())
-        if trained and states > 8 and states * kept * model.dtype.itemsize > 4 * stored:
-            raise FormatError(f"states: {states} are too many for what the layers train")  # each has room for the rest
 
     with within("layers"):
         model._admit = admit

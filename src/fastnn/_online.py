@@ -40,11 +40,18 @@ class Online:
 
     @contextlib.contextmanager
     def _ready_to_train(self, X: Any) -> Iterator[Any]:
-        """Finalized for X. Data that turn out not to fit must not fix the width of the input."""
+        """Finalized for X, to train."""
         model: Any = self
         if self._busy:
             raise RuntimeError("the model is being trained: a callback or a stream cannot train it at the same time")
         model.loss_object, model.optimizer_object  # noqa: B018 (their errors come before the data's)
+        with self._readied(X) as X:
+            yield X
+
+    @contextlib.contextmanager
+    def _readied(self, X: Any) -> Iterator[Any]:
+        """Finalized for X. Data that turn out not to fit must not fix the width of the input."""
+        model: Any = self
         fresh = model._plan is None
         X = model._ready(X)
         try:

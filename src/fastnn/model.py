@@ -364,8 +364,8 @@ class Model(Online, Probes, Files, Labelled, Conversions):
     ) -> Evaluation:
         """(loss, accuracy) over the rows: the mean loss without penalties, with weights as in ``train``; beside them
         ``.metrics``, a dict of what ``set(metrics=)`` asked for. batch_size bounds memory, never changes bits."""
-        with self._lock:
-            return _runs.evaluate(self, self._ready(X), y, batch_size, sample_weight, class_weight)
+        with self._lock, self._readied(X) as X:
+            return _runs.evaluate(self, X, y, batch_size, sample_weight, class_weight)
 
     def predict(self, X: ArrayLike, *, batch_size: int | None = None) -> NDArray[Any]:
         """Outputs (rows, outputs) for X (rows, features). A row's bits do not depend on the other rows.
@@ -373,6 +373,9 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         batch_size: rows worked on together; bounds memory, never changes bits. NaN in a row gives NaN in its outputs.
         """
         with self._lock:
+            if self._plan is None:
+                with self._readied(X) as X:
+                    return _runs.predict(self, X, batch_size)
             return _runs.predict(self, self._ready(X), batch_size)
 
     __call__ = predict

@@ -54,7 +54,7 @@ cdef class Search:
         self.nbytes = self.n * self.k.itemsize
         self.most, self.tolerance_grad, self.tolerance_change = parameters[:3]
         self.strong_wolfe, self.most_tries, self.noisy = parameters[3], parameters[4], noisy
-        self.arenas = [plan._arena() for _ in range(3)] + list(plan.states)
+        self.arenas = [plan._arena(self.n) for _ in range(3)] + list(plan.states)
         self.w0, self.g0, self.d = _at(self.arenas[0]), _at(self.arenas[1]), _at(self.arenas[2])
         self.w, self.g = updater.w, updater.g
         self.memory = [aligned_empty(2 * self.most * sizeof(void *))] + [aligned_empty(8 * self.most) for _ in range(2)]

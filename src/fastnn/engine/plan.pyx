@@ -96,23 +96,23 @@ cdef class Plan:
             admit(self.tensors, moved)
         _need_memory("the parameters need", offset * self.dtype.itemsize)
         self.size, self.trained = offset, moved
-        self.params = self._arena()
+        self.params = self._arena(offset)
         self.grads = self.average = None
         self.states = []
 
-    def _arena(self):
-        return aligned(self.size * self.dtype.itemsize, np.zeros).view(self.dtype)
+    def _arena(self, Py_ssize_t elements):
+        return aligned(elements * self.dtype.itemsize, np.zeros).view(self.dtype)
 
     def need_training_arenas(self, int states):
         """Make the gradient arena and so many state arenas, zeroed, where they are not there yet."""
         if self.grads is None:
-            self.grads = self._arena()
+            self.grads = self._arena(self.size)
         self.need_states(states)
 
     def need_states(self, int states):
-        """Make so many state arenas alone."""
+        """Make so many state arenas alone: of what is trained, for the rest has none."""
         while len(self.states) < states:
-            self.states.append(self._arena())
+            self.states.append(self._arena(self.trained))
 
     def need_average(self):
         """The arena of the parameters' running average, made where it is not there yet."""

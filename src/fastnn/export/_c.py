@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn import _checks
+from fastnn import _atomic, _checks
 from fastnn._core import random_normal
 from fastnn.export import _c_plan
 from fastnn.export._c_code import Code, Cost, literal
@@ -231,21 +231,5 @@ def _string(text: str) -> str:
 
 def _replace(path: str, text: str) -> None:
     """The text in place of what was there: the old file or the new one, whole."""
-    import contextlib
-    import tempfile
-
-    folder, file = os.path.split(path)
-    handle, temporary = tempfile.mkstemp(prefix=file, suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii", newline="\n") as f:
-            f.write(text)
-            f.flush()
-            os.fsync(f.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with _atomic.replacing(path) as file:
+        file.write(text.encode("ascii"))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _atomic
 from fastnn.engine.spec import (
     INPUT,
     TRAINING_ONLY,
@@ -331,13 +332,5 @@ def to_bytes(model: Model) -> bytes:
 def save(model: Model, path: str | os.PathLike[str]) -> None:
     """Write the file, whole or not at all."""
     content = to_bytes(model)
-    target = os.path.abspath(os.fspath(path))
-    temporary = f"{target}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-        os.replace(temporary, target)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
+    with _atomic.replacing(path) as file:
+        file.write(content)

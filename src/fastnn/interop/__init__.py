@@ -13,7 +13,7 @@ __all__ = ["from_keras", "from_sklearn", "from_torch", "import_onnx"]
 
 
 def import_onnx(path: str | os.PathLike[str], *, output: str | None = None) -> Model:
-    """The model in an ONNX file whose graph is a row of layers; docs/interop.md lists the operators.
+    """The model in an ONNX file of layers in a row, or of a graph of them; docs/interop.md lists the operators.
 
     output: the name of the output to have, needed where the file has several. The model is finalized, of the file's
     type, float32 or float64, and without loss and optimizer: ``set`` them to go on training. Needs no other package.

@@ -18,6 +18,7 @@ from fastnn.layers import Dense, Input, Rescale
 
 if TYPE_CHECKING:
     from fastnn.base import Layer
+    from fastnn.layers._merge import Merge
     from fastnn.model import Model
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -55,21 +56,66 @@ class Filled(NamedTuple):
 Part: TypeAlias = "Weights | Affine | Filled | Activation | Layer"
 
 
+class Row(NamedTuple):
+    """Parts in a row, of which each is read by the next alone. sources: the rows, by their place, whose ends it begins
+    with, joined where there are several; none for one that begins with an input, ``width`` columns wide where that is
+    known."""
+
+    sources: tuple[int, ...]
+    joins: type[Merge] | None
+    parts: list[Part]
+    width: int | None
+
+
+Given: TypeAlias = "list[tuple[Layer, dict[str, Array | None], str]]"
+
+
 def assemble(
     cls: type[Model], parts: Sequence[Part], dtype: np.dtype[Any], n_inputs: int | None = None, most: int | None = None
 ) -> Model:
-    """The finalized model, without loss and optimizer. most: parameters that it may have.
+    """The finalized model of parts in a row, without loss and optimizer. most: parameters that it may have.
 
     ValueError where sizes do not meet, where nothing says how wide the rows are, and for more parameters.
     """
-    if most is not None and _parameters(parts) > most:
-        raise ValueError(f"the layers would have {_parameters(parts)} parameters, far more than came with them")
-    folded = _fold(list(parts))
-    if len(folded) > MOST_LAYERS:
-        raise ValueError(f"the network has {len(folded)} layers, a model has at most {MOST_LAYERS}")
+    return assemble_graph(cls, [Row((), None, list(parts), n_inputs)], dtype, most)
+
+
+def assemble_graph(cls: type[Model], rows: Sequence[Row], dtype: np.dtype[Any], most: int | None = None) -> Model:
+    """The same of a graph, whose last row ends with the output."""
+    count = sum(_parameters(row.parts) for row in rows)
+    if most is not None and count > most:
+        raise ValueError(f"the layers would have {count} parameters, far more than came with them")
+    given: Given = []
+    with np.errstate(all="ignore"):  # numbers that are too large become infinite
+        layers = [_layers(_fold(row.parts), given) for row in rows]
+    total = sum(map(len, layers)) + sum(row.joins is not None for row in rows)
+    if total > MOST_LAYERS:
+        raise ValueError(f"the network has {total} layers, a model has at most {MOST_LAYERS}")
+    if len(rows) > 1:
+        model = _graph(cls, rows, layers, dtype)
+    else:
+        width = rows[0].width
+        if width is not None and not any(isinstance(layer, Dense) for layer in layers[0]):
+            layers[0].insert(0, Input(width))
+        model = cls(layers[0], dtype=dtype)
+        model.finalize(width)
+    for layer, values, where in given:
+        for name, value in values.items():
+            if value is None:
+                continue
+            try:
+                setattr(layer, name, value)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
+        if isinstance(layer, Dense):
+            layer.weight_initializer = Initializer.resolve("he_normal")
+    return model
+
+
+def _layers(parts: Sequence[Part], given: Given) -> list[Layer]:
+    """The layers of a row, and what is to be assigned to them."""
     layers: list[Layer] = []
-    given: list[tuple[Layer, dict[str, Array | None], str]] = []
-    for part in folded:
+    for part in parts:
         if isinstance(part, Weights):
             dense = Dense(*part.weights.shape, weight_initializer="zeros")
             given.append((dense, {"weights": part.weights, "biases": part.biases}, part.where))
@@ -83,20 +129,28 @@ def assemble(
             layers[-1].activation = part  # type: ignore[attr-defined]
         else:
             layers.append(part)
-    if n_inputs is not None and not any(isinstance(layer, Dense) for layer in layers):
-        layers.insert(0, Input(n_inputs))
-    model = cls(layers, dtype=dtype)
-    model.finalize(n_inputs)
-    for layer, values, where in given:
-        for name, value in values.items():
-            if value is None:
-                continue
-            try:
-                setattr(layer, name, value)
-            except ValueError as error:
-                raise ValueError(f"{where}: {error}") from None
-        if isinstance(layer, Dense):
-            layer.weight_initializer = Initializer.resolve("he_normal")
+    return layers
+
+
+def _graph(cls: type[Model], rows: Sequence[Row], layers: Sequence[list[Layer]], dtype: np.dtype[Any]) -> Model:
+    ends: list[Any] = []
+    inputs: list[Input] = []
+    for row, inner in zip(rows, layers, strict=True):
+        end: Any
+        if row.joins is not None:
+            end = row.joins()([ends[i] for i in row.sources])
+        elif row.sources:
+            end = ends[row.sources[0]]
+        elif row.width is None:
+            raise ValueError("the width of the input is not known, and the network has branches")
+        else:
+            end = Input(row.width)
+            inputs.append(end)
+        for layer in inner:
+            end = layer(end)
+        ends.append(end)
+    model = cls(inputs=inputs, outputs=ends[-1], dtype=dtype)
+    model.finalize()
     return model
 
 

@@ -83,7 +83,7 @@ class Expression:
 
     def apply(self, function: str, *parameters: float) -> Expression:
         """function(self), as an atom."""
-        if any(isinstance(c, np.ndarray) for c in self.terms.values()):
+        if self.by_column:
             raise TooComplexError
         argument = tuple(sorted(self.terms.items(), key=repr))
         return Expression({((function, argument, parameters, self.atoms + 1),): 1.0})
@@ -103,6 +103,11 @@ class Expression:
             return self.apply("clip", low, high)
         s = shift / slope
         return (variable().apply("clip", low / slope - s, high / slope - s) + s) * slope
+
+    @property
+    def by_column(self) -> bool:
+        """Whether it has a coefficient for each column."""
+        return any(isinstance(c, np.ndarray) for c in self.terms.values())
 
     @property
     def affine(self) -> tuple[float | Array, float | Array] | None:

@@ -1,23 +1,23 @@
-"""ONNX files in: the subset of operators that a network of layers in a row is made of.
+"""ONNX files in: the subset of operators that a network of layers is made of.
 
-The graph is walked from its output back to its input. Each step takes the nodes that make one layer: a product, a
-normalization, an activation with all the nodes it is composed of (``_expressions.py``). What joins branches, or is
-not known, is refused by the name of its node. A second walk, forward, follows the shapes.
+The graph is walked from its output back to its input (``_onnx_graph.py``). Each step takes the nodes that make one
+layer: a product, a normalization, an activation with all the nodes it is composed of (``_expressions.py``), a sum,
+product or concatenation of branches. What is not known is refused by the name of its node. A second walk, forward,
+follows the shapes.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn.checkpoint import FormatError
-from fastnn.engine.spec import MOST_LAYERS
 from fastnn.interop import _onnx_elementwise as elementwise
+from fastnn.interop import _onnx_graph
 from fastnn.interop import _onnx_operators as operators
-from fastnn.interop._assemble import assemble
+from fastnn.interop._assemble import assemble_graph
 from fastnn.interop._onnx_file import TYPE_NAMES, Graph, Node, Port, Tensor, read
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Importer:
                     raise FormatError(f"{node}: its output {name!r} is there already")
                 self.makers[name] = node
         self.constants: dict[str, Array] = {}
+        self.functions: dict[str, dict[str, Any]] = {}  # of a value, what was read as a function of it
         self.input = self._only("inputs", [p for p in graph.inputs if p.name not in graph.tensors], None)
         self.output = self._only("outputs", graph.outputs, output)
         kind = self.output.kind if self.output.kind in DTYPES else self.input.kind
@@ -113,24 +114,7 @@ class Importer:
             raise ValueError(f"{node}: input {place} is not a constant number")
         return float(value.reshape(()))
 
-    # --- the walk ---
-
-    def parts(self) -> list[Any]:
-        """What the nodes mean, in the order they run."""
-        found: list[Any] = []
-        name, steps = self.output.name, 0
-        while name != self.input.name:
-            node = self.makers.get(name)
-            if node is None:
-                raise FormatError(f"no node makes {name[:100]!r}")
-            steps += 1
-            if steps > len(self.graph.nodes):
-                raise FormatError(f"{node}: the graph goes in a circle")
-            made, name = self.step(node, name)
-            found += reversed(made)
-            if len(found) > MOST_LAYERS:
-                raise ValueError(f"the graph has more than {MOST_LAYERS} layers")
-        return found[::-1]
+    # --- a step of the walk ---
 
     def step(self, node: Node, name: str) -> tuple[list[Any], str]:
         """(what ends with this node, the value that it begins with)."""
@@ -166,9 +150,8 @@ def load(cls: type[Model], path: str | os.PathLike[str], output: str | None = No
         if given is not None and not known and len(given) > 2:
             raise ValueError(f"input {importer.input.name!r}: the shape of its rows is not known: {given[1:]}")
         shape = tuple(sizes) if known else None
-        parts = operators.shaped(importer.parts(), shape)
         most = 2 * len(content) // importer.dtype.itemsize + SLACK
-        return assemble(cls, parts, importer.dtype, math.prod(shape) if shape is not None else None, most)
+        return assemble_graph(cls, _onnx_graph.rows(importer, shape), importer.dtype, most)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
     except ValueError as error:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 REAL = (1, 11)  # TensorProto.DataType of float32 and float64
 BOUNDS = ("Clip", "Max", "Min", "Relu")
+LINEAR = ("Add", "Sub", "Mul", "Div", "Neg", "Identity", "Cast")
 WINDOW = 16  # values that an activation may be composed of: GELU in its tanh form is eight nodes
 
 
@@ -32,9 +33,15 @@ def step(g: Importer, node: Node, name: str) -> tuple[list[Any], str]:
         raise ValueError(f"{node}: this operator is not supported")
     read: list[tuple[str, Expression]] = []
     matched: tuple[list[Any], str] | None = None
-    for u in _inputs_before(g, name):
+    window = _inputs_before(g, name)
+    g.functions = {u: g.functions[u] for u in window if u in g.functions}  # what is further on is not asked for again
+    scales_only = all(_operator(g, value) in (*LINEAR, "") for value in (name, *window))
+    for u in window:
+        if scales_only and len(read) == 2:
+            break
         found = _expression(g, name, u)
         if found is not None:
+            scales_only = scales_only or found.by_column  # no activation has numbers of its own for each column
             activation = ex.activation(found)
             if activation is not None:
                 matched = [activation], u
@@ -85,22 +92,34 @@ def _inputs_before(g: Importer, name: str) -> list[str]:
     return found[:WINDOW]
 
 
+def _operator(g: Importer, value: str) -> str:
+    """The operator of a function that makes the value, "" for anything else."""
+    node = g.makers.get(value)
+    known = node is not None and node.operator in FUNCTIONS and node.domain in ("", "ai.onnx")
+    return node.operator if node is not None and known else ""
+
+
 def _expression(g: Importer, name: str, variable: str) -> Expression | None:
-    """The value ``name`` as a function of the value ``variable``; None where it is none, or of more besides."""
-    known: dict[str, Expression | None] = {variable: ex.variable()}
+    """The value ``name`` as a function of the value ``variable``; None where it is none, or of more besides. What was
+    found for values on the way is taken up again: else a long row of nodes costs the square of the window for each."""
+    known = g.functions.setdefault(variable, {variable: ex.variable()})
+    here: dict[str, Expression | None] = {}
 
     def value(of: str) -> Expression | None:
-        if of not in known:
-            node = g.makers.get(of)
-            known[of] = None
-            if node is None or len(known) > WINDOW or node.operator not in FUNCTIONS:
-                return None
-            if node.domain in ("", "ai.onnx") and of == node.outputs[0]:
-                arguments = [None if not i or g.constant(i) is not None else value(i) for i in node.inputs]
-                wanted = [bool(i) and g.constant(i) is None for i in node.inputs]
-                if all(a is not None for a, w in zip(arguments, wanted, strict=True) if w) and any(wanted):
-                    known[of] = _function(g, node, arguments)
-        return known[of]
+        if of in known or of in here:
+            return known.get(of) or here[of]
+        here[of] = None
+        node = g.makers.get(of)
+        if node is None or len(here) > WINDOW or not _operator(g, of) or of != node.outputs[0]:
+            return None
+        arguments = [None if not i or g.constant(i) is not None else value(i) for i in node.inputs]
+        wanted = [bool(i) and g.constant(i) is None for i in node.inputs]
+        if not any(wanted) or any(a is None for a, w in zip(arguments, wanted, strict=True) if w):
+            return None
+        here[of] = found = _function(g, node, arguments)
+        if not found.by_column:  # which may be large
+            known[of] = found
+        return found
 
     try:
         return value(name)

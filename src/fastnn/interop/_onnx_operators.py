@@ -234,9 +234,9 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
 # --- shapes ---
 
 
-def shaped(parts: list[Any], shape: tuple[int, ...] | None) -> list[Part]:
-    """Parts for rows as the model has them, flat. shape: of a row of the input, None where it is not known: then it is
-    one axis, whose width the first product says."""
+def shaped(parts: list[Any], shape: tuple[int, ...] | None) -> tuple[list[Part], tuple[int, ...] | None]:
+    """Parts for rows as the model has them, flat, and the shape of a row after them. shape: of a row before them, None
+    where it is not known: then it is one axis, whose width the first product says."""
     done: list[Part] = []
     for part in parts:
         if isinstance(part, Reshaped):
@@ -264,7 +264,7 @@ def shaped(parts: list[Any], shape: tuple[int, ...] | None) -> list[Part]:
             done.append(part if shape is None else _spread(part, shape))
         else:
             done.append(part)
-    return done
+    return done, shape
 
 
 def _spread(part: Affine, shape: tuple[int, ...]) -> Affine:

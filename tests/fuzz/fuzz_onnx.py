@@ -1,0 +1,62 @@
+"""Fuzz target: ONNX files (``import_onnx``). What is imported predicts, and goes out and in again as the same."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+from harness import FindingError, RefusedError, as_file, instrumented, main, refusal
+
+with instrumented():
+    import fastnn
+    from fastnn.export import _onnx
+    from fastnn.interop import _onnx as _importer  # noqa: F401 (else it comes at its first use, and is not seen)
+from protobuf_mutants import mutant
+
+WIDEST = 4096  # columns of what is put to work
+ROWS = np.random.default_rng(0).standard_normal((5, WIDEST))
+
+
+def one(data: bytes) -> str:
+    path = as_file(data, "model.onnx")
+    try:
+        with refusal(path, ValueError):
+            model = fastnn.import_onnx(path)
+    except RefusedError:
+        return "refused"
+    repr(model)
+    if model.plan.widest <= WIDEST:
+        works(model)
+    return "loaded"
+
+
+def works(model: fastnn.Model) -> None:
+    X = ROWS[:, : model.plan.n_in].astype(model.dtype)
+    with np.errstate(all="ignore"):
+        y = model.predict(X)
+        if y.shape != (len(X), model.plan.n_out):
+            raise FindingError(f"a prediction of shape {y.shape}")
+        blob = _onnx.to_bytes(model)
+        path = as_file(blob, "again.onnx")
+        try:
+            again = fastnn.import_onnx(path).predict(X)
+        except ValueError as error:  # a scale of infinity, a file of more nodes than are read
+            if "scale" in str(error) or "more than" in str(error) or not finite(model):
+                return
+            raise
+        if finite(model) and np.isfinite(y).all() and np.abs(y).max(initial=0) < 1e4:
+            with np.errstate(all="ignore"):
+                off = np.abs(again - y).max(initial=0)
+            if not off <= 1e-3 * max(np.abs(y).max(initial=0), 1):
+                raise FindingError(f"out and in again it is another function: {off}")
+
+
+def finite(model: fastnn.Model) -> bool:
+    return bool(np.isfinite(model.plan.params).all()) and bool((np.abs(model.plan.params) < 1e4).all())
+
+
+if __name__ == "__main__":
+    main("onnx", one, mutant)
