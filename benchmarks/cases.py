@@ -45,6 +45,7 @@ KERNELS: list[Case] = [
     ),
     *(make(name, 1000, 10) for name in _core.LOSSES for make in (passes.loss_forward, passes.loss_backward)),
     passes.merged_gradient(1000, 10),
+    *(passes.accuracy(name, 1000, 10) for name in _core.METRICS),
     *(passes.optimizer_step(name, PARAMETERS) for name in _core.OPTIMIZERS),
     passes.gather(1280, 784, 128),
     passes.dropout(300, 512),

@@ -21,6 +21,7 @@ import pytest
 
 import fastnn
 from fastnn import Dense, Model, ReLU, Rescale, _doctor, plots
+from fastnn._cli_model import parse_layers
 from fastnn._progress import Lines, figures, training_bar
 from fastnn.cli import main
 from fastnn.data import spiral
@@ -168,6 +169,12 @@ def test_train_with_normalizations_and_noise(run) -> None:
     assert model.layers[0].adapted
     again = run("evaluate", "m.fnn", "spiral")
     assert accuracy_in(again, "result") == accuracy_in(out, "held out")
+
+
+def test_activations_take_their_parameter() -> None:
+    layers = parse_layers("8,leaky_relu:0.2,Elu:0.5,elu,leaky_relu,3,softmax", "he")
+    assert [layer.alpha for layer in layers[1:5]] == [0.2, 0.5, 1.0, 0.01]  # type: ignore[attr-defined]
+    assert [type(layer).__name__ for layer in layers[1:5]] == ["LeakyReLU", "ELU", "ELU", "LeakyReLU"]
 
 
 def test_a_first_training_with_normalization_is_not_warned_of_scales(run) -> None:
@@ -366,6 +373,12 @@ MISTAKES = [
     ("train --layers noise:-1,8,3,softmax", "noise:STDDEV with a standard deviation of at least 0, got 'noise:-1'"),
     ("train --layers 8,alphadropout,3,softmax", "alphadropout:SHARE with a share from 0 to 1, got 'alphadropout'"),
     ("train --layers 8,normalization,3,softmax --epochs 1", r"layer 1 \(Normalization\) has no mean and variance yet"),
+    ("train --layers 8,leaky_relu:-1,3,softmax", "leaky_relu:ALPHA with a number of at least 0, got 'leaky_relu:-1'"),
+    ("train --layers 8,elu:,3,softmax", "elu:ALPHA with a number of at least 0, got 'elu:'"),
+    (
+        "train --layers 8,relu:0.2,3,softmax",
+        "got 'relu:0.2'; those that have one: elu, leaky_relu",
+    ),
     ("train --layers 8,,3,softmax", "there is an empty place"),
     ("train --layers 0,3,softmax", "n_neurons: expected .* got 0"),
     ("train --learning-rate=-1", "learning_rate: "),

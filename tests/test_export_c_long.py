@@ -23,9 +23,14 @@ from exported import (
     needs_contract,
     self_test,
 )
+from test_export_c_graph import MODELS as GRAPHS
+from test_export_c_norm import LAYERS as NORMALIZED
+from test_export_c_norm import trained
 
+import fastnn.layers
 from fastnn import Dense, Dropout, Input, Model, Rescale
 from fastnn.activations import Activation
+from fastnn.base import Layer
 
 pytestmark = [pytest.mark.slow, needs_contract]
 
@@ -41,7 +46,7 @@ TARGETS = [
     *HERE_64,
     Target("gcc, arm64", "aarch64-linux-gnu-gcc", ("-O3", *STATIC), ARM64),
     Target("clang, arm64", "clang", ("--target=aarch64-linux-gnu", "-O2", *STATIC), ARM64),
-    # without fma in hardware: the C library's. NEON would flush subnormal numbers; no compiler uses it for this unasked
+    # without fma in hardware: the C library's. NEON would flush subnormal numbers, and the source keeps clang from it
     Target("gcc, arm, vfpv3", "arm-linux-gnueabihf-gcc", ("-O2", "-march=armv7-a", "-mfpu=vfpv3-d16", *STATIC), ARM32),
     Target("gcc, arm, own fma", "arm-linux-gnueabihf-gcc", ("-Os", "-mfpu=vfpv3-d16", "-DM_SOFT_FMA", *STATIC), ARM32),
     Target("gcc, arm, neon", "arm-linux-gnueabihf-gcc", ("-O3", "-mcpu=cortex-a7", "-mfpu=neon-vfpv4", *STATIC), ARM32),
@@ -74,6 +79,30 @@ def test_every_layer_type(name: str, target: Target, dtype: Any, tmp_path: Path)
     assert_same_bits(Program(model, tmp_path, target).predict(X), model.predict(X), f"{name}, {target.name}")
     ran = self_test(tmp_path / "m.c", "m", target=target)
     assert ran.returncode == 0, ran.stdout
+
+
+@pytest.mark.parametrize("name", sorted(GRAPHS))
+def test_graphs(name: str, target: Target, dtype: Any, tmp_path: Path) -> None:
+    model = GRAPHS[name](dtype)
+    model.finalize()
+    X = awkward(model, 300)
+    assert_same_bits(Program(model, tmp_path, target).predict(X), model.predict(X), f"{name}, {target.name}")
+
+
+@pytest.mark.parametrize("name", sorted(NORMALIZED))
+def test_normalizations(name: str, target: Target, dtype: Any, tmp_path: Path) -> None:
+    model = trained(name, dtype)
+    X = awkward(model, 300)
+    X[0] = 0.25  # a row without variance
+    assert_same_bits(Program(model, tmp_path, target).predict(X), model.predict(X), f"{name}, {target.name}")
+
+
+def test_no_layer_type_is_left_out() -> None:
+    models = [Model(make(), seed=0) for make in (*DENSE.values(), *NORMALIZED.values())]
+    models += [make(np.float32) for make in GRAPHS.values()]
+    seen: set[type[Any]] = {type(layer) for model in models for layer in model.numbered}
+    there = {kind for kind in vars(fastnn.layers).values() if isinstance(kind, type) and issubclass(kind, Layer)}
+    assert there - seen <= {Layer}
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)

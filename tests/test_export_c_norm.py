@@ -38,10 +38,8 @@ LAYERS: dict[str, Any] = {
 }
 
 
-@needs_compiler
-@needs_contract
-@pytest.mark.parametrize("name", sorted(LAYERS))
-def test_normalizations(name: str, dtype: Any, tmp_path: Path) -> None:
+def trained(name: str, dtype: Any) -> Model:
+    """One of LAYERS, with moments of its own."""
     model = Model(LAYERS[name](), seed=3, dtype=dtype)
     model.set(loss="mse", optimizer="adam")
     rng = np.random.default_rng(1)
@@ -50,6 +48,14 @@ def test_normalizations(name: str, dtype: Any, tmp_path: Path) -> None:
     width = model.layers[-1].width(9) if name.endswith("bare") and "Layer" in name else None
     model.finalize()
     model.train(X, rng.standard_normal((64, model.plan.n_out if width is None else width)), epochs=3, batch_size=16)
+    return model
+
+
+@needs_compiler
+@needs_contract
+@pytest.mark.parametrize("name", sorted(LAYERS))
+def test_normalizations(name: str, dtype: Any, tmp_path: Path) -> None:
+    model = trained(name, dtype)
     rows = awkward(model, 300)
     rows[0] = 0.25  # a row without variance
     assert_same_bits(Library(model, tmp_path, "-O2").predict(rows), model.predict(rows), name)

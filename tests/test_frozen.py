@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 from compare import Array, assert_near, assert_same_bits
 from small import X, Y, classifier
 
-from fastnn import Dense, Dropout, Model, _runs, check_gradients, custom
+from fastnn import Dense, Dropout, Model, Residual, _runs, check_gradients, custom
 from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, Lion, Optimizer
 
+ALL_FROZEN = "every layer with parameters is frozen .*: training will change none of them"
 EVERY = list(dict.fromkeys(Optimizer.registry.values()))
 
 
@@ -43,7 +45,8 @@ def test_frozen_layers_keep_their_bits(cls: Any, frozen: tuple[int, ...], contra
     model = make(frozen, cls(use_ema=True, ema_overwrite_frequency=3, **more), dtype.name)
     model.layers[frozen[0]].biases[0, ::2] = -0.0
     before = tensors(model)
-    model.train(X, Y, epochs=4, batch_size=None if cls is LBFGS else 16, shuffle=True)
+    with pytest.warns(UserWarning, match=ALL_FROZEN) if len(frozen) == 4 else contextlib.nullcontext():
+        model.train(X, Y, epochs=4, batch_size=None if cls is LBFGS else 16, shuffle=True)
     for key, now in tensors(model).items():
         if key[0] in frozen:
             assert_same_bits(now, before[key], f"{key}")
@@ -259,3 +262,21 @@ def test_the_summary_counts_both_kinds(capsys: pytest.CaptureFixture[str]) -> No
     assert f"{rest} trainable, {frozen} non-trainable" in text
     assert "non-trainable" not in make().summary()
     assert "0 Dense (relu), frozen" in text
+
+
+def test_a_training_that_can_change_nothing_says_so() -> None:
+    block = Residual([Dense(4, activation="relu"), Dense(4)])
+    model = Model([Dense(4, 4), block, Dense(3, activation="softmax")], seed=0)
+    model.set(loss="categorical_crossentropy", optimizer="adam")
+    for layer in model.layers:
+        layer.trainable = False
+    before = model.predict(X)
+    with pytest.warns(UserWarning, match=ALL_FROZEN):
+        model.train(X, Y, epochs=1)
+    assert np.array_equal(model.predict(X), before)
+    block.layers[1].trainable = True  # one that is held trains: not a word
+    model.train(X, Y, epochs=1)
+    assert not np.array_equal(model.predict(X), before)
+    block.layers[1].learning_rate_multiplier = 0
+    with pytest.warns(UserWarning, match=ALL_FROZEN):
+        model.train_on_batch(X[:7], Y[:7])

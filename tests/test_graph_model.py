@@ -279,8 +279,10 @@ def test_copies_hold_layers_of_their_own() -> None:
 def test_summary_says_what_each_reads(capsys: pytest.CaptureFixture[str]) -> None:
     model = two()
     text = model.summary()
-    assert "not finalized" in text
+    assert "not finalized: parameters are allocated" in text
+    assert all(layer.n_in is None and layer.n_out is None for layer in model.numbered)
     model.finalize()
+    assert model.summary() == text.rpartition("\n")[0]  # its inputs had said all widths
     lines = [line.split() for line in model.summary().splitlines()]
     assert lines[0] == ["layer", "output", "shape", "reads", "parameters", "memory", "FLOPs/row"]
     assert lines[2][:7] == ["0", "Input", "'a'", "(rows,", "4)", "X[:,", "0:4]"]

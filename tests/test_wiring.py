@@ -42,8 +42,8 @@ def test_a_chain_has_two_buffers_in_turn() -> None:
     assert count == 2
     assert turns == [
         Turn(0, (Slot(),), False),  # nothing before is trained
-        Turn(0, (Slot(0),), False),  # in place
-        Turn(1, (Slot(0),), False),  # a dropout in between: no gate
+        Turn(0, (Slot(0),), True),  # in place, with the gate of the dense one
+        Turn(1, (Slot(0),), False),  # the dropout before it has no gate of its own,
         Turn(0, (Slot(1),), True),
         Turn(0, (Slot(0),), False),
     ]

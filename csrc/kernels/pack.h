@@ -60,6 +60,16 @@ static void transpose(void *vb, size_t ldb, const void *va, size_t lda, size_t m
 {
     real *b = vb;
     const real *a = va;
+    if (m < VF_LANES && ldb == m) { /* a few long rows become short ones */
+        for (size_t j = 0; j < n; j += VF_LANES) {
+            vf v[VF_LANES];
+            const size_t live = n - j < VF_LANES ? n - j : VF_LANES;
+            for (size_t i = 0; i < m; i++)
+                v[i] = live == VF_LANES ? vf_load(a + i * lda + j) : vf_load_part(a + i * lda + j, live);
+            store_columns(b + j * ldb, v, live, m);
+        }
+        return;
+    }
     for (size_t j = 0; j < n; j += VF_LANES) {
         size_t cols = n - j < VF_LANES ? n - j : VF_LANES, i = 0;
         for (vf v[VF_LANES]; i + VF_LANES <= m; i += VF_LANES) {

@@ -58,7 +58,7 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         "--layers",
         metavar="LIST",
         help="such as 128,relu,dropout:0.1,10,softmax (with the output layer); also normalization, batchnorm, "
-        "layernorm, noise:0.1, alphadropout:0.1, gaussiandropout:0.1",
+        "layernorm, noise:0.1, alphadropout:0.1, gaussiandropout:0.1, leaky_relu:0.2, elu:0.5",
     )
     add(
         "--init",

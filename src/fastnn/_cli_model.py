@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastnn import _cli_data, data
 from fastnn._cli_data import CLASSIFICATION, REGRESSION, Problem
 from fastnn._cli_optimizer import optimizer
+from fastnn._core import ACTIVATION_ALPHA
 from fastnn.activations import Activation
 from fastnn.base import Layer
 from fastnn.layers import (
@@ -58,20 +59,26 @@ WITH_NUMBER: dict[str, tuple[Any, str]] = {  # the layer, and what its number is
     "alphadropout": (AlphaDropout, "SHARE with a share from 0 to 1"),
     "gaussiandropout": (GaussianDropout, "SHARE with a share from 0 to 1"),
     "noise": (GaussianNoise, "STDDEV with a standard deviation of at least 0"),
+    **{
+        name: (kind, "ALPHA with a number of at least 0")
+        for name, kind in Activation.registry.items()
+        if kind.kernel in ACTIVATION_ALPHA
+    },
 }
 
 
 def parse_layers(text: str, initializer: str) -> list[Layer]:
     """``128,relu,dropout:0.1,10,softmax``: a width is a Dense layer, a name an activation, dropout:SHARE a Dropout;
-    batchnorm, layernorm, normalization, noise:STDDEV, alphadropout:SHARE and gaussiandropout:SHARE likewise."""
+    batchnorm, layernorm, normalization, noise:STDDEV, alphadropout:SHARE and gaussiandropout:SHARE likewise. An
+    activation that has a parameter takes one: leaky_relu:0.2, elu:0.5."""
     layers: list[Layer] = []
     for word in (part.strip() for part in text.split(",")):
-        name, _, argument = word.partition(":")
+        name, colon, argument = word.partition(":")
         if word.isdecimal():
             layers.append(Dense(int(word), weight_initializer=initializer))
         elif word.lower() in PLAIN:
             layers.append(PLAIN[word.lower()]())
-        elif name.lower() in WITH_NUMBER:
+        elif name.lower() in WITH_NUMBER and (colon or name.lower() not in Activation.registry):
             kind, wanted = WITH_NUMBER[name.lower()]
             try:
                 layers.append(kind(float(argument)))
@@ -83,6 +90,11 @@ def parse_layers(text: str, initializer: str) -> list[Layer]:
             try:
                 layers.append(Activation.resolve(word))
             except ValueError as error:
+                if name.lower() in Activation.registry:
+                    with_one = ", ".join(sorted(ACTIVATION_ALPHA))
+                    raise ValueError(
+                        f"--layers: {name.lower()} has no parameter, got {word!r}; those that have one: {with_one}"
+                    ) from None
                 raise ValueError(f"--layers: {error}; a number is a dense layer, dropout:0.1 a dropout") from None
     return layers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -180,6 +181,16 @@ def train_on_batch(
         raise FloatingPointError(not_finite(model, trainer))
     model.steps_done, model.position = trainer.steps_done, None
     return Evaluation(*trainer.last_step()[:2], None if measures is None else measures.values())
+
+
+def warn_if_all_frozen(model: Model, frozen: frozenset[int]) -> None:
+    """UserWarning where training cannot change anything, for that is seldom meant."""
+    if frozen and not any(x.training_rate and x.parameter_count for x in model.numbered if not x.held()):
+        warnings.warn(
+            "every layer with parameters is frozen (trainable is False, or learning_rate_multiplier 0): training will "
+            "change none of them",
+            stacklevel=2,
+        )
 
 
 def make_trainer(

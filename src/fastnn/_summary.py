@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.custom import Layer as CustomLayer
+
 if TYPE_CHECKING:
     from fastnn._network import Call, Network
+    from fastnn.engine.plan import Plan
 
 HEADER = ("layer", "output shape", "parameters", "memory", "FLOPs/row")
 
 
-def summary_text(network: Network, dtype: np.dtype[Any], n_in: int | None, states: int | None) -> str:
+@contextlib.contextmanager
+def _sized(network: Network, plan: Plan | None) -> Iterator[int | None]:
+    """Every layer knowing its widths meanwhile; gives that of the input, or None where no layer states it, or where a
+    part written in Python does not know its parameters before finalize."""
+    total = network.input_width() if plan is None else plan.n_in
+    if plan is not None or total is None or any(isinstance(call.layer, CustomLayer) for call in network.calls):
+        yield total if plan is not None else None
+        return
+    _, widths = network.widths(None)
+    try:
+        for call, (n_in, n_out) in zip(network.calls, widths, strict=True):
+            call.layer.n_in, call.layer.n_out = n_in, n_out
+        yield total
+    finally:
+        for call in network.calls:
+            call.layer.n_in = call.layer.n_out = None
+
+
+def summary_text(network: Network, dtype: np.dtype[Any], plan: Plan | None, states: int | None) -> str:
+    """As ``_table``, with the sizes of a model that is not finalized where its layers state them all. ValueError where
+    those do not meet."""
+    with _sized(network, plan) as n_in:
+        text = _table(network, dtype, n_in, states)
+    if plan is not None or n_in is None:
+        return text
+    return f"{text}\nnot finalized: parameters are allocated by finalize() or the first train()"
+
+
+def _table(network: Network, dtype: np.dtype[Any], n_in: int | None, states: int | None) -> str:
     """Each layer's output shape, parameters with their memory, and floating-point operations for a row's prediction;
     where layers are not in a row, what each reads. What a layer holds is counted in its line and shown below it.
 
-    n_in: width of the input, None before finalize, when sizes not yet known are '?'. states: arrays of state that the
+    n_in: width of the input, None where sizes are not known yet, and are '?'. states: arrays of state that the
     optimizer keeps beside the parameters, None where none is set. A multiplication and an addition are two operations,
     an activation is one for each output, dropout none.
     """

@@ -264,10 +264,12 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         cut = not whole and self.loss_object.kernel != "python"
         rows = self.plan.chunk_rows(batch) if cut else batch
         frozen = self.frozen
-        return self._cached(
-            ("train", rows, head, frozen),
-            lambda: Buffers(self.plan, rows, True, labels=True, head=head, frozen=frozen),
-        )
+
+        def make() -> Buffers:
+            _runs.warn_if_all_frozen(self, frozen)
+            return Buffers(self.plan, rows, True, labels=True, head=head, frozen=frozen)
+
+        return self._cached(("train", rows, head, frozen), make)
 
     def inference_buffers(self, rows: int | None, most: int) -> Buffers:
         rows = self.plan.block_rows() if rows is None else min(_checks.whole("batch_size", rows, 1), max(most, 1))
@@ -390,9 +392,9 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         """A table of layers with shapes, parameters, memory and operations a row, printed and returned."""
         from fastnn._summary import summary_text
 
-        n_in = None if self._plan is None else self._plan.n_in
         states = None if self.optimizer is None else self.optimizer.state_count
-        text = summary_text(self._network(), self.dtype, n_in, states)
+        with self._lock:
+            text = summary_text(self._network(), self.dtype, self._plan, states)
         print(text)
         return text
 

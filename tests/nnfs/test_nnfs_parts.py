@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import nnfs
+from fastnn import nnfs, schedules
 from fastnn.kernels.twister import put_state, take_state, twister_mask
 from fastnn.nnfs.datasets import sine_data, spiral_data, vertical_data
 
@@ -118,6 +118,26 @@ def test_a_number_next_to_the_limit_is_told_by_its_second_word() -> None:
         put_state(state)
         wanted = np.random.binomial(1, keep, size=500) / keep
         np.testing.assert_array_equal(twister_mask(np.empty(500), keep, state.copy()), wanted)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (41, 311), (2, 3, 700)])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_dropout_draws_where_numpy_keeps_its_state(shape: tuple[int, ...], kind: Any, isa: str) -> None:
+    np.random.seed(3)
+    x = np.random.randn(*shape).astype(kind)
+    np.random.randint(0, 2**31, dtype=np.int32)
+    state = np.random.get_state()
+    wanted = (np.random.binomial(1, 1 - 0.1, size=shape) / (1 - 0.1)).astype(kind)
+    after = np.random.rand()
+    np.random.set_state(state)
+    layer = nnfs.Layer_Dropout(0.1)
+    layer.forward(x)
+    np.testing.assert_array_equal(layer.binary_mask, wanted)
+    np.testing.assert_array_equal(layer.output, x * wanted)
+    assert layer.output.dtype == layer.binary_mask.dtype == kind
+    layer.backward(x)
+    np.testing.assert_array_equal(layer.dinputs, x * wanted)
+    assert np.random.rand() == after
 
 
 def test_another_generator_behind_numpy_random_draws_its_own_masks() -> None:
@@ -307,6 +327,54 @@ def test_copies_and_pickles_stand_alone() -> None:
         np.testing.assert_array_equal(other.predict(X), model.predict(X))
         other.layers[0].weights += 1
         assert not np.array_equal(other.predict(X), model.predict(X))
+
+
+# --- learning rates ---
+
+
+def test_a_schedule_gives_the_rate_of_each_step_by_hand_and_in_a_model() -> None:
+    schedule = schedules.CosineDecay(0.05, decay_steps=8)
+    by_hand = nnfs.Optimizer_SGD(learning_rate=schedule)
+    assert by_hand.current_learning_rate == schedule(0)
+    seen = []
+    for _ in range(10):
+        by_hand.pre_update_params()
+        seen.append(by_hand.current_learning_rate)
+        by_hand.post_update_params()
+    assert seen == [schedule(step) for step in range(10)]
+    X, y = spiral_data(20, 3)
+    ends = []
+    for own in (nnfs.Layer_Dense, OwnDense):  # whole runs on the engine, and step by step
+        nnfs.init()
+        model = net(optimizer=nnfs.Optimizer_Adam(schedule), dense=own, rate=0.0)
+        model.train(X, y, epochs=3, batch_size=20, print_every=0)
+        assert model.optimizer is not None
+        assert model.optimizer.current_learning_rate == schedule(model.optimizer.iterations - 1)
+        ends.append(weights(model))
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_a_schedule_and_a_decay_are_too_much() -> None:
+    for kind in (nnfs.Optimizer_SGD, nnfs.Optimizer_Adagrad, nnfs.Optimizer_RMSprop, nnfs.Optimizer_Adam):
+        with pytest.raises(ValueError, match=r"decay: expected 0 where learning_rate is a schedule, got 0\.1"):
+            kind(schedules.StepDecay(0.1, 5), decay=0.1)
+
+
+def test_a_schedule_is_saved_with_the_model(tmp_path: Path) -> None:
+    X, y = spiral_data(20, 3)
+    model = net(optimizer=nnfs.Optimizer_Adam(schedules.ExponentialDecay(0.05, 3, 0.5)))
+    model.train(X, y, epochs=2, print_every=0)
+    model.save(tmp_path / "m")
+    loaded = nnfs.Model.load(tmp_path / "m")
+    assert loaded.optimizer is not None
+    assert loaded.optimizer.learning_rate.describe() == model.optimizer.learning_rate.describe()  # type: ignore
+    state = np.random.get_state()
+    for one in (model, loaded):
+        np.random.set_state(state)
+        one.train(X, y, epochs=3, print_every=0)
+    for a, b in zip(weights(model), weights(loaded), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 # --- files ---

@@ -14,6 +14,7 @@ import numpy as np
 from fastnn import Input, Model, Rescale, _core, functional
 from fastnn._bench import numpy_baseline as book
 from fastnn._bench.case import FLOAT, Array, Call, Case, Work, difference, labels, normal, pair, uniform
+from fastnn.kernels import losses as loss_kernels
 from fastnn.kernels import optimizers as optimizer_kernels
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
@@ -59,6 +60,29 @@ def loss_forward(name: str, rows: int, cols: int) -> Case:
         )
 
     return Case(f"{name} {rows}x{cols}", "loss", make)
+
+
+def accuracy(name: str, rows: int, cols: int) -> Case:
+    """How many predictions are right, by the name of a metric in csrc/registry.h."""
+
+    def make() -> Work:
+        p, t = uniform(rows, cols), uniform(cols, rows).T.copy()
+        right = labels(rows, cols)
+        if name == "categorical":
+            return pair(
+                partial(loss_kernels.count_right, name, p, None, right),
+                lambda: np.count_nonzero(np.argmax(p, axis=1) == right),
+                nbytes=FLOAT * (p.size + rows),
+            )
+        numpy: dict[str, Call] = {
+            "binary": lambda: np.count_nonzero((p > 0.5) == (t > 0.5)),
+            "regression": lambda: np.count_nonzero(np.abs(p - t) < 0.1),
+        }
+        return pair(
+            partial(loss_kernels.count_right, name, p, t, precision=0.1), numpy[name], nbytes=2.0 * FLOAT * p.size
+        )
+
+    return Case(f"{name} accuracy {rows}x{cols}", "loss", make)
 
 
 def loss_backward(name: str, rows: int, cols: int) -> Case:

@@ -182,8 +182,8 @@ cdef class Buffers:
         self.reader_at = <uintptr_t *><uintptr_t>self.reader_memory.ctypes.data
 
     def _bind_gradients(self, specs, sources, turns, at, bint head):
-        """By the plan of ``fastnn.engine.wiring``. Where one dense operation alone reads another, the gradient of the
-        activation between them is an epilogue of its dx."""
+        """By the plan of ``fastnn.engine.wiring``. Where a dense operation or a dropout alone reads a dense one,
+        the gradient of the activation between them is an epilogue of its dx."""
         cdef Op *o
         cdef Op *before
         cdef int i, j

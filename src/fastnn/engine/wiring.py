@@ -12,7 +12,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fastnn.engine.spec import INPUT, ColumnsSpec, DenseSpec, MergeSpec, PythonSpec, Sources, Spec, trained_tensors
+from fastnn.engine.spec import (
+    INPUT,
+    ColumnsSpec,
+    DenseSpec,
+    DropoutSpec,
+    MergeSpec,
+    PythonSpec,
+    Sources,
+    Spec,
+    trained_tensors,
+)
 
 
 class Slot(NamedTuple):
@@ -146,7 +156,8 @@ def gradient_buffers(
             moved = _in_place(spec) and pool.uses[dy] == 1
             slots = [give(js[0], dy if moved else pool.take())]
             before = None if js[0] == INPUT else specs[js[0]]
-            gates = isinstance(spec, DenseSpec) and isinstance(before, DenseSpec) and before.activation != "linear"
+            takes = isinstance(spec, (DenseSpec, DropoutSpec))
+            gates = takes and isinstance(before, DenseSpec) and before.activation != "linear"
         if not moved:
             pool.release(dy)
         turns[i] = Turn(dy, tuple(slots), gates and read[js[0]] == 1)

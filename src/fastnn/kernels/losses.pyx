@@ -219,13 +219,17 @@ def quick_backward(str loss, p, targets, bint merged):
     return dp
 
 
-def total(x):
-    """The sum of a plain array in float64, ascending, as a float; else NotImplemented."""
+def quick_sum(str loss, p, targets):
+    """The sum of the rows' losses, each rounded to p's type, in float64 and ascending, as a float; else
+    NotImplemented."""
+    cdef cnp.ndarray losses
     cdef const fnn_kernels *k
-    if not plain(x):
+    found = quick_forward(loss, p, targets)
+    if found is NotImplemented:
         return NotImplemented
-    k = table(FNN_F32 if (<cnp.ndarray>x).descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
-    return k.sum(0, cnp.PyArray_DATA(<cnp.ndarray>x), cnp.PyArray_SIZE(<cnp.ndarray>x))
+    losses = found
+    k = table(FNN_F32 if losses.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    return k.sum(0, cnp.PyArray_DATA(losses), cnp.PyArray_SIZE(losses))
 
 
 def smooth_targets(floating[:, ::1] y, const floating[:, ::1] t=None, const int32_t[::1] labels=None,

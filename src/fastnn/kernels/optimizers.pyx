@@ -118,3 +118,31 @@ def penalty_backward(floating[::1] dw, const floating[::1] w, double l1, double 
     found = fnn_fp_enter()
     k.penalty_grad_acc(&dw[0], &w[0], w.shape[0], l1, l2)
     fnn_fp_leave(found)
+
+
+def quick_penalty(w, double l1, double l2):
+    """``penalty`` of a plain array of any shape; else NotImplemented."""
+    cdef const fnn_kernels *k
+    cdef fnn_fp_state found
+    cdef double value
+    if not plain(w):
+        return NotImplemented
+    k = table(FNN_F32 if (<cnp.ndarray>w).descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    found = fnn_fp_enter()
+    value = k.penalty(cnp.PyArray_DATA(<cnp.ndarray>w), cnp.PyArray_SIZE(<cnp.ndarray>w), l1, l2)
+    fnn_fp_leave(found)
+    return value
+
+
+def quick_penalty_backward(dw, w, double l1, double l2):
+    """``penalty_backward`` of plain arrays of one shape that do not overlap: True where it is done."""
+    cdef const fnn_kernels *k
+    cdef fnn_fp_state found
+    if not plain(w) or not like(dw, w) or not writeable(dw) or not apart(dw, w):
+        return False
+    k = table(FNN_F32 if (<cnp.ndarray>w).descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    found = fnn_fp_enter()
+    k.penalty_grad_acc(cnp.PyArray_DATA(<cnp.ndarray>dw), cnp.PyArray_DATA(<cnp.ndarray>w),
+                       cnp.PyArray_SIZE(<cnp.ndarray>w), l1, l2)
+    fnn_fp_leave(found)
+    return True

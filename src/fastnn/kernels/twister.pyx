@@ -6,11 +6,19 @@ import math
 
 import numpy as np
 
+cimport numpy as cnp
+from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_kernels, table
+from fastnn.kernels.plain cimport fresh, like, plain
+
+cnp.import_array()
 
 WORDS = 624
+
+cdef bint looked = False  # whether NumPy's own memory has been compared with what it says is in it
+cdef bint as_believed = False
 
 
 def twister_limit(double keep):
@@ -56,3 +64,65 @@ def twister_mask(mask, double keep, state):
     with nogil:
         t.twister_dropout(NULL, to, NULL, n, from_state, limit, below, above)
     return mask
+
+
+cdef uint32_t *_in_numpy(generator) except? NULL:
+    """Where NumPy's MT19937 keeps its state, 624 words and its place among them (a ``bitgen_t``'s first field points
+    there), or NULL where that is laid out in another way than all NumPys so far have it: asked once."""
+    global looked, as_believed
+    cdef uint32_t *words = (<uint32_t **>PyCapsule_GetPointer(generator.capsule, "BitGenerator"))[0]
+    if not looked:
+        state = generator.state["state"]
+        as_believed = words[WORDS] == state["pos"] and all(words[i] == state["key"][i] for i in range(WORDS))
+        looked = True
+    return words if as_believed else NULL
+
+
+def drop(x, double keep):
+    """(x * mask, mask) with the mask that ``numpy.random.binomial(1, keep, x.shape) / keep`` gives, drawn from NumPy's
+    own generator where it lies; NotImplemented where that is not MT19937 or x is not a plain array."""
+    cdef cnp.ndarray a, y, mask
+    cdef const fnn_kernels *t
+    cdef uint32_t *words
+    cdef void *yp
+    cdef void *mp
+    cdef const void *xp
+    cdef size_t n
+    cdef double below, above
+    cdef uint64_t limit
+    if not plain(x):
+        return NotImplemented
+    generator = np.random.get_bit_generator()
+    if type(generator) is not np.random.MT19937:
+        return NotImplemented
+    with generator.lock:
+        words = _in_numpy(generator)
+        if words == NULL:
+            return NotImplemented
+        a = x
+        y, mask = fresh(a), fresh(a)
+        t = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+        yp, mp, xp, n = cnp.PyArray_DATA(y), cnp.PyArray_DATA(mask), cnp.PyArray_DATA(a), cnp.PyArray_SIZE(a)
+        limit, below, above = twister_limit(keep)
+        with nogil:
+            t.twister_dropout(yp, mp, xp, n, words, limit, below, above)
+    return y, mask
+
+
+def multiply(x, y):
+    """x * y where both are plain arrays of one type and shape; else NotImplemented."""
+    cdef cnp.ndarray a, b, z
+    cdef const fnn_kernels *t
+    cdef void *zp
+    cdef const void *ap
+    cdef const void *bp
+    cdef size_t n
+    if not plain(x) or not like(y, x):
+        return NotImplemented
+    a, b = x, y
+    z, n = fresh(a), cnp.PyArray_SIZE(a)
+    t = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    zp, ap, bp = cnp.PyArray_DATA(z), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b)
+    with nogil:
+        t.multiply(zp, ap, bp, n)
+    return z

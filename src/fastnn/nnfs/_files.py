@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import checkpoint
 from fastnn.checkpoint import FormatError
 from fastnn.nnfs import _accuracies, _activations, _layers, _losses, _optimizers
+from fastnn.schedules import Schedule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,10 +85,14 @@ def _describe_optimizer(optimizer: Any) -> dict[str, Any] | None:
         return None
     return {
         "class": _known(optimizer, OPTIMIZERS),
-        "settings": {name: float(getattr(optimizer, name)) for name in optimizer.settings},
+        "settings": {name: _describe_setting(getattr(optimizer, name)) for name in optimizer.settings},
         "iterations": int(optimizer.iterations),
         "current_learning_rate": float(optimizer.current_learning_rate),
     }
+
+
+def _describe_setting(value: Any) -> Any:
+    return value.describe() if isinstance(value, Schedule) else float(value)
 
 
 def _describe_accuracy(accuracy: Any) -> dict[str, Any] | None:
@@ -139,7 +144,8 @@ def _build_layer(d: dict[str, Any], arrays: dict[str, Array]) -> Any:
 
 
 def _build_optimizer(d: dict[str, Any]) -> Any:
-    optimizer = _class(_optimizers, d["class"], OPTIMIZERS)(**d["settings"])
+    settings = {k: Schedule.from_description(v) if isinstance(v, dict) else v for k, v in d["settings"].items()}
+    optimizer = _class(_optimizers, d["class"], OPTIMIZERS)(**settings)
     optimizer.iterations, optimizer.current_learning_rate = int(d["iterations"]), float(d["current_learning_rate"])
     return optimizer
 

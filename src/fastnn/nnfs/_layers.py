@@ -8,15 +8,12 @@ import numpy as np
 
 import fastnn.functional as F
 from fastnn.kernels.dense import quick_backward, quick_forward
-from fastnn.kernels.optimizers import penalty_backward
-from fastnn.kernels.twister import put_state, take_state, twister_mask
+from fastnn.kernels.optimizers import quick_penalty_backward
+from fastnn.kernels.twister import drop, multiply
 from fastnn.nnfs._settings import Array, dtype, randn
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-# masks of fewer elements are drawn by NumPy itself: to fetch the generator's state and put it back costs as much
-FEW_DRAWS = 8192
 
 
 class Layer_Dense:
@@ -80,8 +77,8 @@ class Layer_Dense:
 
 
 def _add_penalty(gradient: Array, w: Array, l1: float, l2: float) -> None:
-    flat = np.ascontiguousarray(w, gradient.dtype).reshape(-1)
-    penalty_backward(gradient.reshape(-1), flat, l1, l2)
+    if not quick_penalty_backward(gradient, w, l1, l2):
+        quick_penalty_backward(gradient, np.array(w, gradient.dtype).reshape(gradient.shape), l1, l2)
 
 
 class Layer_Dropout:
@@ -108,23 +105,18 @@ class Layer_Dropout:
         if not training:
             self.output = inputs.copy()
             return
+        dropped = drop(inputs, self.rate)
+        if dropped is not NotImplemented:
+            self.output, self.binary_mask = dropped
+            return
         kind = inputs.dtype if inputs.dtype in (np.float32, np.float64) else dtype()
-        self.binary_mask = _draw_mask(self.rate, inputs.shape, kind)
+        self.binary_mask = np.asarray(np.random.binomial(1, self.rate, size=inputs.shape) / self.rate, kind)
         self.output = inputs * self.binary_mask
 
     def backward(self, dvalues: Array) -> None:
-        self.dinputs = dvalues * self.binary_mask
-
-
-def _draw_mask(keep: float, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
-    mask = np.empty(shape, kind)
-    state = take_state() if mask.size >= FEW_DRAWS else None
-    if state is None:
-        mask[...] = np.random.binomial(1, keep, size=shape) / keep
-        return mask
-    twister_mask(mask, keep, state)
-    put_state(state)
-    return mask
+        self.dinputs = multiply(dvalues, self.binary_mask)
+        if self.dinputs is NotImplemented:
+            self.dinputs = dvalues * self.binary_mask
 
 
 class Layer_Input:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import fastnn.functional as F
-from fastnn.kernels.losses import quick_forward, total
-from fastnn.kernels.optimizers import penalty
+from fastnn.kernels.losses import quick_forward, quick_sum
+from fastnn.kernels.optimizers import quick_penalty
 from fastnn.nnfs._activations import Activation_Softmax
 from fastnn.nnfs._settings import Array
 
@@ -37,12 +37,13 @@ class Loss:
     def calculate(self, output: Array, y: ArrayLike, *, include_regularization: bool = False) -> Any:
         """The mean loss of the rows; with include_regularization a pair, the penalties second."""
         sample_losses = self.forward(output, y)
-        loss_sum = total(sample_losses)
-        if loss_sum is NotImplemented:
-            loss_sum = np.sum(sample_losses)
+        loss_sum = np.sum(sample_losses, dtype=np.float64)
+        return self._taken_in(loss_sum, len(sample_losses), sample_losses.dtype, include_regularization)
+
+    def _taken_in(self, loss_sum: float, rows: int, kind: np.dtype[Any], include_regularization: bool) -> Any:
         self.accumulated_sum += loss_sum
-        self.accumulated_count += len(sample_losses)
-        data_loss = sample_losses.dtype.type(loss_sum / len(sample_losses))
+        self.accumulated_count += rows
+        data_loss = kind.type(loss_sum / rows)
         return (data_loss, self.regularization_loss()) if include_regularization else data_loss
 
     def calculate_accumulated(self, *, include_regularization: bool = False) -> Any:
@@ -65,14 +66,15 @@ class Loss:
 def _penalties(layer: Any) -> float:
     loss = 0.0
     if layer.weight_regularizer_l1 or layer.weight_regularizer_l2:
-        loss += penalty(_flat(layer.weights), layer.weight_regularizer_l1, layer.weight_regularizer_l2)
+        loss += _penalty(layer.weights, layer.weight_regularizer_l1, layer.weight_regularizer_l2)
     if layer.bias_regularizer_l1 or layer.bias_regularizer_l2:
-        loss += penalty(_flat(layer.biases), layer.bias_regularizer_l1, layer.bias_regularizer_l2)
+        loss += _penalty(layer.biases, layer.bias_regularizer_l1, layer.bias_regularizer_l2)
     return loss
 
 
-def _flat(w: Array) -> Array:
-    return np.ascontiguousarray(w).reshape(-1)
+def _penalty(w: Array, l1: float, l2: float) -> float:
+    value = quick_penalty(w, l1, l2)
+    return float(quick_penalty(np.ascontiguousarray(w), l1, l2) if value is NotImplemented else value)
 
 
 class _KernelLoss(Loss):
@@ -83,6 +85,14 @@ class _KernelLoss(Loss):
     def forward(self, y_pred: Array, y_true: ArrayLike) -> Array:
         quick: Array = quick_forward(self.kernel, y_pred, y_true)
         return F.loss(self.kernel, y_pred, y_true) if quick is NotImplemented else quick
+
+    def calculate(self, output: Array, y: ArrayLike, *, include_regularization: bool = False) -> Any:
+        """The mean loss of the rows; with include_regularization a pair, the penalties second."""
+        if type(self).forward is _KernelLoss.forward:
+            loss_sum = quick_sum(self.kernel, output, y)
+            if loss_sum is not NotImplemented:
+                return self._taken_in(loss_sum, len(output), output.dtype, include_regularization)
+        return super().calculate(output, y, include_regularization=include_regularization)
 
     def backward(self, dvalues: Array, y_true: ArrayLike) -> None:
         self.dinputs = F.loss_backward(self.kernel, dvalues, y_true)

@@ -141,8 +141,7 @@ class Engine:
         evaluator = None
         if validation_data is not None:
             evaluator = _runs.make_evaluator(fast, *validation_data)
-        rate = optimizer.learning_rate if optimizer.decay else optimizer.current_learning_rate
-        settings = (kernel, parameters, rate, optimizer.decay)
+        settings = (kernel, parameters, *optimizer.rate())
         every = (1, report.every) if report.whole else (report.every, 1)
         trainer = loop.Trainer(
             fast.plan, buffers, data, _runs.make_head(fast), settings, optimizer.iterations, 0, epochs, size, False, 0,

@@ -9,34 +9,50 @@ import numpy as np
 import fastnn.functional as F
 from fastnn.kernels.optimizers import quick_step
 from fastnn.nnfs._settings import Array
+from fastnn.schedules import Schedule
 
 if TYPE_CHECKING:
     from fastnn.nnfs._layers import Layer_Dense
 
 
 class _Optimizer:
-    """``pre_update_params()``, ``update_params(layer)`` for every layer, ``post_update_params()`` make one step."""
+    """``pre_update_params()``, ``update_params(layer)`` for every layer, ``post_update_params()`` make one step.
+
+    learning_rate: a number, which decay lowers as the book does; or a schedule of ``fastnn.schedules``, which gives the
+    rate of each step, counted by ``iterations``, and goes with decay 0. Raises ValueError for both.
+    """
 
     settings: ClassVar[tuple[str, ...]]  # the constructor's arguments
+    current_learning_rate: float
 
-    def __init__(self, learning_rate: float, decay: float) -> None:
-        self.learning_rate = self.current_learning_rate = learning_rate
-        self.decay = decay
+    def __init__(self, learning_rate: float | Schedule, decay: float) -> None:
+        if isinstance(learning_rate, Schedule) and decay:
+            raise ValueError(f"decay: expected 0 where learning_rate is a schedule, got {decay!r}")
+        self.learning_rate, self.decay = learning_rate, decay
         self.iterations = 0
+        self.current_learning_rate = learning_rate(0) if isinstance(learning_rate, Schedule) else learning_rate
 
     def kernel(self) -> tuple[str, tuple[float, ...], tuple[str, ...]]:
         """Its name in csrc/registry.h, its parameters in the kernel's order, and what it keeps on a layer: "cache" is
         weight_cache and bias_cache."""
         raise NotImplementedError
 
+    def rate(self) -> tuple[float | tuple[str, tuple[float, ...]], float]:
+        """Learning rate and decay as the engine takes them."""
+        if isinstance(self.learning_rate, Schedule):
+            return (self.learning_rate.names[0], self.learning_rate.parameters()), 0.0
+        return self.learning_rate if self.decay else self.current_learning_rate, self.decay
+
     def learning_rate_at(self, iteration: int) -> float:
         """What ``current_learning_rate`` is during a step, counted from 0."""
+        if isinstance(self.learning_rate, Schedule):
+            return self.learning_rate(iteration)
         if not self.decay:
             return self.current_learning_rate
         return self.learning_rate * (1.0 / (1.0 + self.decay * iteration))
 
     def pre_update_params(self) -> None:
-        if self.decay:
+        if self.decay or isinstance(self.learning_rate, Schedule):
             self.current_learning_rate = self.learning_rate_at(self.iterations)
 
     def update_params(self, layer: Layer_Dense) -> None:
@@ -71,7 +87,7 @@ class Optimizer_SGD(_Optimizer):
 
     settings = ("learning_rate", "decay", "momentum")
 
-    def __init__(self, learning_rate: float = 1.0, decay: float = 0.0, momentum: float = 0.0) -> None:
+    def __init__(self, learning_rate: float | Schedule = 1.0, decay: float = 0.0, momentum: float = 0.0) -> None:
         super().__init__(learning_rate, decay)
         self.momentum = momentum
 
@@ -95,7 +111,7 @@ class Optimizer_Adagrad(_Optimizer):
 
     settings = ("learning_rate", "decay", "epsilon")
 
-    def __init__(self, learning_rate: float = 1.0, decay: float = 0.0, epsilon: float = 1e-7) -> None:
+    def __init__(self, learning_rate: float | Schedule = 1.0, decay: float = 0.0, epsilon: float = 1e-7) -> None:
         super().__init__(learning_rate, decay)
         self.epsilon = epsilon
 
@@ -116,7 +132,7 @@ class Optimizer_RMSprop(_Optimizer):
     settings = ("learning_rate", "decay", "epsilon", "rho")
 
     def __init__(
-        self, learning_rate: float = 0.001, decay: float = 0.0, epsilon: float = 1e-7, rho: float = 0.9
+        self, learning_rate: float | Schedule = 0.001, decay: float = 0.0, epsilon: float = 1e-7, rho: float = 0.9
     ) -> None:
         super().__init__(learning_rate, decay)
         self.epsilon, self.rho = epsilon, rho
@@ -139,7 +155,7 @@ class Optimizer_Adam(_Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | Schedule = 0.001,
         decay: float = 0.0,
         epsilon: float = 1e-7,
         beta_1: float = 0.9,
