@@ -165,24 +165,29 @@ static int reads_direct(const product *p, size_t rows)
     return p->b_cs == 1 && (row <= DIRECT_ROW_BYTES || p->k * row <= DIRECT_BYTES || rows <= 2 * p->t->mr);
 }
 
-/* Rows [first, first + count) of a product, with their epilogue. Pieces of this kind run side by side: each packs for
- * itself, which costs less than waiting for another. */
-static void wide_rows(const product *p, size_t first, size_t count, char *ws)
+/* A piece of a product, with its epilogue: some rows of all columns, or some columns of all rows where the tiles do all
+ * of the epilogue. Pieces run side by side: each packs for itself, which costs less than waiting for another. */
+typedef struct {
+    size_t row, rows, col, cols;
+} piece;
+
+static void wide_piece(const product *p, piece at, char *ws)
 {
     const fnn_kernels *t = p->t;
-    const size_t size = t->itemsize, n = p->n, kb = k_block(t, p->k), strip = strip_rows(t), end = first + count;
+    const size_t size = t->itemsize, n = p->n, kb = k_block(t, p->k), strip = strip_rows(t);
+    const size_t end = at.row + at.rows, right = at.col + at.cols;
     const int whole_rows = n <= COLUMN_BLOCK;
-    const int direct = reads_direct(p, count);
+    const int direct = reads_direct(p, at.rows);
     const int by_row = p->a_cs == 1;
     const int far = by_row ? p->a_rs * size >= SPREAD_ROW_BYTES : p->a_cs * size > SPREAD_COLUMN_BYTES;
-    const int spread = far && n >= SPREAD_COLUMNS && count > t->mr;
+    const int spread = far && n >= SPREAD_COLUMNS && at.rows > t->mr;
     char *strip_a = ws + kb * round_up(min(n, COLUMN_BLOCK), t->lanes) * size;
     const fnn_finish finish = tile_part(p);
     const int strips_left = !finish.relu && !finish.gate;
     const size_t a_ld = by_row ? strip_ld(t, kb) : strip_ld(t, strip);
 
-    for (size_t j = 0; j < n; j += COLUMN_BLOCK) {
-        const size_t cols = min(n - j, COLUMN_BLOCK);
+    for (size_t j = at.col; j < right; j += COLUMN_BLOCK) {
+        const size_t cols = min(right - j, COLUMN_BLOCK);
         const size_t in_place = direct ? cols - cols % t->lanes : 0, packed = cols - in_place;
         /* the last few columns would leave most lanes of a wide vector idle */
         const fnn_kernels *edge = t->half && packed <= t->half->lanes ? t->half : t;
@@ -199,7 +204,7 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
                 edge->pack_rows(ws, tail, p->b_rs, depth, packed);
             else if (packed)
                 edge->pack_columns(ws, tail, p->b_cs, depth, packed);
-            for (size_t row = first; row < end; row += strip) {
+            for (size_t row = at.row; row < end; row += strip) {
                 const size_t rows = min(end - row, strip);
                 const char *a = p->a + (row * p->a_rs + k0 * p->a_cs) * size;
                 size_t a_rs = p->a_rs, a_cs = p->a_cs;
@@ -218,10 +223,10 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
                     t->gemm_block(c, n, a, a_rs, a_cs, b, p->b_rs, rows, in_place, depth, last ? &f : NULL, go_on);
                 }
                 if (packed) {
-                    const size_t at = overlap ? cols - edge->lanes : in_place;
-                    const fnn_finish f = finish_at(p, finish, row, j + at);
-                    edge->gemm_block(c + at * size, n, a, a_rs, a_cs, overlap ? tail : ws, overlap ? p->b_rs : 0, rows,
-                                     cols - at, depth, last ? &f : NULL, go_on);
+                    const size_t from = overlap ? cols - edge->lanes : in_place;
+                    const fnn_finish f = finish_at(p, finish, row, j + from);
+                    edge->gemm_block(c + from * size, n, a, a_rs, a_cs, overlap ? tail : ws, overlap ? p->b_rs : 0,
+                                     rows, cols - from, depth, last ? &f : NULL, go_on);
                 }
                 if (last && whole_rows && strips_left)
                     run_epilogue(p, row, rows);
@@ -229,48 +234,77 @@ static void wide_rows(const product *p, size_t first, size_t count, char *ws)
         }
     }
     if (!whole_rows && strips_left)
-        run_epilogue(p, first, count);
+        run_epilogue(p, at.row, at.rows);
 }
 
-/* how many rows make a piece of a shared product: a few pieces a thread even out what else the threads have to do, but
- * each copies b for itself, and then one a thread is enough */
-static size_t piece_rows(const product *p)
+/* How a product is shared out: pieces of so many rows or, where b is packed and the tiles do all of the epilogue, of so
+ * many columns, as each then packs its own part of b alone. A few pieces a thread even out what else the threads have to
+ * do; rows that need a packed b each pack all of it, and of those one a thread is enough. */
+typedef struct {
+    size_t rows, cols, pieces;
+} sharing;
+
+static sharing share(const product *p)
 {
+    const sharing whole = {p->m, p->n, 1};
     const double work = (double)p->m * (double)p->n * (double)p->k;
-    const size_t most = reads_direct(p, p->m) ? MOST_PIECES : min(MOST_PIECES, (size_t)fnn_threads());
     if (work < SHARED_WORK)
-        return p->m;
+        return whole;
+    const int direct = reads_direct(p, p->m), plain = !p->e || p->e->kind == FNN_EPI_NONE;
+    const fnn_finish finish = tile_part(p);
+    const int by_columns = !direct && p->n >= p->m / 2 && (plain || finish.relu || finish.gate);
+    const size_t threads = (size_t)fnn_threads();
+    const size_t most = by_columns ? min(MOST_PIECES, 2 * threads) : direct ? MOST_PIECES : min(MOST_PIECES, threads);
     size_t pieces = min(work < SHARED_WORK * MOST_PIECES ? (size_t)(work / (SHARED_WORK / 4)) : MOST_PIECES, most);
-    pieces = min(pieces, p->m / (2 * p->t->mr));
-    return pieces < 2 ? p->m : round_up((p->m + pieces - 1) / pieces, p->t->mr);
+    pieces = min(pieces, by_columns ? p->n / (2 * p->t->nr) : p->m / (2 * p->t->mr));
+    if (pieces < 2)
+        return whole;
+    sharing s = whole;
+    if (by_columns)
+        s.cols = round_up((p->n + pieces - 1) / pieces, p->t->nr);
+    else
+        s.rows = round_up((p->m + pieces - 1) / pieces, p->t->mr);
+    s.pieces = by_columns ? (p->n + s.cols - 1) / s.cols : (p->m + s.rows - 1) / s.rows;
+    return s;
+}
+
+static piece piece_at(const product *p, const sharing *s, size_t i)
+{
+    piece at = {0, p->m, 0, p->n};
+    if (s->cols < p->n) {
+        at.col = i * s->cols;
+        at.cols = min(s->cols, p->n - at.col);
+    } else {
+        at.row = i * s->rows;
+        at.rows = min(s->rows, p->m - at.row);
+    }
+    return at;
 }
 
 typedef struct {
     const product *p;
-    size_t rows;
+    const sharing *s;
     char left[MOST_PIECES]; /* a piece for which its thread had no memory */
 } shared_product;
 
-static void run_piece(void *context, size_t piece)
+static void run_piece(void *context, size_t i)
 {
     shared_product *s = context;
     const product *p = s->p;
-    size_t first = piece * s->rows;
     char *ws = fnn_workspace(fnn_gemm_workspace(p->t, p->m, p->n, p->k));
     if (ws)
-        wide_rows(p, first, min(s->rows, p->m - first), ws);
+        wide_piece(p, piece_at(p, s->s, i), ws);
     else
-        s->left[piece] = 1;
+        s->left[i] = 1;
 }
 
-static void shared_rows(const product *p, size_t rows, void *ws)
+static void shared_pieces(const product *p, const sharing *how, void *ws)
 {
-    shared_product s = {p, rows, {0}};
-    size_t pieces = (p->m + rows - 1) / rows;
-    fnn_parallel(pieces, run_piece, &s);
-    for (size_t i = 0; i < pieces; i++)
+    shared_product s = {p, how, {0}};
+    fnn_parallel(how->pieces, run_piece, &s);
+    for (size_t i = 0; i < how->pieces; i++)
         if (s.left[i])
-            wide_rows(p, i * rows, min(rows, p->m - i * rows), ws);
+            wide_piece(p, piece_at(p, how, i), ws);
 }
 
 void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t b_rs,
@@ -288,11 +322,11 @@ void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t 
     } else if (n < FNN_NARROW && m > n && a_rs == 1 && b_cs == 1 && !bias) {
         thin_product(&p, ws);
     } else {
-        size_t rows = fnn_threads() > 1 ? piece_rows(&p) : m;
-        if (rows < m)
-            shared_rows(&p, rows, ws);
+        const sharing how = fnn_threads() > 1 ? share(&p) : (sharing){m, n, 1};
+        if (how.pieces > 1)
+            shared_pieces(&p, &how, ws);
         else
-            wide_rows(&p, 0, m, ws);
+            wide_piece(&p, (piece){0, m, 0, n}, ws);
         return;
     }
     run_epilogue(&p, 0, m);
