@@ -10,12 +10,12 @@ before. Whoever walks a plan reads both, side by side:
 The output is that of the last operation. ``without`` takes operations out and wires past them, dropout for inference.
 """
 
-# No ``from __future__ import annotations`` here: NamedTuple would compile each of those strings at import.
-
 from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
+
+from fastnn.engine.record import Record
 
 Tensors: TypeAlias = tuple[tuple[str, tuple[int, int]], ...]  # names and shapes
 
@@ -28,7 +28,7 @@ MOST_SOURCES = 16384  # values that all layers of a model read together
 MOST_HELD = 32  # layers that hold one another
 
 
-class DenseSpec(NamedTuple):
+class DenseSpec(Record):
     """y = f(x.w + b); f, with its parameter alpha, is merged in by ``fuse``. Penalties are (l1, l2)."""
 
     layer: int
@@ -44,7 +44,7 @@ class DenseSpec(NamedTuple):
         return (("weights", (self.n_in, self.n_out)), ("biases", (1, self.n_out)))
 
 
-class ActivationSpec(NamedTuple):
+class ActivationSpec(Record):
     """y = f(x); alpha is f's parameter, 0 where it has none."""
 
     layer: int
@@ -57,7 +57,7 @@ class ActivationSpec(NamedTuple):
         return self.n_in
 
 
-class DropoutSpec(NamedTuple):
+class DropoutSpec(Record):
     """y = x * mask while training, x otherwise; rate is the share dropped."""
 
     layer: int
@@ -69,7 +69,7 @@ class DropoutSpec(NamedTuple):
         return self.n_in
 
 
-class AffineSpec(NamedTuple):
+class AffineSpec(Record):
     """y = x * scale + shift."""
 
     layer: int
@@ -82,7 +82,7 @@ class AffineSpec(NamedTuple):
         return self.n_in
 
 
-class AlphaDropoutSpec(NamedTuple):
+class AlphaDropoutSpec(Record):
     """y = x * mask + shift while training, x otherwise; rate is the share dropped."""
 
     layer: int
@@ -94,7 +94,7 @@ class AlphaDropoutSpec(NamedTuple):
         return self.n_in
 
 
-class GaussianSpec(NamedTuple):
+class GaussianSpec(Record):
     """While training y = x + stddev * normal or, where it multiplies, x * (1 + stddev * normal); x otherwise."""
 
     layer: int
@@ -107,7 +107,7 @@ class GaussianSpec(NamedTuple):
         return self.n_in
 
 
-class BatchNormSpec(NamedTuple):
+class BatchNormSpec(Record):
     """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta by columns: by the batch's moments while training, by
     their moving averages otherwise."""
 
@@ -131,7 +131,7 @@ class BatchNormSpec(NamedTuple):
         return (("moving_mean", (1, self.n_in)), ("moving_variance", (1, self.n_in)))
 
 
-class LayerNormSpec(NamedTuple):
+class LayerNormSpec(Record):
     """The same by rows, always by the moments of the row itself."""
 
     layer: int
@@ -149,7 +149,7 @@ class LayerNormSpec(NamedTuple):
         return _gamma_beta(self.n_in, self.center, self.scale)
 
 
-class NormalizationSpec(NamedTuple):
+class NormalizationSpec(Record):
     """y = (x - mean) / sqrt(variance) by columns, by moments of the data."""
 
     layer: int
@@ -164,7 +164,7 @@ class NormalizationSpec(NamedTuple):
         return (("mean", (1, self.n_in)), ("variance", (1, self.n_in)))
 
 
-class PythonSpec(NamedTuple):
+class PythonSpec(Record):
     """y = part.forward(x), in Python; tensors: names and shapes of its parameters."""
 
     layer: int
@@ -174,7 +174,7 @@ class PythonSpec(NamedTuple):
     tensors: Tensors = ()
 
 
-class MergeSpec(NamedTuple):
+class MergeSpec(Record):
     """y = the sources joined: "add" and "multiply" elementwise, of equal widths, "concatenate" column by column."""
 
     layer: int
@@ -190,7 +190,7 @@ class MergeSpec(NamedTuple):
         return self.n_out
 
 
-class ConstraintSpec(NamedTuple):
+class ConstraintSpec(Record):
     """What a tensor is held to after each step: kind of "columns", "rows" (norms in [low, high]), "not_negative", or
     "python", by ``part``."""
 
@@ -202,7 +202,7 @@ class ConstraintSpec(NamedTuple):
     part: Any = None
 
 
-class Update(NamedTuple):
+class Update(Record):
     """What goes with an optimizer's step. clip_...: bounds of the gradient's elements, of the norm of each tensor's, of
     the norm of all; 0 where there is none. rates: what multiplies the learning rate of a layer, where that is not 1; 0
     for a frozen one. average: the momentum of the parameters' running average, None without; overwrite_every: steps
@@ -217,7 +217,7 @@ class Update(NamedTuple):
     overwrite_every: int = 0
 
 
-class ColumnsSpec(NamedTuple):
+class ColumnsSpec(Record):
     """y = x[:, start : start + n_out], of the rows that come in: one of several inputs."""
 
     layer: int

@@ -10,8 +10,8 @@ for what leads to no trained parameter.
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from fastnn.engine.record import Record
 from fastnn.engine.spec import (
     INPUT,
     ColumnsSpec,
@@ -25,7 +25,7 @@ from fastnn.engine.spec import (
 )
 
 
-class Slot(NamedTuple):
+class Slot(Record):
     """What an operation gives to one of its sources: buffer ``to``, None where the source needs nothing; ``also`` is
     the buffer with what other readers have given before, to be added."""
 
@@ -33,7 +33,7 @@ class Slot(NamedTuple):
     also: int | None = None
 
 
-class Turn(NamedTuple):
+class Turn(Record):
     """One operation's backward: its dy is in buffer ``dy``. gates: the gradient of the source's activation is part of
     it, for this is the source's only reader."""
 
@@ -91,7 +91,7 @@ def _writes_dy(spec: Spec) -> bool:
     return isinstance(spec, DenseSpec) and spec.activation != "linear"
 
 
-class Backward(NamedTuple):
+class Backward(Record):
     """turns: of each operation, None where it has none. buffers: how many there are. to_input: the one with the
     gradient of the rows that came in, None where that was not asked for, or nothing depends on them."""
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastnn.engine.record import Record
 from fastnn.kernels.metrics import pairs_in_order
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 AVERAGES = ("binary", "macro", "micro", "weighted", None)
 
 
-class Counts(NamedTuple):
+class Counts(Record):
     """each: (3, classes), of each class the rows of it that were found, those predicted to be of it, and those of it;
     and how many rows there are.
 

@@ -4,12 +4,13 @@ train and validate; and metrics of one's own, functions in Python."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
 from fastnn import _checks
 from fastnn.base import Registered
+from fastnn.engine.record import Record
 from fastnn.metrics import _averages, _regression
 from fastnn.metrics._averages import Counts, check_average
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Function: TypeAlias = "Callable[[NDArray[Any], NDArray[Any]], float]"
 
 
-class Setting(NamedTuple):
+class Setting(Record):
     """What a metric is of. kind: "categorical" (a row is of one class), "binary" (each output a yes or a no) or
     "regression"; threshold: above what an output is a yes; labels: whether the targets are class labels."""
 
