@@ -287,7 +287,7 @@ class TrainingRun(Run):
         if model.optimizer_object.kernel == "lbfgs":
             need_all_rows(batch_size, n, accumulate)
             shuffle = False
-        need_arenas(model)
+        update: Update | None = need_arenas(model)
         buffers = model.training_buffers(batch)  # where memory is short, that shows before the data are looked at
         data, _, targets = make_data(model, X, y, NAMES, check_finite, sample_weight, class_weight)
         if shuffle and n >= 2**32:
@@ -300,7 +300,9 @@ class TrainingRun(Run):
         found = _adapting.find(model, X) if resumed is None else []
         order = {"rows": n, "batch_size": batch, "shuffle": bool(shuffle), "accumulate": accumulate}
         model.plan.ended = 0
-        at = None if resumed is None else resumed.take_up(model, order)  # nothing that is checked comes after
+        at = None
+        if resumed is not None:
+            at, update = resumed.take_up(model, order), None  # nothing that is checked comes after
         _adapting.take(found)
         if total_epochs:
             epochs = max(epochs - model.epochs_done, 0)
@@ -310,7 +312,7 @@ class TrainingRun(Run):
         self.measured = {"": (X, y)} | ({} if validation is None else {"val_": tuple(validation_data[:2])})
         self.trainer = make_trainer(
             model, buffers, data, epochs=epochs, batch=batch, shuffle=bool(shuffle), validation=validation,
-            check_finite=check_finite, accumulate=accumulate, measures=measures, **self.surfacing(),
+            check_finite=check_finite, accumulate=accumulate, measures=measures, update=update, **self.surfacing(),
         )  # fmt: skip
         model.position = at
         if at is not None:

@@ -29,15 +29,9 @@ def update_of(model: Model) -> Update:
                 f"{model.numbered[constraints[0].layer].label()}: constraints do not go with LBFGS, whose line search "
                 f"would be led astray by them"
             )
-    return Update(
-        clip_value=optimizer.clip_value or 0.0,
-        clip_tensor_norm=optimizer.clip_tensor_norm or 0.0,
-        clip_norm=optimizer.clip_norm or 0.0,
-        rates=rates,
-        constraints=constraints,
-        average=optimizer.ema_momentum if optimizer.use_ema else None,
-        overwrite_every=optimizer.ema_overwrite_frequency or 0,
-    )
+    clips = optimizer.clip_value or 0.0, optimizer.clip_tensor_norm or 0.0, optimizer.clip_norm or 0.0
+    average = optimizer.ema_momentum if optimizer.use_ema else None
+    return Update(*clips, rates, constraints, average, optimizer.ema_overwrite_frequency or 0)
 
 
 def need_arenas(model: Model) -> Update:
