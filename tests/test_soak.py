@@ -7,12 +7,16 @@ million predictions would be 61 MB, and in each of ten thousand trainings 0.6 MB
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
 from small import python
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads resident memory from Linux's /proc")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads resident memory from Linux's /proc"),
+    pytest.mark.skipif("FASTNN_SANITIZED" in os.environ, reason="the sanitizer keeps what was freed for a while"),
+]
 GROWTH = 512 << 10  # bytes of resident memory
 
 SOAK = """

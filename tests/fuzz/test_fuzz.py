@@ -3,6 +3,7 @@ sees what it is there to see."""
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from pathlib import Path
@@ -106,7 +107,7 @@ def test_the_harness_sees_other_errors_time_and_memory() -> None:
         behaves(lambda data: None, b"")  # type: ignore[arg-type, return-value]
     with pytest.raises(FindingError, match="s of the processor"):
         behaves(slow, b"", seconds=1e-3)
-    if harness.PROC.exists():
+    if harness.PROC.exists() and "FASTNN_SANITIZED" not in os.environ:  # which adds its own to each allocation
         with pytest.raises(FindingError, match=r"4\d\.\d MB beyond"):
             behaves(large, b"")
 
