@@ -46,3 +46,13 @@ def test_what_does_not_fit_is_refused(values: tuple[object, ...], named: dict[st
         Ours(*values, **named)  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
         Ours(1).index = 2  # type: ignore[misc]
+
+
+class Longer(Ours):
+    size: int = 7
+
+
+def test_fields_of_the_class_before_come_first() -> None:
+    assert Longer(1, size=2) == (1, "b", 0.5, 2)
+    assert (Longer(1).count, Longer(1).size, Longer._fields) == (0.5, 7, ("index", "name", "count", "size"))
+    assert Ours._fields == ("index", "name", "count")

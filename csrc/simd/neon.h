@@ -98,13 +98,6 @@ FNN_INLINE void vf_transpose(vf *v)
 }
 #endif
 
-/* Where clang knows that a is 0, it makes `a > b ? a : b` an fmax, and that gives 0 for b = -0 (LLVM issue 93414). So it is
- * not let know; a constant is in a register before the loop either way. */
-#ifdef __clang__
-#define FNN_UNKNOWN(a) __asm__("" : "+w"(a))
-#else
-#define FNN_UNKNOWN(a) (void)(a)
-#endif
 FNN_INLINE vf vf_max(vf a, vf b)
 {
     FNN_UNKNOWN(a);

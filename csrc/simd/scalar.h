@@ -30,11 +30,6 @@ FNN_INLINE vf vf_sqrt(vf a) { return __builtin_sqrt(a); }
 FNN_INLINE vf vf_fma(vf a, vf b, vf c) { return __builtin_fma(a, b, c); }
 #endif
 FNN_INLINE vf vf_fnma(vf a, vf b, vf c) { return vf_fma(-a, b, c); }
-#if defined(__clang__) && defined(__aarch64__) /* as in neon.h */
-#define FNN_UNKNOWN(a) __asm__("" : "+w"(a))
-#else
-#define FNN_UNKNOWN(a) (void)(a)
-#endif
 FNN_INLINE vf vf_max(vf a, vf b)
 {
     FNN_UNKNOWN(a);

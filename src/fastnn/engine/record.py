@@ -7,15 +7,17 @@ from typing import Any, ClassVar, Self, dataclass_transform
 
 @dataclass_transform(frozen_default=True, eq_default=True)
 class Record(tuple[Any, ...]):
-    """A tuple whose elements are the annotated fields, in order; those with a value in the class may be left out."""
+    """A tuple whose elements are the annotated fields, in order, those of the class it is derived from before its own;
+    what has a value in the class may be left out."""
 
     _fields: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls) -> None:
-        cls._fields = tuple(cls.__annotations__)
-        cls._defaults = {name: cls.__dict__[name] for name in cls._fields if name in cls.__dict__}
-        for i, name in enumerate(cls._fields):
+        own, inherited = tuple(cls.__annotations__), cls._fields
+        cls._fields = inherited + own
+        cls._defaults = cls._defaults | {name: cls.__dict__[name] for name in own if name in cls.__dict__}
+        for i, name in enumerate(own, len(inherited)):
             setattr(cls, name, property(itemgetter(i)))
 
     def __new__(cls, *values: Any, **named: Any) -> Self:

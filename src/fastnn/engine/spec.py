@@ -28,6 +28,17 @@ MOST_SOURCES = 16384  # values that all layers of a model read together
 MOST_HELD = 32  # layers that hold one another
 
 
+class SameWidth(Record):
+    """What gives as many columns as it reads."""
+
+    layer: int
+    n_in: int
+
+    @property
+    def n_out(self) -> int:
+        return self.n_in
+
+
 class DenseSpec(Record):
     """y = f(x.w + b); f, with its parameter alpha, is merged in by ``fuse``. Penalties are (l1, l2)."""
 
@@ -44,83 +55,47 @@ class DenseSpec(Record):
         return (("weights", (self.n_in, self.n_out)), ("biases", (1, self.n_out)))
 
 
-class ActivationSpec(Record):
+class ActivationSpec(SameWidth):
     """y = f(x); alpha is f's parameter, 0 where it has none."""
 
-    layer: int
-    n_in: int
     activation: str
     alpha: float = 0.0
 
-    @property
-    def n_out(self) -> int:
-        return self.n_in
 
-
-class DropoutSpec(Record):
+class DropoutSpec(SameWidth):
     """y = x * mask while training, x otherwise; rate is the share dropped."""
 
-    layer: int
-    n_in: int
     rate: float
 
-    @property
-    def n_out(self) -> int:
-        return self.n_in
 
-
-class AffineSpec(Record):
+class AffineSpec(SameWidth):
     """y = x * scale + shift."""
 
-    layer: int
-    n_in: int
     scale: float
     shift: float
 
-    @property
-    def n_out(self) -> int:
-        return self.n_in
 
-
-class AlphaDropoutSpec(Record):
+class AlphaDropoutSpec(SameWidth):
     """y = x * mask + shift while training, x otherwise; rate is the share dropped."""
 
-    layer: int
-    n_in: int
     rate: float
 
-    @property
-    def n_out(self) -> int:
-        return self.n_in
 
-
-class GaussianSpec(Record):
+class GaussianSpec(SameWidth):
     """While training y = x + stddev * normal or, where it multiplies, x * (1 + stddev * normal); x otherwise."""
 
-    layer: int
-    n_in: int
     stddev: float
     multiplies: bool
 
-    @property
-    def n_out(self) -> int:
-        return self.n_in
 
-
-class BatchNormSpec(Record):
+class BatchNormSpec(SameWidth):
     """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta by columns: by the batch's moments while training, by
     their moving averages otherwise."""
 
-    layer: int
-    n_in: int
     momentum: float
     epsilon: float
     center: bool
     scale: bool
-
-    @property
-    def n_out(self) -> int:
-        return self.n_in
 
     @property
     def tensors(self) -> Tensors:
@@ -131,33 +106,20 @@ class BatchNormSpec(Record):
         return (("moving_mean", (1, self.n_in)), ("moving_variance", (1, self.n_in)))
 
 
-class LayerNormSpec(Record):
+class LayerNormSpec(SameWidth):
     """The same by rows, always by the moments of the row itself."""
 
-    layer: int
-    n_in: int
     epsilon: float
     center: bool
     scale: bool
-
-    @property
-    def n_out(self) -> int:
-        return self.n_in
 
     @property
     def tensors(self) -> Tensors:
         return _gamma_beta(self.n_in, self.center, self.scale)
 
 
-class NormalizationSpec(Record):
+class NormalizationSpec(SameWidth):
     """y = (x - mean) / sqrt(variance) by columns, by moments of the data."""
-
-    layer: int
-    n_in: int
-
-    @property
-    def n_out(self) -> int:
-        return self.n_in
 
     @property
     def kept(self) -> Tensors:

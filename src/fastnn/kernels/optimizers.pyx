@@ -16,6 +16,16 @@ cdef int MOST_PARAMETERS = 8
 cdef size_t GIL_WORK = 4096  # parameters: a shorter step keeps the GIL, which costs as much to give up and take back
 
 
+cdef void _step(const fnn_kernels *k, int which, void *w, void *const *states, const void *g, size_t n,
+                double learning_rate, const double *p, uint64_t t) noexcept nogil:
+    """Step t of n parameters on the calling thread."""
+    cdef double h[FNN_OPT_CONSTANTS]
+    cdef fnn_fp_state found = fnn_fp_enter()
+    opt_constants(which, h, learning_rate, p, t)
+    k.opt_step[which](w, states, g, n, h)
+    fnn_fp_leave(found)
+
+
 def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floating[::1] state0, floating[::1] state1,
                    double learning_rate, parameters, uint64_t t, floating[::1] state2=None):
     """One update of w by its gradient g, in place; the states too (None where the optimizer has fewer).
@@ -26,10 +36,8 @@ def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floati
     cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
     cdef int which = OPTIMIZERS[optimizer], states = OPTIMIZER_STATES[optimizer], i
     cdef double p[8]
-    cdef double h[FNN_OPT_CONSTANTS]
     cdef void *states_at[FNN_MOST_STATES]
     cdef size_t n = w.shape[0]
-    cdef fnn_fp_state found
     if len(parameters) != OPTIMIZER_PARAMETERS[optimizer] or len(parameters) > MOST_PARAMETERS:
         raise ValueError(f"parameters: {optimizer} expected {OPTIMIZER_PARAMETERS[optimizer]}, got {len(parameters)}")
     if t < 1:
@@ -48,10 +56,7 @@ def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floati
     if states > 2:
         states_at[2] = &state2[0]
     with nogil:
-        found = fnn_fp_enter()
-        opt_constants(which, h, learning_rate, p, t)
-        k.opt_step[which](&w[0], states_at, &g[0], n, h)
-        fnn_fp_leave(found)
+        _step(k, which, &w[0], states_at, &g[0], n, learning_rate, p, t)
 
 
 def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple parameters, uint64_t t):
@@ -60,12 +65,10 @@ def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple pa
     cdef cnp.ndarray wa, s
     cdef int which, i, j
     cdef double p[8]
-    cdef double h[FNN_OPT_CONSTANTS]
     cdef void *state[FNN_MOST_STATES]
     cdef void *wp
     cdef const void *gp
     cdef size_t n
-    cdef fnn_fp_state found
     if not plain(w) or not like(g, w) or not writeable(w) or optimizer not in OPTIMIZERS or not apart(w, g) or t < 1:
         return False
     if len(states) != OPTIMIZER_STATES[optimizer] or len(parameters) != OPTIMIZER_PARAMETERS[optimizer]:
@@ -86,16 +89,10 @@ def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple pa
     k = table(FNN_F32 if wa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
     wp, gp, n = cnp.PyArray_DATA(wa), cnp.PyArray_DATA(g), cnp.PyArray_SIZE(wa)
     if n < GIL_WORK:
-        found = fnn_fp_enter()
-        opt_constants(which, h, learning_rate, p, t)
-        k.opt_step[which](wp, state, gp, n, h)
-        fnn_fp_leave(found)
-        return True
-    with nogil:
-        found = fnn_fp_enter()
-        opt_constants(which, h, learning_rate, p, t)
-        k.opt_step[which](wp, state, gp, n, h)
-        fnn_fp_leave(found)
+        _step(k, which, wp, state, gp, n, learning_rate, p, t)
+    else:
+        with nogil:
+            _step(k, which, wp, state, gp, n, learning_rate, p, t)
     return True
 
 
