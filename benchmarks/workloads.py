@@ -19,6 +19,7 @@ ROWS = (8, 32, 128, 512, 2048)
 PREDICT: list[Workload] = [
     Predict("P1", P1, 1),
     Predict("P2", P2, 1),
+    Predict("P2z", P2, 1, blank=0.5),  # as a picture of Fashion-MNIST, on average
     *(Predict(f"P2x{rows}", P2, rows) for rows in ROWS),
     Predict("P3", P2, 10_000),
     *(Predict(f"P1x{rows}", P1, rows) for rows in (*ROWS, 10_000)),

@@ -90,7 +90,12 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
       (void *c, const void *a, size_t lda, const void *bt, size_t ldb, size_t m, size_t n, size_t k,                     \
        const void *bias))                                                                                                \
     /* y = x.w + bias, then ReLU where asked: one row, w in panels (below), n >= FNN_NARROW; bias: whole vectors */      \
-    K(void, dense_row, (void *y, const void *x, const void *panels, const void *bias, size_t n, size_t k, int relu))     \
+    /* at: those of the k products, ascending, that are added up, count of them; NULL: all */                            \
+    K(void, dense_row,                                                                                                   \
+      (void *y, const void *x, const void *panels, const void *bias, size_t n, size_t k, int relu, const uint32_t *at,   \
+       size_t count))                                                                                                    \
+    /* at = the places where x is not 0 (NaN is not), ascending; how many. Room for n + FNN_LIST_SLACK of them */        \
+    K(size_t, nonzeros, (uint32_t *at, const void *x, size_t n))                                                         \
     /* b = a': (m, n) with rows of lda to (n, m) with rows of ldb */                                                     \
     K(void, transpose, (void *b, size_t ldb, const void *a, size_t lda, size_t m, size_t n))                             \
     /* sums[j] = x[0][j] + x[1][j] + ..., rows ascending, from 0 or, to go on, from what sums holds */                   \
@@ -313,6 +318,7 @@ size_t fnn_gemm_workspace(const fnn_kernels *t, size_t m, size_t n, size_t k);
 /* Panels that are made once for many products (session.c): b's columns, FNN_PANEL vectors at most to a panel, each panel k
  * rows long, the last padded with zeros to whole vectors. The first of so many vectors that are left has: */
 #define FNN_PANEL 8
+#define FNN_LIST_SLACK 16 /* places beyond the last that nonzeros may write */
 static inline size_t fnn_panel_vectors(size_t left)
 {
     return left >= 2 * FNN_PANEL ? FNN_PANEL : left > FNN_PANEL ? (left + 3) / 4 * 2 : left; /* 8 + 1 go as 6 + 3 */

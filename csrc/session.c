@@ -3,11 +3,13 @@
 
 #include "fpstate.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #define SHORT_K 16            /* chains of one product each: dot_rows in half a vector, as in gemm.c */
-#define STACK_BYTES 4096      /* the activations of one row of a small net */
+#define STACK_BYTES 8192      /* the activations of one row of a small net, and the places of those that are not 0 */
+#define SKIP_SHARE 16         /* of a layer's inputs must be 0 for the others to be gone through by a list */
 #define BLOCK_BYTES (1 << 17) /* of the widest activations of a block of rows */
 #define LEAST_ROWS 16         /* of a block */
 #define SHARED_WORK 1000000   /* multiply-adds from which rows are shared out, about 20 us, in pieces of */
@@ -58,6 +60,26 @@ void fnn_take_out(const fnn_kernels *t, void *w, const void *laid_out, size_t n_
     }
 }
 
+static int finite(const fnn_kernels *t, const void *v, size_t n)
+{
+    double sum = 0; /* of products with 0, which are NaN where a factor is not finite */
+    for (size_t i = 0; i < n; i++)
+        sum += 0 * (t->dtype == FNN_F32 ? ((const float *)v)[i] : ((const double *)v)[i]);
+    return sum == 0;
+}
+
+int fnn_may_skip(const fnn_kernels *t, const void *w, const void *b, size_t n_in, size_t n_out)
+{
+    if (n_in > UINT32_MAX || !finite(t, w, n_in * n_out))
+        return 0;
+    for (size_t j = 0; j < n_out; j++) {
+        const double bias = t->dtype == FNN_F32 ? ((const float *)b)[j] : ((const double *)b)[j];
+        if (bias == 0 && signbit(bias))
+            return 0;
+    }
+    return 1;
+}
+
 /* --- the run --- */
 static void narrow_layer(const fnn_kernels *t, const fnn_layer *l, void *y, const void *x, size_t rows)
 {
@@ -75,11 +97,16 @@ static void norm_layer(const fnn_kernels *t, const fnn_layer *l, void *y, const 
         t->normalize_columns(y, x, l->mean, l->variance, l->w, l->b, l->epsilon, n, rows, n);
 }
 
-static void one_row(const fnn_kernels *t, const fnn_layer *l, void *y, const void *x)
+static void one_row(const fnn_kernels *t, const fnn_layer *l, void *y, const void *x, uint32_t *places)
 {
+    size_t count = l->n_in;
     switch (l->kind) {
     case FNN_LAYER_DENSE:
-        t->dense_row(y, x, l->w, l->b, l->n_out, l->n_in, l->act == FNN_ACT_relu);
+        if (l->skips)
+            count = t->nonzeros(places, x, l->n_in);
+        if (count + l->n_in / SKIP_SHARE >= l->n_in)
+            places = NULL;
+        t->dense_row(y, x, l->w, l->b, l->n_out, l->n_in, l->act == FNN_ACT_relu, places, count);
         if (l->act != FNN_ACT_relu && l->act != FNN_ACT_linear)
             t->act_fwd[l->act](y, y, 1, l->n_out, l->alpha);
         break;
@@ -115,7 +142,7 @@ static void some_rows(const fnn_kernels *t, const fnn_layer *l, void *y, const v
 }
 
 /* the scratch of a block of rows: two activations in turn, a copy of the rows where they are not read as they lie, and
- * what the products need; bytes, from multiples of a cache line on */
+ * what the products need, of one row the places of what is not 0; bytes, from multiples of a cache line on */
 typedef struct {
     size_t side, rows_at, ws_at, bytes;
 } scratch;
@@ -128,7 +155,10 @@ static scratch scratch_of(const fnn_net *net, size_t rows, int copied)
     s.side = round_up(rows * net->widest * size, 64);
     s.rows_at = 2 * s.side;
     s.ws_at = s.rows_at + (copied ? round_up(rows * net->n_in * size, 64) : 0);
-    s.bytes = s.ws_at + (rows > 1 ? fnn_panels_workspace(net->t, rows, deepest) : 0);
+    if (rows > 1)
+        s.bytes = s.ws_at + fnn_panels_workspace(net->t, rows, deepest);
+    else
+        s.bytes = s.ws_at + (net->longest ? (net->longest + FNN_LIST_SLACK) * sizeof(uint32_t) : 0);
     return s;
 }
 
@@ -139,7 +169,7 @@ static void run_layers(const fnn_net *net, void *y, const void *x, size_t rows, 
     for (size_t i = 0; i < net->count; i++) {
         void *to = i + 1 == net->count ? y : room + (i & 1) * s->side;
         if (rows == 1)
-            one_row(t, &net->layers[i], to, x);
+            one_row(t, &net->layers[i], to, x, (uint32_t *)(void *)(room + s->ws_at));
         else
             some_rows(t, &net->layers[i], to, x, rows, room + s->ws_at);
         x = to;
@@ -149,8 +179,8 @@ static void run_layers(const fnn_net *net, void *y, const void *x, size_t rows, 
 int fnn_net_row(const fnn_net *net, void *y, const void *x)
 {
     _Alignas(64) char local[STACK_BYTES];
-    const scratch s = {round_up(net->widest * net->t->itemsize, 64), 0, 0, 0};
-    char *room = 2 * s.side <= STACK_BYTES ? local : fnn_workspace(2 * s.side);
+    const scratch s = scratch_of(net, 1, 0);
+    char *room = s.bytes <= STACK_BYTES ? local : fnn_workspace(s.bytes);
     if (!room)
         return 1;
     fnn_fp_state found = fnn_fp_enter();

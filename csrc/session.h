@@ -24,6 +24,7 @@ typedef struct {
     const void *w, *b;           /* weights and biases; of a normalization gamma and beta, NULL for 1 and 0 */
     const void *mean, *variance; /* of the columns */
     size_t ld;
+    int skips;    /* dense: products with 0 are left out, as fnn_may_skip allows */
     double alpha; /* f's parameter */
     double scale, shift, epsilon;
 } fnn_layer;
@@ -32,9 +33,10 @@ typedef struct {
     const fnn_kernels *t;
     const fnn_layer *layers;
     size_t count, n_in, n_out;
-    size_t widest; /* output of a layer */
-    size_t work;   /* multiply-adds a row, an activation counted as some */
-    int scaled;    /* rows are taken times scale plus shift */
+    size_t widest;  /* output of a layer */
+    size_t longest; /* n_in of a layer that skips; 0: none does */
+    size_t work;    /* multiply-adds a row, an activation counted as some */
+    int scaled;     /* rows are taken times scale plus shift */
     double scale, shift;
 } fnn_net;
 
@@ -53,6 +55,10 @@ size_t fnn_bias_reals(const fnn_kernels *t, size_t n_out);
 /* to (fnn_layer_reals, 64-byte aligned) = w (n_in, n_out), dense: panels, or rows where n_out < FNN_NARROW; and back */
 void fnn_lay_out(const fnn_kernels *t, void *to, const void *w, size_t n_in, size_t n_out);
 void fnn_take_out(const fnn_kernels *t, void *w, const void *laid_out, size_t n_in, size_t n_out);
+/* Whether a row's products with 0 can be left out of x.w + b without moving a bit: w (n_in, n_out) is finite, so that they
+ * are 0, and no b is -0, for a chain without them may end with -0 (where its products sank below the smallest number) in
+ * the place of +0, and only the sum with -0 tells. */
+int fnn_may_skip(const fnn_kernels *t, const void *w, const void *b, size_t n_in, size_t n_out);
 /* the leading dimension of those rows */
 size_t fnn_narrow_ld(const fnn_kernels *t, size_t n_in);
 

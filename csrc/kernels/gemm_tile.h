@@ -23,6 +23,31 @@ typedef struct {
 /* the lanes that live of vector j of a row */
 #define TILE_LIVE(j) ((j) < V - 1 ? VF_LANES : last)
 
+/* what follows the chains: bias, activation, gate, and c is written; `last` = live lanes of the last vector */
+FNN_INLINE void tile_end(real *c, size_t ldc, vf (*acc)[8], size_t last, const tile_finish *end, const int R,
+                         const int V)
+{
+    if (end->bias) {
+        vf bias[8];
+        for (int j = 0; j < V; j++)
+            bias[j] = load_live(end->bias + j * VF_LANES, TILE_LIVE(j));
+        TILE_EACH (i, j)
+            acc[i][j] = vf_add(acc[i][j], bias[j]);
+    }
+    if (end->relu)
+        TILE_EACH (i, j)
+            acc[i][j] = act_relu(acc[i][j]);
+    if (end->gate)
+        TILE_EACH (i, j)
+            acc[i][j] = act_relu_chain(acc[i][j], load_live(end->gate + (size_t)i * ldc + j * VF_LANES, TILE_LIVE(j)));
+    if (last == VF_LANES)
+        TILE_EACH (i, j)
+            vf_store(c + (size_t)i * ldc + j * VF_LANES, acc[i][j]);
+    else
+        TILE_EACH (i, j)
+            vf_store_part(c + (size_t)i * ldc + j * VF_LANES, acc[i][j], TILE_LIVE(j));
+}
+
 /* c[R][V vectors] (+)= a.b; `last` = live lanes of the last vector. R and V are constants of each instantiation, so the
  * accumulators live in registers. One of a's strides is 1; the instantiation knows which. */
 FNN_INLINE void tile_product(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b, size_t ldb,
@@ -50,26 +75,7 @@ FNN_INLINE void tile_product(real *c, size_t ldc, const real *a, size_t a_rs, si
                 acc[i][j] = vf_fma(ai, row[j], acc[i][j]);
         }
     }
-
-    if (end->bias) {
-        vf bias[8];
-        for (int j = 0; j < V; j++)
-            bias[j] = load_live(end->bias + j * VF_LANES, TILE_LIVE(j));
-        TILE_EACH (i, j)
-            acc[i][j] = vf_add(acc[i][j], bias[j]);
-    }
-    if (end->relu)
-        TILE_EACH (i, j)
-            acc[i][j] = act_relu(acc[i][j]);
-    if (end->gate)
-        TILE_EACH (i, j)
-            acc[i][j] = act_relu_chain(acc[i][j], load_live(end->gate + (size_t)i * ldc + j * VF_LANES, TILE_LIVE(j)));
-    if (last == VF_LANES)
-        TILE_EACH (i, j)
-            vf_store(c + (size_t)i * ldc + j * VF_LANES, acc[i][j]);
-    else
-        TILE_EACH (i, j)
-            vf_store_part(c + (size_t)i * ldc + j * VF_LANES, acc[i][j], TILE_LIVE(j));
+    tile_end(c, ldc, acc, last, end, R, V);
 }
 
 typedef void tile_fn(real *c, size_t ldc, const real *a, size_t a_stride, const real *b, size_t ldb, size_t k,

@@ -53,6 +53,15 @@ FNN_INLINE real vf_max_tree(vf a)
     h = _mm_max_ps(h, _mm_movehl_ps(h, h));
     return _mm_cvtss_f32(_mm_max_ss(h, _mm_shuffle_ps(h, h, 1)));
 }
+#define VF_HAS_LIST
+FNN_INLINE size_t vf_list_nonzeros(uint32_t *at, vf x, uint32_t first)
+{
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __mmask16 live = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    const __m512i places = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)first));
+    _mm512_storeu_si512(at, _mm512_maskz_compress_epi32(live, places)); /* Zen's compress to memory takes 100 cycles */
+    return (size_t)__builtin_popcount(live);
+}
 FNN_INLINE vf fnn_pick(vf a, vi index, vf b) { return _mm512_permutex2var_ps(a, index, b); }
 FNN_INLINE void vf_transpose(vf *v)
 {
@@ -137,6 +146,15 @@ FNN_INLINE real vf_max_tree(vf a)
     __m256d q = _mm256_max_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
     __m128d h = _mm_max_pd(_mm256_castpd256_pd128(q), _mm256_extractf128_pd(q, 1));
     return _mm_cvtsd_f64(_mm_max_sd(h, _mm_unpackhi_pd(h, h)));
+}
+#define VF_HAS_LIST
+FNN_INLINE size_t vf_list_nonzeros(uint32_t *at, vf x, uint32_t first)
+{
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __mmask8 live = _mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+    const __m256i places = _mm256_add_epi32(lanes, _mm256_set1_epi32((int)first));
+    _mm256_storeu_si256((__m256i *)(void *)at, _mm256_maskz_compress_epi32(live, places));
+    return (size_t)__builtin_popcount(live);
 }
 FNN_INLINE vf fnn_pick(vf a, vi index, vf b) { return _mm512_permutex2var_pd(a, index, b); }
 FNN_INLINE void vf_transpose(vf *v)

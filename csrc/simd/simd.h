@@ -31,6 +31,8 @@
  *            vf_max_tree(v)                       the largest lane (NaN lanes: unspecified)
  *            vf_transpose(v)                      VF_LANES vectors in place: v[i][j] <-> v[j][i]
  * Perhaps    vf_join(v)                           vf_sum_tree of VF_LANES vectors, in a vector; else made of vf_transpose
+ *            vf_list_nonzeros(at, x, first)       at = first + i of the lanes i of x that are not 0, ascending; how many.
+ *                                                 Writes VF_LANES places, whatever they hold
  *            VF_HOLD(x)                           keep x in a register from here on
  *            vf_zip vf_unzip                      2 to VF_ZIP columns to the order of memory and back; else VF_ZIP is 0
  */

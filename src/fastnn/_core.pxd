@@ -117,6 +117,7 @@ cdef extern from "session.h" nogil:
         const void *mean
         const void *variance
         size_t ld
+        int skips
         double alpha
         double scale
         double shift
@@ -128,6 +129,7 @@ cdef extern from "session.h" nogil:
         size_t n_in
         size_t n_out
         size_t widest
+        size_t longest
         size_t work
         bint scaled
         double scale
@@ -168,6 +170,7 @@ cdef void batch_norm_bwd(const fnn_kernels *t, void *dx, void *dgamma, void *dbe
 cdef size_t layer_reals(const fnn_kernels *t, size_t n_in, size_t n_out) noexcept nogil
 cdef size_t bias_reals(const fnn_kernels *t, size_t n_out) noexcept nogil
 cdef size_t narrow_ld(const fnn_kernels *t, size_t n_in) noexcept nogil
+cdef int may_skip(const fnn_kernels *t, const void *w, const void *b, size_t n_in, size_t n_out) noexcept nogil
 cdef void lay_out(const fnn_kernels *t, void *to, const void *w, size_t n_in, size_t n_out) noexcept nogil
 cdef void take_out(const fnn_kernels *t, void *w, const void *laid_out, size_t n_in, size_t n_out) noexcept nogil
 cdef int net_row(const fnn_net *net, void *y, const void *x) noexcept nogil

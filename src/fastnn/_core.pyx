@@ -66,6 +66,7 @@ cdef extern from "session.h" nogil:
     size_t fnn_layer_reals(const fnn_kernels *t, size_t n_in, size_t n_out) noexcept
     size_t fnn_bias_reals(const fnn_kernels *t, size_t n_out) noexcept
     size_t fnn_narrow_ld(const fnn_kernels *t, size_t n_in) noexcept
+    int fnn_may_skip(const fnn_kernels *t, const void *w, const void *b, size_t n_in, size_t n_out) noexcept
     void fnn_lay_out(const fnn_kernels *t, void *to, const void *w, size_t n_in, size_t n_out) noexcept
     void fnn_take_out(const fnn_kernels *t, void *w, const void *laid_out, size_t n_in, size_t n_out) noexcept
     int fnn_net_row(const fnn_net *net, void *y, const void *x) noexcept
@@ -237,6 +238,10 @@ cdef size_t bias_reals(const fnn_kernels *t, size_t n_out) noexcept nogil:
 
 cdef size_t narrow_ld(const fnn_kernels *t, size_t n_in) noexcept nogil:
     return fnn_narrow_ld(t, n_in)
+
+
+cdef int may_skip(const fnn_kernels *t, const void *w, const void *b, size_t n_in, size_t n_out) noexcept nogil:
+    return fnn_may_skip(t, w, b, n_in, n_out)
 
 
 cdef void lay_out(const fnn_kernels *t, void *to, const void *w, size_t n_in, size_t n_out) noexcept nogil:

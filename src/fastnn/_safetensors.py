@@ -12,11 +12,14 @@ import math
 import re
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import json
+
     from numpy.typing import NDArray
 
 Tensors: TypeAlias = "dict[str, NDArray[Any]]"
@@ -97,18 +100,24 @@ def fits(metadata: dict[str, str], size: int) -> bool:
 def parse(text: bytes | bytearray, what: str, most: int | None = None) -> Any:
     """The value of a JSON text. FormatError for equal keys, and where its values might take more than ``most``
     bytes."""
-    import json
-
     if most is not None and cost(text) > most:
         raise FormatError(f"{what}: {TOO_LARGE}")
     try:
-        return json.loads(text.decode(), object_pairs_hook=_unique)
+        return _decoder().decode(text.decode())
     except FormatError as error:
         raise FormatError(f"{what}: {error}") from None
     except RecursionError:
         raise FormatError(f"{what}: nested too deep") from None
     except ValueError as error:  # of JSON, of UTF-8, of numbers with too many digits
         raise FormatError(f"{what}: not JSON ({error!s:.200})") from None
+
+
+@lru_cache
+def _decoder() -> json.JSONDecoder:
+    """One for all: ``json.loads`` makes another for each text, which takes longer than reading a short one."""
+    import json
+
+    return json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

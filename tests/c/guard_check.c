@@ -22,7 +22,7 @@
 #define ROOM ((size_t)1 << 21)
 #define CANARY 0x5a
 #define OFFSETS 16
-#define CALLED 42 /* kernels of the table that the functions below reach */
+#define CALLED 43 /* kernels of the table that the functions below reach */
 
 /* as many as FNN_KERNELS has: whoever adds one adds its call below */
 #define COUNT_KERNEL(result, name, arguments) +1
@@ -255,8 +255,17 @@ static void packing(const fnn_kernels *t, size_t k, size_t n)
 {
     const size_t whole = (n + t->lanes - 1) / t->lanes * t->lanes;
     RUN("pack_rows", t->pack_rows(X(k * whole), X(k * n), n, k, n));
-    if (n >= FNN_NARROW)
-        RUN("dense_row", t->dense_row(X(n), X(k), X(k * whole), X(whole), n, k, (int)(k % 2)));
+    RUN("nonzeros", t->nonzeros(take((k + FNN_LIST_SLACK) * 4), X(k), k));
+    if (n >= FNN_NARROW) {
+        RUN("dense_row", t->dense_row(X(n), X(k), X(k * whole), X(whole), n, k, (int)(k % 2), NULL, 0));
+        begin("dense_row of a list");
+        const size_t count = (k + 1) / 2;
+        char *at = take(count * 4);
+        for (size_t i = 0; i < count; i++) /* every other, the last among them */
+            memcpy(at + i * 4, &(uint32_t){(uint32_t)(k - 1 - 2 * (count - 1 - i))}, 4);
+        t->dense_row(X(n), X(k), X(k * whole), X(whole), n, k, (int)(k % 2), (const uint32_t *)(void *)at, count);
+        check();
+    }
     RUN("pack_columns", t->pack_columns(X(k * whole), X(k * n), k, k, n));
 }
 

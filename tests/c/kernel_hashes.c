@@ -17,7 +17,7 @@
 #define ROOM ((size_t)1 << 21)
 #define MOST_NAMES 256
 #define SHIFTS 16
-#define CALLED 42 /* kernels of the table that the functions below reach, fma_peak aside: it computes nothing */
+#define CALLED 43 /* kernels of the table that the functions below reach, fma_peak aside: it computes nothing */
 
 #define COUNT_KERNEL(result, name, arguments) +1
 _Static_assert((0 FNN_KERNELS(COUNT_KERNEL)) == CALLED, "a kernel of the table is not called in kernel_hashes.c");
@@ -322,7 +322,16 @@ static void products(size_t m, size_t n, size_t k)
     begin("", "dense_row");
     char *b = panels(3, in(2, k * n), k, n), *bias = scratch(4, whole * t->itemsize);
     memcpy(bias, in(5, n), n * t->itemsize);
-    t->dense_row(out(0, n), in(1, k), b, bias, n, k, (int)(shape % 2));
+    t->dense_row(out(0, n), in(1, k), b, bias, n, k, (int)(shape % 2), NULL, 0);
+    finish();
+    begin("", "dense_row of nonzeros");
+    b = panels(3, in(2, k * n), k, n);
+    char *x = in(1, k), *at = words(5, k + FNN_LIST_SLACK);
+    for (size_t i = 0; i < k; i += 1 + i % 3)
+        memset(x + i * t->itemsize, 0, t->itemsize);
+    const size_t count = t->nonzeros((uint32_t *)(void *)at, x, k);
+    slots[5].count = count;
+    t->dense_row(out(0, n), x, b, bias, n, k, (int)(shape % 2), (uint32_t *)(void *)at, count);
     finish();
     begin("", "fnn_gemm_panels");
     b = panels(3, in(2, k * n), k, n);

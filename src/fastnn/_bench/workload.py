@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._bench import numpy_baseline as book
-from fastnn._bench.case import Array, Call, difference, normal
+from fastnn._bench.case import Array, Call, difference, normal, uniform
 from fastnn._bench.steps import Net
 
 CHECKED = 1000  # elements of a result that are compared
@@ -151,23 +151,27 @@ class Train(Workload):
 
 @dataclass(frozen=True)
 class Predict(Workload):
-    """Probabilities for ``rows`` rows, from Python: NumPy array in, NumPy array out."""
+    """Probabilities for ``rows`` rows, from Python: NumPy array in, NumPy array out. blank: the share of inputs that
+    are 0."""
 
     key: str
     net: Net
     rows: int
+    blank: float = 0.0
     family: str = "predict"
 
     @property
     def title(self) -> str:  # type: ignore[override]
-        return f"predict {self.rows:,} row{'s' * (self.rows > 1)}, {'-'.join(map(str, self.net.widths))}"
+        zeros = f", {self.blank:.0%} of it 0" if self.blank else ""
+        return f"predict {self.rows:,} row{'s' * (self.rows > 1)}{zeros}, {'-'.join(map(str, self.net.widths))}"
 
     @property
     def flops(self) -> float:
         return sum(2.0 * self.rows * a * b for a, b in zip(self.net.widths, self.net.widths[1:], strict=False))
 
     def side(self, peer: Peer) -> Side:
-        call = peer.server(self.net, normal(self.rows, self.net.widths[0]))
+        x = normal(self.rows, self.net.widths[0])
+        call = peer.server(self.net, np.where(uniform(*x.shape) < self.blank, np.float32(0), x))
         return Side(call, lambda: sampled(call()))
 
 

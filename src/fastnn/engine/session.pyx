@@ -13,8 +13,8 @@ from libc.string cimport memset
 
 from fastnn._core cimport (
     FNN_LAYER_AFFINE, FNN_LAYER_DENSE, FNN_LAYER_MAP, FNN_LAYER_NARROW, FNN_LAYER_NORM_COLUMNS, FNN_LAYER_NORM_ROWS,
-    FNN_NARROW, bias_reals, fnn_layer, fnn_net, fnn_rows, lay_out, layer_reals, narrow_ld,
-    net_row, net_run, take_out,
+    FNN_NARROW, bias_reals, fnn_layer, fnn_net, fnn_rows, lay_out, layer_reals, may_skip,
+    narrow_ld, net_row, net_run, take_out,
 )
 from fastnn.engine.plan cimport Plan
 from fastnn._core import ACTIVATIONS, SOURCES
@@ -38,6 +38,9 @@ KNOWN = (DenseSpec, ActivationSpec, AffineSpec, *NORMS)
 ACTIVATION_WORK = 8  # multiply-adds that an element of an activation, or of a normalization, counts as
 # calls of less work (multiply-adds) keep the GIL, for giving it up and taking it back costs as much; about 10 us
 GIL_WORK = 400_000
+# a row's products with 0 are left out after a ReLU, and of the input, which may hold no 0 at all, where the look for
+# them is little beside the product
+SKIP_INPUTS, SKIP_OUTPUTS = 32, 64
 SLICE_WORK = 4_000_000_000  # between two looks for Ctrl-C: about a tenth of a second
 
 cdef size_t gil_work = GIL_WORK
@@ -101,10 +104,10 @@ cdef class Weights:
         net.layers = layers
         at += <size_t>head
         for i, s in enumerate(specs):
-            self._fill(&layers[i], plan, s, at)
+            self._fill(&layers[i], plan, s, at, i == 0, i > 0 and getattr(specs[i - 1], "activation", "") == "relu")
             at += <size_t>_round_up(sizes[i])
 
-    cdef _fill(self, fnn_layer *layer, Plan plan, s, char *at):
+    cdef _fill(self, fnn_layer *layer, Plan plan, s, char *at, bint first, bint after_relu):
         cdef size_t n_in = s.n_in, n_out = s.n_out
         cdef cnp.ndarray w
         layer.n_in, layer.n_out = n_in, n_out
@@ -125,6 +128,10 @@ cdef class Weights:
         layer.w = at
         self.matrices[s.layer, "weights"] = (n_in, n_out, <uintptr_t>layer.w)
         layer.b = self._vector(plan, s, "biases", at + layer_reals(plan.k, n_in, n_out) * plan.k.itemsize)
+        if (layer.kind == FNN_LAYER_DENSE and n_in >= SKIP_INPUTS
+                and (after_relu or first and n_out >= SKIP_OUTPUTS)
+                and may_skip(plan.k, cnp.PyArray_DATA(w), layer.b, n_in, n_out)):
+            layer.skips, self.net.longest = True, max(self.net.longest, n_in)
 
     cdef _fill_norm(self, fnn_layer *layer, Plan plan, s, char *at):
         cdef const void *vector
@@ -148,6 +155,11 @@ cdef class Weights:
         to[:] = plan.view(plan.params, s.layer, name).reshape(-1)
         self.vectors[s.layer, name] = to
         return at
+
+    @property
+    def skips(self):
+        """Of each operation, whether a row's products with 0 are left out."""
+        return [bool(self.net.layers[i].skips) for i in range(self.net.count)]
 
     def take_out(self):
         """{(layer, name): array} of all tensors, as the plan has them."""
