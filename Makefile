@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES := setup.py pyproject.toml $(shell find csrc src -name '*.[ch]' -o -name '*.inc' -o -name '*.py' -o -name '*.py[xdi]')
 
 .PHONY: demo test test-slow test-peers prove prove-release bench bench-kernels sanitize lint format golden reference sdist wheel
-.PHONY: wheels fuzz memcheck clean
+.PHONY: wheels fuzz memcheck emulated clean
 
 demo: $(VENV)/demo.stamp  ## train the book's spiral, with a progress bar and a picture
 	$(BIN)/fastnn train
@@ -26,6 +26,9 @@ test-peers: $(VENV)/peers.stamp  ## results against other libraries, in float64
 # Wants gcc and clang, and what tests/emulation/setup.sh has set up, in build/emulation or where FASTNN_EMULATION says.
 prove: $(VENV)/test.stamp $(VENV)/dev.stamp  ## every promise in full, an hour at most; writes docs/guarantees.md
 	$(BIN)/python tests/guarantees/prove.py
+
+emulated: $(VENV)/test.stamp  ## the whole suite in an emulated arm64 CPython (tests/emulation/README.md), an hour and more
+	$(BIN)/python tests/guarantees/elsewhere.py
 
 prove-release: $(VENV)/test.stamp $(VENV)/dev.stamp  ## the same with fifty million mutants and every size and float32: a night
 	FASTNN_PROVE=release $(BIN)/python tests/guarantees/prove.py

@@ -290,11 +290,12 @@ def test_the_time_limit_stops_at_a_full_step(rows: int) -> None:
 def test_what_the_time_limit_cut_off_can_be_resumed(tmp_path: Path) -> None:
     data = np.tile(X, (300, 1)), np.tile(Y, 300)
     options: dict[str, Any] = {"epochs": 8, "batch_size": 10, "shuffle": True, "validation_data": HELD}
-    whole = classifier()
+    whole, began = classifier(), time.perf_counter()
     whole.train(*data, **options)
+    limit = (time.perf_counter() - began) / 10
     for _ in range(100):
         model = classifier()
-        model.train(*data, **options, time_limit=0.02, resume=tmp_path / "m.fnn")
+        model.train(*data, **options, time_limit=limit, resume=tmp_path / "m.fnn")
         model.save(tmp_path / "m.fnn")
         if model.epochs_done == 8:
             break

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# An arm64 CPython with NumPy and pytest under user-mode emulation, and what builds the package for it. README.md says more.
+# An arm64 CPython with what the suite uses under user-mode emulation, and what builds the package for it. README.md says more.
 #
 #     tests/emulation/setup.sh [DIR]       DIR: build/emulation unless said otherwise. Debian 12 on x86-64; root, where
-#                                          packages are missing; about a minute and 350 MB
+#                                          packages are missing; a minute and 510 MB
 # DIR/host/bin/python    the builder: setuptools, Cython and NumPy for this machine
-# DIR/arm64/root         Debian's arm64 interpreter with its libraries and headers, and NumPy, unpacked and not installed
+# DIR/arm64/root         Debian's arm64 interpreter with its libraries and headers, and what the tests use, unpacked
 # DIR/arm64/python       starts it; ARM_CPU chooses the processor
 set -euo pipefail
 dir=$(realpath -m "${1:-$(dirname "$0")/../../build/emulation}")
@@ -44,5 +44,8 @@ chmod +x "$dir/arm64/python"
 "$dir/host/bin/pip" install -q --upgrade pip 'setuptools>=77' 'cython>=3.1' "$numpy"
 "$dir/host/bin/pip" install -q --no-compile --only-binary=:all: --implementation cp --python-version "$version" \
     --abi "cp${version/./}" --abi abi3 --abi none --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 \
-    --platform manylinux2014_aarch64 --platform any --target "$root/usr/lib/python3/dist-packages" "$numpy" safetensors pytest
+    --platform manylinux2014_aarch64 --platform any --target "$root/usr/lib/python3/dist-packages" "$numpy" safetensors \
+    pytest pytest-benchmark hypothesis threadpoolctl joblib rich matplotlib scikit-learn
+# a child that a test starts has to be emulated too
+echo "import sys; sys.executable = '$dir/arm64/python'" >"$root/usr/lib/python3/dist-packages/emulated.pth"
 "$dir/arm64/python" -c 'import platform, numpy; print(platform.machine(), platform.python_version(), "NumPy", numpy.__version__)'
