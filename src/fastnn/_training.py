@@ -115,7 +115,7 @@ class Run:
         """Train to the end. Whatever stops it, the model is as after its last full step and the history as far."""
         model, trainer, limit = self.model, self.trainer, self.control.time_limit
         until = None if limit is None else time.monotonic() + limit
-        why = loop.PAUSED
+        why, settled = loop.PAUSED, False
         model.stop_training = False
         model.keep_callbacks(self.callbacks)
         try:
@@ -147,10 +147,12 @@ class Run:
             if self.callbacks.callbacks:
                 self.callbacks.epoch_end(model.epochs_done, self._logs())
                 self.callbacks.end(self._logs())
+            settled = True
         finally:
-            trainer.settle()
-            trainer.finish_epoch()
-            self._take_in()
+            if not settled:
+                trainer.settle()
+                trainer.finish_epoch()
+                self._take_in()
             self.callbacks.close()
 
     def _over(self, until: float | None) -> bool:

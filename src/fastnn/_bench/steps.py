@@ -91,11 +91,11 @@ def _parameters(widths: tuple[int, ...]) -> list[tuple[Array, Array]]:
 NETS = {
     net.name.split()[0]: net
     for net in (
-        Net("T1 4-64-64-2, batch 32", (4, 64, 64, 2), 32, 3200),
-        Net("T2 2-64-3, batch 300", (2, 64, 3), 300, 300, epochs=50),
+        Net("T1 4-64-64-2, batch 32", (4, 64, 64, 2), 32, 3200, epochs=5),
+        Net("T2 2-64-3, batch 300", (2, 64, 3), 300, 300, epochs=400),
         Net("T3 784-128-128-10, batch 128", (784, 128, 128, 10), 128, 3200),
         Net("T4 784-128-128-10, batch 32", (784, 128, 128, 10), 32, 1600),
-        Net("T5 64-64-10, batch 1", (64, 64, 10), 1, 400),
+        Net("T5 64-64-10, batch 1", (64, 64, 10), 1, 400, epochs=4),
         Net("T6 1024-2048-2048-10, batch 512", (1024, 2048, 2048, 10), 512, 512),
         Net("T7 2-512-3, dropout, L2, batch 3000", (2, 512, 3), 3000, 3000, epochs=2, learning_rate=0.05, decay=5e-5,
             l2=5e-4, dropout=0.1),

@@ -4,6 +4,7 @@ The optimizer's pass goes over segments of the arenas, one for all that has the 
 layer has its own. What is not in a segment, a frozen layer, is not touched.
 """
 cimport numpy as cnp
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from libc.math cimport sqrt
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
@@ -15,7 +16,6 @@ from fastnn.engine.buffers cimport Buffers
 from fastnn.engine.plan cimport Plan
 from fastnn._core import OPTIMIZER_STATES, OPTIMIZERS, SCHEDULES
 from fastnn.engine import link
-from fastnn.engine.plan import aligned_empty
 from fastnn.engine.spec import Update
 
 cnp.import_array()
@@ -54,43 +54,46 @@ cdef class Updater:
         self.clip_value, self.clip_tensor_norm = extras.clip_value, extras.clip_tensor_norm
         self.clip_norm = extras.clip_norm
         self.clipped = self.clip_value > 0 or self.clip_tensor_norm > 0 or self.clip_norm > 0
-        self._lay_out(extras)
+        spans = _spans(plan, n)
+        self._lay_out(extras, spans)
         self.average = NULL
         if extras.average is not None:
             self.average, self.momentum = _at(plan.average), extras.average
             self.overwrite_every = extras.overwrite_every
-        self.frozen = [span for (layer, _), span in _spans(plan, self.n).items() if not extras.rates.get(layer, 1.0)]
+        self.frozen = [(first, end) for layer, first, end in spans if extras.rates and not extras.rates.get(layer, 1.0)]
         self.rest()
         self.follows = self.average != NULL or self.held_count > 0
 
-    def _lay_out(self, extras):
+    def _lay_out(self, extras, spans):
         """Segments, tensors and constraints as the C structures that a step goes over."""
-        plan = self.plan
-        spans = _spans(plan, self.n)
-        segments = []
-        for (layer, _), (first, end) in spans.items():
-            rate = extras.rates.get(layer, 1.0)
-            if rate == 0:
-                continue
-            last = segments.pop() if segments else (0, 0, 0.0)
-            if last[1:] == (first, rate):
-                first = last[0]
-            elif last[1]:
-                segments.append(last)
-            segments.append((first, end, rate))
-        tensors = [key for key in spans if extras.rates.get(key[0], 1.0)]
+        plan, segments, tensors = self.plan, [], []
+        if not extras.rates and spans:
+            segments = [(spans[0][1], self.n, 1.0)]
+        else:
+            for layer, first, end in spans:
+                rate = extras.rates.get(layer, 1.0)
+                if rate == 0:
+                    continue
+                last = segments.pop() if segments else (0, 0, 0.0)
+                if last[1:] == (first, rate):
+                    first = last[0]
+                elif last[1]:
+                    segments.append(last)
+                segments.append((first, end, rate))
+        if self.clip_tensor_norm > 0:
+            tensors = [(offset, rows * cols) for (layer, _), (offset, (rows, cols)) in plan.tensors.items()
+                       if <size_t>offset < self.n and extras.rates.get(layer, 1.0)]
         held = [c for c in extras.constraints if extras.rates.get(c.layer, 1.0)]
-        self.memory = [aligned_empty(max(len(segments), 1) * sizeof(Segment)),
-                       aligned_empty(max(len(tensors), 1) * sizeof(Segment)),
-                       aligned_empty(max(len(held), 1) * sizeof(Held))]
-        self.segments, self.tensors = <Segment *>_at(self.memory[0]), <Segment *>_at(self.memory[1])
-        self.held = <Held *>_at(self.memory[2])
+        self.memory = [bytearray(len(segments) * sizeof(Segment)), bytearray(len(tensors) * sizeof(Segment)),
+                       bytearray(len(held) * sizeof(Held))]
+        self.segments = <Segment *>PyByteArray_AS_STRING(self.memory[0])
+        self.tensors = <Segment *>PyByteArray_AS_STRING(self.memory[1])
+        self.held = <Held *>PyByteArray_AS_STRING(self.memory[2])
         self.segment_count, self.tensor_count, self.held_count = len(segments), len(tensors), len(held)
         for i, (first, end, rate) in enumerate(segments):
             self.segments[i] = Segment(first, end - first, rate)
-        for i, key in enumerate(tensors):
-            offset, shape = plan.tensors[key]
-            self.tensors[i] = Segment(offset, shape[0] * shape[1], 1.0)
+        for i, (offset, count) in enumerate(tensors):
+            self.tensors[i] = Segment(offset, count, 1.0)
         self.held_views, self.backed_up = [], any(c.kind == "python" for c in held)
         for i, c in enumerate(held):
             offset, (rows, cols) = plan.tensors[c.layer, c.name]
@@ -238,10 +241,9 @@ cdef class Updater:
 
 
 def _spans(Plan plan, size_t n):
-    """{(layer, name): (first, end)} of every tensor below n, each up to where the next begins."""
-    keys = [key for key, (offset, _) in plan.tensors.items() if offset < n]
-    ends = [plan.tensors[key][0] for key in keys[1:]] + [n]
-    return {key: (plan.tensors[key][0], end) for key, end in zip(keys, ends)}
+    """(layer, first, end) of every tensor below n, each up to where the next begins."""
+    found = [(layer, offset) for (layer, _), (offset, _) in plan.tensors.items() if offset < n]
+    return [(layer, first, found[i + 1][1] if i + 1 < len(found) else n) for i, (layer, first) in enumerate(found)]
 
 
 cdef char *_at(cnp.ndarray array):
