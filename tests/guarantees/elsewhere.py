@@ -28,7 +28,10 @@ SETUP = "tests/emulation/setup.sh"
 # of the suite, under emulation: what a compiler of this machine makes and runs (for arm64 tests/test_export_c_long.py
 # and row G3 itself do), and what is long, and of processes, files and whole programs more than of a processor
 NOT_THERE = ("test_export_c*.py", "test_promises.py", "test_memcheck.py", "peers")
-NOT_IN_AN_HOUR = ("test_cli*.py", "test_examples.py", "test_file_*.py", "test_custom.py", "test_nnfs_programs.py")
+NOT_IN_AN_HOUR = (
+    *("test_cli*.py", "test_examples.py", "test_file_*.py", "test_custom.py", "test_nnfs_programs.py"),
+    *("test_real_data.py", "test_session_serving.py"),
+)
 ARM64 = ("qemu-aarch64-static", "-cpu", "neoverse-n1")
 OLD_X86 = ("qemu-x86_64-static", "-cpu", "Nehalem")  # the oldest model that NumPy still starts on; it has no AVX
 
