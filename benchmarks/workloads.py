@@ -26,7 +26,7 @@ PREDICT: list[Workload] = [
 ]
 
 ACTIVATIONS: list[Workload] = [
-    *(Activate(f"A1 {name}", name, (10_000,)) for name in ("exp", "tanh", "sigmoid", "relu")),
+    *(Activate(f"A1 {name}", name, (10_000,)) for name in ("exp", "tanh", "sigmoid", "gelu", "gelu_tanh", "relu")),
     *(Activate(f"A1 softmax {rows}x{cols}", "softmax", (rows, cols)) for rows, cols in ((1000, 10), (10, 1000))),
 ]
 

@@ -112,7 +112,8 @@ class JaxJit(Peer):
 
     def activation(self, name: str, x: Array) -> Call:
         known = {"exp": jnp.exp, "tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid, "relu": jax.nn.relu,
-                 "softmax": jax.nn.softmax}  # fmt: skip
+                 "softmax": jax.nn.softmax, "gelu": partial(jax.nn.gelu, approximate=False),
+                 "gelu_tanh": jax.nn.gelu}  # fmt: skip
         if name not in known:
             raise NotExpressibleError(name)
         function, given = jax.jit(known[name]), jnp.asarray(x)

@@ -110,6 +110,8 @@ class Torch(Peer):
         calls: dict[str, Call] = {
             "relu": lambda: torch.clamp_min(t, 0, out=y),
             "softmax": lambda: torch.softmax(t, -1, out=y),
+            "gelu": lambda: torch.ops.aten.gelu.out(t, approximate="none", out=y),
+            "gelu_tanh": lambda: torch.ops.aten.gelu.out(t, approximate="tanh", out=y),
         }
         if name in FUNCTIONS:
             return lambda: FUNCTIONS[name](t, out=y)

@@ -104,6 +104,8 @@ class NumPy(Peer):
         return NumPyLearner(net)
 
     def activation(self, name: str, x: Array) -> Call:
+        if name == "gelu":
+            raise NotExpressibleError("NumPy has no erf")
         y = np.empty_like(x)
         return partial(np.exp, x, y) if name == "exp" else numpy_activation(name, x, y)
 
