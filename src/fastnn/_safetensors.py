@@ -145,7 +145,7 @@ def read_header(stream: IO[bytes], size: int) -> Header:
     text = read_exactly(stream, bytearray(length), "the header")
     tensors: dict[str, Entry] = {}
     metadata: dict[str, str] = {}
-    for name, at, end in _members(text):
+    for name, at, end, entry in _members(text):
         if name == METADATA:
             if copies(end - at, text) > room(size):
                 raise FormatError(f"the header: {METADATA}: {TOO_LARGE}")
@@ -153,7 +153,7 @@ def read_header(stream: IO[bytes], size: int) -> Header:
         elif name in tensors:
             raise FormatError(f"the header: the key {name!r:.80} is there twice")
         else:
-            tensors[name] = _entry(f"the header: tensor {name!r:.80}", text[at:end])
+            tensors[name] = entry or _entry(name, text[at:end])
             if room(size, len(tensors)) < 0:
                 raise FormatError(f"the header: {TOO_LARGE}")
     _check_places(tensors, size - 8 - length)
@@ -161,23 +161,41 @@ def read_header(stream: IO[bytes], size: int) -> Header:
 
 
 SPACE = re.compile(rb"[ \t\r\n]*")
+STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)  # possessive: nothing is kept to go back to
 MOST_ENTRY = 1000  # bytes of what a header says of one tensor
+NUMBER = rb"(?:0|[1-9]\d{0,17})"
+# a tensor as all writers put it; what is written otherwise is read by the rules of JSON
+USUAL = re.compile(
+    rb'"(?!__metadata__")([\w.-]{1,100})":\{"dtype":"([A-Z]+\d*)","shape":\[((?:NUMBER(?:,NUMBER){0,7})?)\],'
+    rb'"data_offsets":\[(NUMBER),(NUMBER)\]\}'.replace(b"NUMBER", NUMBER),
+    re.ASCII,
+)
 
 
-def _members(text: bytearray) -> Iterator[tuple[str, int, int]]:
-    """(key, begin and end of the value) of each member of the header, which is a dict of dicts of no more dicts: one
-    at a time, for the header as a whole would take a dozen times its size."""
+def _members(text: bytearray) -> Iterator[tuple[str, int, int, Entry | None]]:
+    """(key, begin and end of the value, the value where it is a tensor in the usual spelling) of each member of the
+    header, which is a dict of dicts of no more dicts: one at a time, for the header as a whole would take a dozen times
+    its size."""
     at, more = _token(text, 0, b"{"), True
     if text[at : at + 1] == b"}":
         at, more = at + 1, False
     while more:
-        end = _string_end(text, at)
-        name = parse(text[at:end], f"the header, byte {at}")
-        at = _token(text, end, b":")
-        end = _end_of_metadata(text, at) if name == METADATA else text.find(b"}", at, at + MOST_ENTRY) + 1
-        if not end or text[at] != ord("{"):
-            raise FormatError(f"the header, byte {at}: expected what {name!r:.80} is, in {{}} and {MOST_ENTRY} bytes")
-        yield name, at, end
+        usual = USUAL.match(text, at)
+        if usual:
+            key, code, shape, begin, stop = usual.groups()
+            name, end = key.decode(), usual.end()
+            sizes = [int(n) for n in shape.split(b",")] if shape else []
+            yield name, at, end, _checked(name, code.decode(), sizes, [int(begin), int(stop)])
+        else:
+            end = _string_end(text, at)
+            name = parse(text[at:end], f"the header, byte {at}")
+            at = _token(text, end, b":")
+            end = _end_of_metadata(text, at) if name == METADATA else text.find(b"}", at, at + MOST_ENTRY) + 1
+            if not end or text[at] != ord("{"):
+                raise FormatError(
+                    f"the header, byte {at}: expected what {name!r:.80} is, in {{}} and {MOST_ENTRY} bytes"
+                )
+            yield name, at, end, None
         at = SPACE.match(text, end).end()  # type: ignore[union-attr]
         more = text[at : at + 1] == b","
         at = _token(text, at, b"," if more else b"}")
@@ -195,17 +213,10 @@ def _token(text: bytearray, at: int, token: bytes) -> int:
 
 def _string_end(text: bytearray, at: int) -> int:
     """The end of the string that begins here."""
-    end = at
-    while text[at : at + 1] == b'"':
-        end = text.find(b'"', end + 1)
-        if end < 0:
-            break
-        before = end - 1
-        while text[before] == ord("\\"):
-            before -= 1
-        if (end - before) % 2:  # not escaped
-            return end + 1
-    raise FormatError(f"the header, byte {at}: expected a text in quotes")
+    found = STRING.match(text, at)
+    if found is None:
+        raise FormatError(f"the header, byte {at}: expected a text in quotes")
+    return found.end()
 
 
 def _end_of_metadata(text: bytearray, at: int) -> int:
@@ -227,21 +238,34 @@ def _texts(text: bytearray, at: int, end: int) -> dict[str, str]:
     return value
 
 
-def _entry(where: str, text: bytearray) -> Entry:
+def _entry(name: str, text: bytearray) -> Entry:
+    """What the header says of a tensor, read and checked."""
+    where = _where(name)
     value = parse(text, where)
     if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
         raise FormatError(f"{where}: expected dtype, shape and data_offsets, got {value!r:.80}")
     code, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
-    if not isinstance(code, str) or code not in CODES:
+    if not isinstance(code, str):
         raise FormatError(f"{where}: dtype {code!r:.80} is not known")
     if not _sizes(shape) or len(shape) > 8:
         raise FormatError(f"{where}: expected a shape of up to 8 sizes, got {shape!r:.80}")
     if not _sizes(offsets) or len(offsets) != 2:
         raise FormatError(f"{where}: expected data_offsets [begin, end], got {offsets!r:.80}")
+    return _checked(name, code, shape, offsets)
+
+
+def _checked(name: str, code: str, shape: list[int], offsets: list[int]) -> Entry:
+    """The tensor, of a type that is known and of as many bytes as its shape takes."""
+    if code not in CODES:
+        raise FormatError(f"{_where(name)}: dtype {code!r:.80} is not known")
     want = int(CODES[code][2]) * math.prod(shape)
     if offsets[1] - offsets[0] != want:
-        raise FormatError(f"{where}: {code} of shape {shape} takes {want} bytes, data_offsets are {offsets}")
+        raise FormatError(f"{_where(name)}: {code} of shape {shape} takes {want} bytes, data_offsets are {offsets}")
     return Entry(sys.intern(code), tuple(shape), offsets[0], offsets[1])
+
+
+def _where(name: str) -> str:
+    return f"the header: tensor {name!r:.80}"
 
 
 def _sizes(value: Any) -> bool:
