@@ -73,6 +73,18 @@ def parts(model: Model) -> list[Registered]:
 # --- a model to values ---
 
 
+def describe_network(model: Model) -> dict[str, Any]:
+    """The part of the description that a prediction needs."""
+    graph = {} if model._graph is None else {"graph": [list(reads) for reads in model._graph]}
+    return {
+        "layers": [layer.describe() for layer in model.layers],
+        "n_inputs": None if model._plan is None else model._plan.n_in,
+        "dtype": model.dtype.name,
+        "seed": model.seed,
+        **graph,
+    }
+
+
 def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
     """Names only, never the numbers of an enum, so that the registry may grow. Tensors are live views."""
     plan = model._plan
@@ -81,10 +93,7 @@ def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
         model._need_outputs(labels)
     description: dict[str, Any] = {
         "kind": KIND,
-        "layers": [layer.describe() for layer in model.layers],
-        "n_inputs": None if plan is None else plan.n_in,
-        "dtype": model.dtype.name,
-        "seed": model.seed,
+        **describe_network(model),
         "loss": None if model.loss is None else model.loss.describe(),
         "optimizer": None if model.optimizer is None else model.optimizer.describe(),
         "accuracy": model.accuracy.describe() if isinstance(model.accuracy, Accuracy) else model.accuracy,
@@ -96,8 +105,6 @@ def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
         "position": None if model.position is None else {k: v for k, v in model.position.items() if k != "arrays"},
         "states": 0 if plan is None else len(plan.states),
     }
-    if model._graph is not None:
-        description["graph"] = [list(reads) for reads in model._graph]
     native = [metric.describe() for metric in model.metrics.values() if isinstance(metric, Metric)]
     if native:
         description["metrics"] = native

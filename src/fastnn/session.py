@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from fastnn._checks import Array
     from fastnn.checkpoint import Tensors
     from fastnn.model import Model
-
-NETWORK = ("layers", "graph", "n_inputs", "dtype", "seed")  # of a model's description
 
 
 class Session(Runner):
@@ -132,24 +131,29 @@ def _need_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise ValueError(f"out: expected a C-contiguous, aligned array, got strides {out.strides}")
 
 
+@cache
+def _untrained() -> dict[str, Any]:
+    """What a file says of a model that was never trained, whatever its layers."""
+    from fastnn.model import Model
+
+    blank = Model([Input(1)], seed=0)
+    blank.finalize()
+    return _model_file.describe(blank)[0]
+
+
 class _Source:
     """What a session is pickled from: the description of the network, and the classes of its layers in Python."""
 
     def __init__(self, model: Model) -> None:
-        from fastnn.model import Model
-
-        description, tensors = _model_file.describe(model)
-        blank = Model([Input(1)], seed=0)
-        blank.finalize()
-        network = {key: description[key] for key in NETWORK if key in description}
-        self.description = {**_model_file.describe(blank)[0], **network}  # nothing of a training
+        self.description = {**_untrained(), **_model_file.describe_network(model)}
         parts = [spec.part for spec in model.plan.specs if isinstance(spec, PythonSpec)]
         self.classes = {part.names[0]: type(part) for part in parts}
         self.inputs = [Input(layer.n_inputs, name=layer.name) for layer in model._network().inputs]
-        self.names = {key: f"layer{key[0]}.{key[1]}" for key in model.plan.tensors}
+        self.names = {key: _model_file.parameter_name(*key) for key in model.plan.tensors}
         self.tensors: Tensors | None = None
         if not Weights.can_lay_out(model.plan):
-            self.tensors = {name: tensors[name].copy() for name in self.names.values()}
+            plan = model.plan
+            self.tensors = {name: plan.view(plan.params, *key).copy() for key, name in self.names.items()}
 
     def __call__(self, weights: Weights) -> tuple[dict[str, Any], Tensors, dict[str, type[Any]]]:
         tensors = self.tensors
