@@ -60,17 +60,9 @@ void fnn_take_out(const fnn_kernels *t, void *w, const void *laid_out, size_t n_
     }
 }
 
-static int finite(const fnn_kernels *t, const void *v, size_t n)
-{
-    double sum = 0; /* of products with 0, which are NaN where a factor is not finite */
-    for (size_t i = 0; i < n; i++)
-        sum += 0 * (t->dtype == FNN_F32 ? ((const float *)v)[i] : ((const double *)v)[i]);
-    return sum == 0;
-}
-
 int fnn_may_skip(const fnn_kernels *t, const void *w, const void *b, size_t n_in, size_t n_out)
 {
-    if (n_in > UINT32_MAX || !finite(t, w, n_in * n_out))
+    if (n_in > UINT32_MAX || !t->all_finite(w, n_in * n_out))
         return 0;
     for (size_t j = 0; j < n_out; j++) {
         const double bias = t->dtype == FNN_F32 ? ((const float *)b)[j] : ((const double *)b)[j];
