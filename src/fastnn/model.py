@@ -27,6 +27,7 @@ from fastnn.engine.spec import MOST_LAYERS
 from fastnn.history import KEYS, History
 from fastnn.losses import Loss
 from fastnn.metrics import Accuracy, Metric
+from fastnn.metrics._accuracies import accuracy_named
 from fastnn.metrics._objects import Function
 from fastnn.metrics._objects import by_name as metrics_by_name
 from fastnn.optimizers import Optimizer
@@ -244,7 +245,7 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         if self.accuracy == "auto":
             if self.loss_object.accuracy is None:  # a loss written in Python may have none
                 return None
-            return Accuracy.resolve(self.loss_object.accuracy)
+            return accuracy_named(self.loss_object.accuracy)
         return self.accuracy  # type: ignore[return-value]
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,12 @@ class Accuracy(Registered):
     def right(p: NDArray[np.float64], t: NDArray[np.float64], precision: float) -> NDArray[np.bool_]:
         """Which are right, for dense targets, in NumPy."""
         raise NotImplementedError
+
+
+@cache
+def accuracy_named(name: str) -> Accuracy:
+    """The accuracy of a name, one for all: it has no state, and each step asks for it several times."""
+    return Accuracy.resolve(name)
 
 
 class CategoricalAccuracy(Accuracy):
