@@ -20,6 +20,8 @@ from setuptools.command.build_py import build_py
 JOBS = os.cpu_count() or 1
 SANITIZE = os.environ.get("FASTNN_SANITIZE") == "1"
 MSVC = sys.platform == "win32"
+# in a folder of its own: what one kind of build has left, the other would take for up to date
+BUILD = "build/sanitized" if SANITIZE else "build"
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # No fast-math and no contraction: every fused multiply-add is written out (docs/numerics.md). -fno-math-errno lets the
@@ -135,7 +137,8 @@ setup(
         shared_utility_qualified_name=SHARED,
         nthreads=JOBS if sys.platform == "linux" else 0,
         compiler_directives=DIRECTIVES,
-        build_dir="build/cython",
+        build_dir=f"{BUILD}/cython",
     ),
+    options={"build": {"build_base": BUILD}},
     cmdclass={"build_ext": ParallelBuild, "build_py": BuildWithHeaders},
 )
