@@ -69,7 +69,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = [path]
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
-        found += places(inner, (*path, key))
+        found += places(inner, (*path, key)) if isinstance(inner, (dict, list)) else [(*path, key)]
     return found
 
 
