@@ -81,7 +81,18 @@ FNN_INLINE void tile_product(real *c, size_t ldc, const real *a, size_t a_rs, si
 typedef void tile_fn(real *c, size_t ldc, const real *a, size_t a_stride, const real *b, size_t ldb, size_t k,
                      size_t last, const tile_finish *end, int accumulate);
 
-/* T(R, V): rows x vectors. One or two rows get wider tiles, to have as many chains in flight. */
+/* T(R, V): rows x vectors. One or two rows get wider tiles, of every width: to have as many chains in flight, and to read
+ * a row of b in one go. */
+#if FNN_REGISTERS >= 32
+#define FNN_WIDEST_2 8
+#define FNN_TILES_12(T)                                                                                                \
+    T(1, 1)                                                                                                            \
+    T(1, 2)                                                                                                            \
+    T(1, 3) T(1, 4) T(1, 5) T(1, 6) T(1, 7) T(1, 8) T(2, 1) T(2, 2) T(2, 3) T(2, 4) T(2, 5) T(2, 6) T(2, 7) T(2, 8)
+#else
+#define FNN_WIDEST_2 4
+#define FNN_TILES_12(T) T(1, 1) T(1, 2) T(1, 3) T(1, 4) T(1, 5) T(1, 6) T(1, 7) T(1, 8) T(2, 1) T(2, 2) T(2, 3) T(2, 4)
+#endif
 #define FNN_TILES_34(T) T(3, 1) T(3, 2) T(4, 1) T(4, 2)
 #define FNN_TILES_56(T) T(5, 1) T(5, 2) T(6, 1) T(6, 2)
 #define FNN_TILES_78(T) T(7, 1) T(7, 2) T(8, 1) T(8, 2)
@@ -104,8 +115,7 @@ typedef void tile_fn(real *c, size_t ldc, const real *a, size_t a_stride, const 
 #else
 #define FNN_TILES_TALL(T)
 #endif
-#define FNN_TILES(T)                                                                                                   \
-    FNN_TILES_TALL(T) T(1, 1) T(1, 2) T(1, 4) T(1, 8) T(2, 1) T(2, 2) T(2, 4) FNN_TILES_BY_2(T) FNN_TILES_BY_4(T)
+#define FNN_TILES(T) FNN_TILES_TALL(T) FNN_TILES_12(T) FNN_TILES_BY_2(T) FNN_TILES_BY_4(T)
 
 /* tile_r: a by rows (a_cs == 1);  tile_c: a by columns (a_rs == 1) */
 #define DEFINE_TILE(R, V)                                                                                              \
@@ -126,11 +136,13 @@ FNN_TILES(DEFINE_TILE)
 static tile_fn *const tiles_by_row[FNN_MR_1 + 1][9] = {FNN_TILES(TILE_ENTRY_R)};
 static tile_fn *const tiles_by_column[FNN_MR_1 + 1][9] = {FNN_TILES(TILE_ENTRY_C)};
 
-/* the widest tile (in vectors, a power of two) for so many rows and at most so many vectors */
+/* the first tile (in vectors) for so many rows and vectors that are left; of three rows and more a power of two */
 FNN_INLINE size_t tile_width(size_t rows, size_t vectors)
 {
-    size_t widest = rows == 1 ? 8 : rows == 2 ? 4 : FNN_NV;
-    return vectors >= 8 && widest >= 8 ? 8 : vectors >= 4 && widest >= 4 ? 4 : vectors >= 2 ? 2 : 1;
+    const size_t widest = rows == 1 ? 8 : rows == 2 ? FNN_WIDEST_2 : FNN_NV;
+    if (rows <= 2) /* the last two alike: 9 go as 5 + 4 */
+        return vectors >= 2 * widest ? widest : vectors > widest ? (vectors + 1) / 2 : vectors;
+    return vectors >= 4 && widest >= 4 ? 4 : vectors >= 2 ? 2 : 1;
 }
 
 /* Rows are dealt out to tiles evenly: 33 rows are 7 7 7 6 6, not 8 8 8 8 1. */
