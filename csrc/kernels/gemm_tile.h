@@ -83,15 +83,13 @@ typedef void tile_fn(real *c, size_t ldc, const real *a, size_t a_stride, const 
 
 /* T(R, V): rows x vectors. One or two rows get wider tiles, of every width: to have as many chains in flight, and to read
  * a row of b in one go. */
+#define FNN_TILES_1(T) T(1, 1) T(1, 2) T(1, 3) T(1, 4) T(1, 5) T(1, 6) T(1, 7) T(1, 8)
 #if FNN_REGISTERS >= 32
 #define FNN_WIDEST_2 8
-#define FNN_TILES_12(T)                                                                                                \
-    T(1, 1)                                                                                                            \
-    T(1, 2)                                                                                                            \
-    T(1, 3) T(1, 4) T(1, 5) T(1, 6) T(1, 7) T(1, 8) T(2, 1) T(2, 2) T(2, 3) T(2, 4) T(2, 5) T(2, 6) T(2, 7) T(2, 8)
+#define FNN_TILES_2(T) T(2, 1) T(2, 2) T(2, 3) T(2, 4) T(2, 5) T(2, 6) T(2, 7) T(2, 8)
 #else
 #define FNN_WIDEST_2 4
-#define FNN_TILES_12(T) T(1, 1) T(1, 2) T(1, 3) T(1, 4) T(1, 5) T(1, 6) T(1, 7) T(1, 8) T(2, 1) T(2, 2) T(2, 3) T(2, 4)
+#define FNN_TILES_2(T) T(2, 1) T(2, 2) T(2, 3) T(2, 4)
 #endif
 #define FNN_TILES_34(T) T(3, 1) T(3, 2) T(4, 1) T(4, 2)
 #define FNN_TILES_56(T) T(5, 1) T(5, 2) T(6, 1) T(6, 2)
@@ -115,7 +113,7 @@ typedef void tile_fn(real *c, size_t ldc, const real *a, size_t a_stride, const 
 #else
 #define FNN_TILES_TALL(T)
 #endif
-#define FNN_TILES(T) FNN_TILES_TALL(T) FNN_TILES_12(T) FNN_TILES_BY_2(T) FNN_TILES_BY_4(T)
+#define FNN_TILES(T) FNN_TILES_TALL(T) FNN_TILES_1(T) FNN_TILES_2(T) FNN_TILES_BY_2(T) FNN_TILES_BY_4(T)
 
 /* tile_r: a by rows (a_cs == 1);  tile_c: a by columns (a_rs == 1) */
 #define DEFINE_TILE(R, V)                                                                                              \
