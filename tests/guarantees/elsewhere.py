@@ -140,7 +140,8 @@ def _package(folder: Path, **build: str) -> dict[str, str]:
 def _outcome(command: list[str], env: dict[str, str]) -> tuple[bool, str]:
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
     lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
-    return done.returncode == 0 and bool(lines), lines[-1].strip("= ") if lines else "nothing"
+    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))][:5]  # which, as a run takes long
+    return done.returncode == 0 and bool(lines), "; ".join([*failed, lines[-1].strip("= ")]) if lines else "nothing"
 
 
 def old_x86(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
