@@ -81,15 +81,15 @@ FNN_INLINE void tile_product(real *c, size_t ldc, const real *a, size_t a_rs, si
 typedef void tile_fn(real *c, size_t ldc, const real *a, size_t a_stride, const real *b, size_t ldb, size_t k,
                      size_t last, const tile_finish *end, int accumulate);
 
-/* T(R, V): rows x vectors. One or two rows get wider tiles, of every width: to have as many chains in flight, and to read
- * a row of b in one go. */
+/* T(R, V): rows x vectors. One row, and two where there are registers, get tiles of every width up to FNN_PANEL: to have as
+ * many chains in flight, and to read a row of b in one go. */
 #define FNN_TILES_1(T) T(1, 1) T(1, 2) T(1, 3) T(1, 4) T(1, 5) T(1, 6) T(1, 7) T(1, 8)
 #if FNN_REGISTERS >= 32
-#define FNN_WIDEST_2 8
+#define FNN_WIDE_ROWS 2
 #define FNN_TILES_2(T) T(2, 1) T(2, 2) T(2, 3) T(2, 4) T(2, 5) T(2, 6) T(2, 7) T(2, 8)
 #else
-#define FNN_WIDEST_2 4
-#define FNN_TILES_2(T) T(2, 1) T(2, 2) T(2, 3) T(2, 4)
+#define FNN_WIDE_ROWS 1
+#define FNN_TILES_2(T) T(2, 1) T(2, 2) T(2, 4)
 #endif
 #define FNN_TILES_34(T) T(3, 1) T(3, 2) T(4, 1) T(4, 2)
 #define FNN_TILES_56(T) T(5, 1) T(5, 2) T(6, 1) T(6, 2)
@@ -134,12 +134,12 @@ FNN_TILES(DEFINE_TILE)
 static tile_fn *const tiles_by_row[FNN_MR_1 + 1][9] = {FNN_TILES(TILE_ENTRY_R)};
 static tile_fn *const tiles_by_column[FNN_MR_1 + 1][9] = {FNN_TILES(TILE_ENTRY_C)};
 
-/* the first tile (in vectors) for so many rows and vectors that are left; of three rows and more a power of two */
+/* the first tile (in vectors) for so many rows and vectors that are left; of more rows a power of two */
 FNN_INLINE size_t tile_width(size_t rows, size_t vectors)
 {
-    const size_t widest = rows == 1 ? 8 : rows == 2 ? FNN_WIDEST_2 : FNN_NV;
-    if (rows <= 2) /* the last two alike: 9 go as 5 + 4 */
-        return vectors >= 2 * widest ? widest : vectors > widest ? (vectors + 1) / 2 : vectors;
+    const size_t widest = rows == 2 ? 4 : FNN_NV;
+    if (rows <= FNN_WIDE_ROWS)
+        return fnn_panel_vectors(vectors);
     return vectors >= 4 && widest >= 4 ? 4 : vectors >= 2 ? 2 : 1;
 }
 

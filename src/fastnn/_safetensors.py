@@ -12,7 +12,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -112,7 +112,7 @@ def parse(text: bytes | bytearray, what: str, most: int | None = None) -> Any:
         raise FormatError(f"{what}: not JSON ({error!s:.200})") from None
 
 
-@lru_cache
+@cache
 def _decoder() -> json.JSONDecoder:
     """One for all: ``json.loads`` makes another for each text, which takes longer than reading a short one."""
     import json

@@ -2,7 +2,7 @@
 every kind give a model or a FormatError (tests/file_mutants.py); an audit hook watches and, in full, the peak of memory
 (tests/test_file_memory.py).
 
-A million mutants in the full form; with FASTNN_PROVE=release fifty million (days).
+A million mutants in the full form; with FASTNN_PROVE=release fifty million (hours).
 """
 
 from __future__ import annotations

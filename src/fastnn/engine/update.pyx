@@ -60,26 +60,23 @@ cdef class Updater:
         if extras.average is not None:
             self.average, self.momentum = _at(plan.average), extras.average
             self.overwrite_every = extras.overwrite_every
-        self.frozen = [(first, end) for layer, first, end in spans if extras.rates and not extras.rates.get(layer, 1.0)]
+        self.frozen = [(first, end) for layer, first, end in spans if not extras.rates.get(layer, 1.0)]
         self.rest()
         self.follows = self.average != NULL or self.held_count > 0
 
     def _lay_out(self, extras, spans):
         """Segments, tensors and constraints as the C structures that a step goes over."""
         plan, segments, tensors = self.plan, [], []
-        if not extras.rates and spans:
-            segments = [(spans[0][1], self.n, 1.0)]
-        else:
-            for layer, first, end in spans:
-                rate = extras.rates.get(layer, 1.0)
-                if rate == 0:
-                    continue
-                last = segments.pop() if segments else (0, 0, 0.0)
-                if last[1:] == (first, rate):
-                    first = last[0]
-                elif last[1]:
-                    segments.append(last)
-                segments.append((first, end, rate))
+        for layer, first, end in spans:
+            rate = extras.rates.get(layer, 1.0)
+            if rate == 0:
+                continue
+            last = segments.pop() if segments else (0, 0, 0.0)
+            if last[1:] == (first, rate):
+                first = last[0]
+            elif last[1]:
+                segments.append(last)
+            segments.append((first, end, rate))
         if self.clip_tensor_norm > 0:
             tensors = [(offset, rows * cols) for (layer, _), (offset, (rows, cols)) in plan.tensors.items()
                        if <size_t>offset < self.n and extras.rates.get(layer, 1.0)]
