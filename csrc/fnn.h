@@ -154,9 +154,8 @@ typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *l
     K(void, layer_norm_bwd,                                                                                              \
       (void *dx, void *dgamma, void *dbeta, const void *dy, const void *x, const void *stats, const void *gamma,         \
        size_t rows, size_t cols, int go_on))                                                                             \
-    /* mask[i] = above where a uniform number exceeds limit / 2^53, else below; y = x * mask, in place allowed; */       \
-    /* y NULL: the mask alone. state: MT19937 as NumPy keeps it, 624 words and the place among them; it moves */         \
-    /* on by two words an element */                                                                                     \
+    /* mask[i] = above where a uniform number exceeds limit / 2^53, else below; y = x * mask, x and y apart. state: */   \
+    /* MT19937 as NumPy keeps it, 624 words and the place among them; it moves on by two words an element */             \
     K(void, twister_dropout,                                                                                             \
       (void *y, void *mask, const void *x, size_t n, uint32_t *state, uint64_t limit, double below, double above))       \
     /* y[i][j] = (real)x[index[i]][j]: row r of x at r*row_bytes, element j at j*col_bytes; index NULL: all */           \

@@ -56,34 +56,25 @@ FNN_INLINE real twister_choose(const uint32_t *pair, const twister_choice *of)
     return number > of->limit ? of->high : of->low;
 }
 
-/* mask[0 .. n) of the words from s on, and y = x mask where y is wanted. The highest 18 bits of a first word decide but
+/* mask[0 .. n) of the words from s on, and y = x mask. The highest 18 bits of a first word decide but
  * for one element in 2^18: then the few hundred are looked at again. */
 static void twister_elements(real *y, real *mask, const real *x, size_t n, const uint32_t *s, const twister_choice *of)
 {
     const uint32_t least = (uint32_t)(of->limit >> 21) & ~TWISTER_LOWEST, most = least | TWISTER_LOWEST;
     const real low = of->low, high = of->high;
     uint32_t nearest = UINT32_MAX;
-    if (y) {
-        TWISTER_TURNS_APART
-        for (size_t j = 0; j < n; j++) {
-            const uint32_t a = twister_nearly(s[2 * j]);
-            nearest = a - least < nearest ? a - least : nearest;
-            mask[j] = a > most ? high : low;
-            y[j] = x[j] * (a > most ? high : low);
-        }
-    } else {
-        for (size_t j = 0; j < n; j++) {
-            const uint32_t a = twister_nearly(s[2 * j]);
-            nearest = a - least < nearest ? a - least : nearest;
-            mask[j] = a > most ? high : low;
-        }
+    TWISTER_TURNS_APART
+    for (size_t j = 0; j < n; j++) {
+        const uint32_t a = twister_nearly(s[2 * j]);
+        nearest = a - least < nearest ? a - least : nearest;
+        mask[j] = a > most ? high : low;
+        y[j] = x[j] * (a > most ? high : low);
     }
     if (nearest > TWISTER_LOWEST)
         return;
     for (size_t j = 0; j < n; j++)
         mask[j] = twister_choose(s + 2 * j, of);
-    if (y)
-        multiply(y, x, mask, n);
+    multiply(y, x, mask, n);
 }
 
 static void twister_dropout(void *vy, void *vmask, const void *vx, size_t n, uint32_t *state, uint64_t limit,
@@ -105,7 +96,7 @@ static void twister_dropout(void *vy, void *vmask, const void *vx, size_t n, uin
                 twister_go_on(words + have - TWISTER_WORDS);
         }
         count = n - done < (have - at) / 2 ? n - done : (have - at) / 2;
-        twister_elements(y ? y + done : y, mask + done, x ? x + done : x, count, words + at, &of);
+        twister_elements(y + done, mask + done, x + done, count, words + at, &of);
     }
     const size_t block = at ? (at - 1) / TWISTER_WORDS : 0; /* a block that is used up stays until more is wanted */
     __builtin_memcpy(state, words + block * TWISTER_WORDS, TWISTER_WORDS * sizeof *words);

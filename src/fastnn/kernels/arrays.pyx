@@ -1,9 +1,13 @@
-"""The plain passes over arrays on typed memoryviews: dropout and gathering (csrc/kernels/arrays.h)."""
+"""The plain passes over arrays on typed memoryviews (csrc/kernels/arrays.h): dropout, noise, products."""
+cimport numpy as cnp
 from cython cimport floating
 from libc.math cimport sqrt
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
+from fastnn.kernels.plain cimport fresh, like, plain
+
+cnp.import_array()
 
 
 def dropout_threshold(double rate):
@@ -66,3 +70,22 @@ def all_finite(const floating[::1] x):
         with nogil:
             finite = t.all_finite(&x[0], n)
     return finite != 0
+
+
+def multiply(x, y):
+    """x * y where both are plain arrays of one type and shape; else NotImplemented."""
+    cdef cnp.ndarray a, b, z
+    cdef const fnn_kernels *t
+    cdef void *zp
+    cdef const void *ap
+    cdef const void *bp
+    cdef size_t n
+    if not plain(x) or not like(y, x):
+        return NotImplemented
+    a, b = x, y
+    z, n = fresh(a), cnp.PyArray_SIZE(a)
+    t = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    zp, ap, bp = cnp.PyArray_DATA(z), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b)
+    with nogil:
+        t.multiply(zp, ap, bp, n)
+    return z

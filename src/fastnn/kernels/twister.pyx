@@ -8,10 +8,10 @@ import numpy as np
 
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_kernels, table
-from fastnn.kernels.plain cimport fresh, like, plain
+from fastnn.kernels.plain cimport fresh, plain
 
 cnp.import_array()
 
@@ -46,24 +46,6 @@ def put_state(state):
     found = np.random.get_state(legacy=False)
     found["state"] = {"key": state[:WORDS], "pos": int(state[WORDS])}
     np.random.set_state(found)
-
-
-def twister_mask(mask, double keep, state):
-    """Fill mask, a C-contiguous float32 or float64 array, with 0 or 1 / keep, and move the state on."""
-    cdef const fnn_kernels *t = table(FNN_F64 if mask.dtype == np.float64 else FNN_F32)
-    cdef void *to = <void *><uintptr_t>mask.ctypes.data
-    cdef uint32_t *from_state = <uint32_t *><uintptr_t>state.ctypes.data
-    cdef size_t n = mask.size
-    cdef double below, above
-    cdef uint64_t limit
-    if mask.dtype not in (np.float32, np.float64) or not mask.flags.carray:
-        raise ValueError("mask: expected a C-contiguous float32 or float64 array")
-    if state.dtype != np.uint32 or state.shape != (WORDS + 1,) or not state.flags.carray or state[WORDS] > WORDS:
-        raise ValueError("state: expected what take_state gives")
-    limit, below, above = twister_limit(keep)
-    with nogil:
-        t.twister_dropout(NULL, to, NULL, n, from_state, limit, below, above)
-    return mask
 
 
 cdef uint32_t *_in_numpy(generator) except? NULL:
@@ -107,22 +89,3 @@ def drop(x, double keep):
         with nogil:
             t.twister_dropout(yp, mp, xp, n, words, limit, below, above)
     return y, mask
-
-
-def multiply(x, y):
-    """x * y where both are plain arrays of one type and shape; else NotImplemented."""
-    cdef cnp.ndarray a, b, z
-    cdef const fnn_kernels *t
-    cdef void *zp
-    cdef const void *ap
-    cdef const void *bp
-    cdef size_t n
-    if not plain(x) or not like(y, x):
-        return NotImplemented
-    a, b = x, y
-    z, n = fresh(a), cnp.PyArray_SIZE(a)
-    t = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
-    zp, ap, bp = cnp.PyArray_DATA(z), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b)
-    with nogil:
-        t.multiply(zp, ap, bp, n)
-    return z

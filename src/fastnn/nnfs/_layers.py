@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import fastnn.functional as F
+from fastnn.kernels.arrays import multiply
 from fastnn.kernels.dense import quick_backward, quick_forward
 from fastnn.kernels.optimizers import quick_penalty_backward
-from fastnn.kernels.twister import drop, multiply
+from fastnn.kernels.twister import drop
 from fastnn.nnfs._settings import Array, dtype, randn
 
 if TYPE_CHECKING:
