@@ -6,10 +6,17 @@ new in csrc/registry.h appears by itself.
 
 from __future__ import annotations
 
-from fastnn import _core
-from fastnn._bench import layers, norms, passes
+from typing import Any
+
+from fastnn import _core, schedules
+from fastnn._bench import layers, norms, parts, passes
 from fastnn._bench.case import Case
 from fastnn._bench.steps import NETS, train_step
+from fastnn.base import Registered
+from fastnn.constraints import Constraint
+from fastnn.initializers import Initializer
+from fastnn.layers import Add, AlphaDropout, Concatenate, GaussianDropout, Multiply
+from fastnn.metrics import Metric
 
 PRODUCTS = (
     *((n, n, n) for n in (4, 8, 16, 24, 32, 64, 128, 256, 512)),
@@ -27,10 +34,22 @@ PRODUCTS = (
 DENSE = ((32, 4, 64), (32, 64, 64), (300, 2, 64), (300, 64, 3), (128, 784, 128), (128, 128, 10), (1, 64, 64))
 NORMS = ((32, 64), (128, 128), (128, 1024), (1024, 64))
 PARAMETERS = 118_000  # of 784-128-128-10
+SCHEDULES = (
+    schedules.StepDecay(0.1, 100),
+    schedules.ExponentialDecay(0.1, 100, 0.5),
+    schedules.InverseTime(0.1, decay_rate=0.05),
+    schedules.CosineDecay(0.1, 900),
+    schedules.OneCycle(0.1, 1000),
+)
 
 
 def _activation_shapes(name: str) -> tuple[tuple[int, int], ...]:
     return ((1000, 10), (10, 1000)) if _core.ACTIVATION_SHAPE[name] == "R" else ((1000, 10),)
+
+
+def own(family: type[Registered]) -> list[type[Any]]:
+    """The package's classes of a family, each once."""
+    return list(dict.fromkeys(kind for kind in family.registry.values() if kind.__module__.startswith("fastnn.")))
 
 
 KERNELS: list[Case] = [
@@ -53,6 +72,16 @@ KERNELS: list[Case] = [
     *(case for shape in NORMS for make in (norms.batch_norm, norms.layer_norm) for case in make(*shape)),
     passes.penalty(PARAMETERS),
     passes.penalty_backward(PARAMETERS),
+    parts.rescale(300, 512),
+    parts.normalization(300, 512),
+    parts.residual(128, 128),
+    *(parts.merge(kind, 300, 512) for kind in (Add, Multiply, Concatenate)),
+    *(parts.noise(layer, 300, 512) for layer in (AlphaDropout(0.2), GaussianDropout(0.2))),
+    parts.lbfgs(20, 500, 8, 16),
+    *(parts.schedule(made, 1000) for made in SCHEDULES),
+    *(parts.initializer(kind(), 784, 128) for kind in own(Initializer)),
+    *(parts.constraint(kind(), 784, 128) for kind in own(Constraint)),
+    *(parts.metric(kind.names[0], 10_000, 10) for kind in own(Metric)),
 ]
 
 # one element: nothing but the way into the library and back

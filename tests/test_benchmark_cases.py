@@ -34,3 +34,13 @@ def test_every_registered_name_has_its_line(family: str, cases: dict[str, Any]) 
 def test_both_sides_count_the_same(name: str, cases: dict[str, Any]) -> None:
     work = cases[f"{name} accuracy 1000x10"].make()
     assert 0 < work.fastnn() == work.numpy()
+
+
+PARTS = ("layer", "metric", "constraint", "schedule")
+
+
+def test_both_sides_of_a_part_compute_the_same(cases: dict[str, Any]) -> None:
+    works = {name: case.make() for name, case in cases.items() if case.family in PARTS}
+    errors = {name: work.error() for name, work in works.items() if work.error is not None}
+    assert len(errors) > 20
+    assert {name: error for name, error in errors.items() if not error <= 1e-4} == {}

@@ -81,32 +81,38 @@ def page(family: str, cls: type[Any]) -> str:
     if formula is not None:
         source = textwrap.dedent(inspect.getsource(formula)).strip()
         parts.append(f"In NumPy, as the tests compare it:\n\n```python\n{source}\n```")
-    lines = [case.name for case in KERNELS if any(re.match(rf"{k}\b", case.name) for k in kernels(cls))]
-    if lines:
-        listed = "\n".join(f"* {line}" for line in lines)
+    if lines(cls):
+        listed = "\n".join(f"* {line}" for line in lines(cls))
         parts.append(f"In the benchmark (`make bench-kernels`):\n\n{listed}")
     return "\n\n".join(parts) + "\n"
 
 
+def lines(cls: type[Any]) -> list[str]:
+    """The names of its lines in the benchmark."""
+    return [case.name for case in KERNELS if any(re.match(rf"{k}\b", case.name) for k in kernels(cls))]
+
+
 def kernels(cls: type[Any]) -> list[str]:
+    """How the lines of a class may begin: its kernels, its name, and that in words."""
     own = getattr(cls, "kernels", None) or [getattr(cls, "kernel", "")]
-    return [re.escape(k) for k in own if isinstance(k, str) and k]
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__).lower()
+    return [re.escape(k) for k in (*own, cls.names[0], words) if isinstance(k, str) and k]
 
 
 def index() -> str:
-    lines = [
+    texts = [
         "# Reference",
         "",
         "Everything that has a name, each with its formula, source and picture. Made by `tools/make_reference.py` from",
         "the code that runs.",
     ]
     for family in FAMILIES:
-        lines += ["", f"## {family.capitalize()}", ""]
+        texts += ["", f"## {family.capitalize()}", ""]
         for cls in members(family):
             first = " ".join(inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].split())
             first = re.split(r"(?<=[.:;]) ", first.replace("``", "`"))[0].rstrip(":;")
-            lines.append(f"* [{cls.__name__}]({family}/{slug(cls)}.md): {first}")
-    return "\n".join(lines) + "\n"
+            texts.append(f"* [{cls.__name__}]({family}/{slug(cls)}.md): {first}")
+    return "\n".join(texts) + "\n"
 
 
 def pages() -> dict[str, str]:
