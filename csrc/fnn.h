@@ -63,6 +63,8 @@ typedef struct {
     const void *bias; /* n values added, or NULL */
     int relu;         /* c = max(c, 0), as act_fwd of relu */
     const void *gate; /* c = c * (gate > 0), as act_bwd of relu; where c lies, rows of ldc too; or NULL */
+    void *sums;       /* n values: the column_sums of what c is now; or NULL */
+    int sums_go_on;   /* from what sums holds, not from 0 */
 } fnn_finish;
 
 /* how many of the rows (categorical) or of the rows * cols elements are right. limit: the threshold of yes for p and t
@@ -303,6 +305,8 @@ typedef struct {
     double alpha;      /* the activation's parameter */
     void *y;           /* FORWARD: y = f(c), rows of n; may be c itself. BACKWARD: not used */
     const void *saved; /* BACKWARD: c = c * f'(saved), rows of n */
+    void *sums;        /* n values: the column_sums of what c is then (rows ascending); or NULL */
+    int sums_go_on;    /* from what sums holds, not from 0 */
 } fnn_epilogue;
 
 /* c = a.b (+ bias), then the epilogue. c: (m, n) dense; a: (m, k) with strides (a_rs, a_cs), b: (k, n) with strides

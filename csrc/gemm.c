@@ -72,39 +72,59 @@ typedef struct {
     const char *bias;
     const fnn_epilogue *e;
     int accumulate;
+    void *sums;        /* of the epilogue */
+    fnn_finish finish; /* what the tiles do in registers, of all of c */
+    int finished;      /* nothing of the epilogue is left after that */
 } product;
 
+/* shares the epilogue out between tiles and run_epilogue; in place, as a struct that is handed on waits for its own stores */
+static void plan_finish(product *p)
+{
+    const fnn_epilogue *e = p->e;
+    const int is_relu = e && e->act == FNN_ACT_relu;
+    p->finish = (fnn_finish){.bias = p->bias};
+    p->finished = 1;
+    p->sums = e ? e->sums : NULL;
+    if (e && e->kind == FNN_EPI_FORWARD)
+        p->finished = p->finish.relu = is_relu && e->y == p->c;
+    else if (e && e->kind == FNN_EPI_BACKWARD) {
+        p->finish.gate = is_relu ? e->saved : NULL;
+        p->finished = is_relu;
+    }
+    if (p->sums && p->finished) {
+        p->finish.sums = p->sums;
+        p->finish.sums_go_on = e->sums_go_on;
+    }
+}
+
+static void sum_columns(const product *p, size_t row, size_t rows)
+{
+    if (p->sums)
+        p->t->column_sums(p->sums, p->c + row * p->n * p->t->itemsize, rows, p->n, row > 0 || p->e->sums_go_on);
+}
+
+/* the epilogue of these rows, where the tiles do not do it; rows ascending from call to call */
 static void run_epilogue(const product *p, size_t row, size_t rows)
 {
     const fnn_epilogue *e = p->e;
     size_t at = row * p->n * p->t->itemsize;
     char *strip = p->c + at;
-    if (!e || e->kind == FNN_EPI_NONE)
-        return;
-    if (e->kind == FNN_EPI_FORWARD)
+    if (e && e->kind == FNN_EPI_FORWARD)
         p->t->act_fwd[e->act]((char *)e->y + at, strip, rows, p->n, e->alpha);
-    else
+    else if (e && e->kind == FNN_EPI_BACKWARD)
         p->t->act_bwd[e->act](strip, strip, (const char *)e->saved + at, rows, p->n, e->alpha);
-}
-
-/* the part of an epilogue that the tiles can do in registers, for all of c */
-static fnn_finish tile_part(const product *p)
-{
-    const fnn_epilogue *e = p->e;
-    fnn_finish f = {p->bias, 0, NULL};
-    if (e && e->kind == FNN_EPI_FORWARD && e->act == FNN_ACT_relu && e->y == p->c)
-        f.relu = 1;
-    else if (e && e->kind == FNN_EPI_BACKWARD && e->act == FNN_ACT_relu)
-        f.gate = e->saved;
-    return f;
+    sum_columns(p, row, rows);
 }
 
 /* the finish from element (row, col) of c on */
-static fnn_finish finish_at(const product *p, fnn_finish f, size_t row, size_t col)
+static fnn_finish finish_at(const product *p, size_t row, size_t col)
 {
     const size_t size = p->t->itemsize;
+    fnn_finish f = p->finish;
     f.bias = f.bias ? (const char *)f.bias + col * size : NULL;
     f.gate = f.gate ? (const char *)f.gate + (row * p->n + col) * size : NULL;
+    f.sums = f.sums ? (char *)f.sums + col * size : NULL;
+    f.sums_go_on = f.sums_go_on || row > 0;
     return f;
 }
 
@@ -171,8 +191,9 @@ typedef struct {
     size_t row, rows, col, cols;
 } piece;
 
-static void wide_piece(const product *p, piece at, char *ws)
+static void wide_piece(const product *p, const piece *part, char *ws)
 {
+    const piece at = *part;
     const fnn_kernels *t = p->t;
     const size_t size = t->itemsize, n = p->n, kb = k_block(t, p->k), strip = strip_rows(t);
     const size_t end = at.row + at.rows, right = at.col + at.cols;
@@ -182,8 +203,6 @@ static void wide_piece(const product *p, piece at, char *ws)
     const int far = by_row ? p->a_rs * size >= SPREAD_ROW_BYTES : p->a_cs * size > SPREAD_COLUMN_BYTES;
     const int spread = far && n >= SPREAD_COLUMNS && at.rows > t->mr;
     char *strip_a = ws + kb * round_up(min(n, COLUMN_BLOCK), t->lanes) * size;
-    const fnn_finish finish = tile_part(p);
-    const int strips_left = !finish.relu && !finish.gate;
     const size_t a_ld = by_row ? strip_ld(t, kb) : strip_ld(t, strip);
 
     for (size_t j = at.col; j < right; j += COLUMN_BLOCK) {
@@ -197,7 +216,7 @@ static void wide_piece(const product *p, piece at, char *ws)
             const char *b = p->b + (k0 * p->b_rs + j * p->b_cs) * size, *tail = b + in_place * p->b_cs * size;
             /* where b is read in place and k is not cut, the last vector of columns may overlap the one before: what both
              * compute is the same, and nothing needs packing */
-            const int overlap = direct && packed && depth == p->k && !go_on && cols >= edge->lanes;
+            const int overlap = direct && packed && depth == p->k && !go_on && cols >= edge->lanes && !p->finish.sums;
             if (overlap)
                 tail = b + (cols - edge->lanes) * size;
             else if (packed && p->b_cs == 1)
@@ -219,21 +238,21 @@ static void wide_piece(const product *p, piece at, char *ws)
                     a_cs = a_ld;
                 }
                 if (in_place) {
-                    const fnn_finish f = finish_at(p, finish, row, j);
+                    const fnn_finish f = finish_at(p, row, j);
                     t->gemm_block(c, n, a, a_rs, a_cs, b, p->b_rs, rows, in_place, depth, last ? &f : NULL, go_on);
                 }
                 if (packed) {
                     const size_t from = overlap ? cols - edge->lanes : in_place;
-                    const fnn_finish f = finish_at(p, finish, row, j + from);
+                    const fnn_finish f = finish_at(p, row, j + from);
                     edge->gemm_block(c + from * size, n, a, a_rs, a_cs, overlap ? tail : ws, overlap ? p->b_rs : 0,
                                      rows, cols - from, depth, last ? &f : NULL, go_on);
                 }
-                if (last && whole_rows && strips_left)
+                if (last && whole_rows && !p->finished)
                     run_epilogue(p, row, rows);
             }
         }
     }
-    if (!whole_rows && strips_left)
+    if (!whole_rows && !p->finished)
         run_epilogue(p, at.row, at.rows);
 }
 
@@ -250,9 +269,7 @@ static sharing share(const product *p)
     const double work = (double)p->m * (double)p->n * (double)p->k;
     if (work < SHARED_WORK)
         return whole;
-    const int direct = reads_direct(p, p->m), plain = !p->e || p->e->kind == FNN_EPI_NONE;
-    const fnn_finish finish = tile_part(p);
-    const int by_columns = !direct && p->n >= p->m / 2 && (plain || finish.relu || finish.gate);
+    const int direct = reads_direct(p, p->m), by_columns = !direct && p->n >= p->m / 2 && p->finished;
     const size_t threads = (size_t)fnn_threads();
     const size_t most = by_columns ? min(MOST_PIECES, 2 * threads) : direct ? MOST_PIECES : min(MOST_PIECES, threads);
     size_t pieces = min(work < SHARED_WORK * MOST_PIECES ? (size_t)(work / (SHARED_WORK / 4)) : MOST_PIECES, most);
@@ -291,9 +308,10 @@ static void run_piece(void *context, size_t i)
 {
     shared_product *s = context;
     const product *p = s->p;
+    const piece at = piece_at(p, s->s, i);
     char *ws = fnn_workspace(fnn_gemm_workspace(p->t, p->m, p->n, p->k));
     if (ws)
-        wide_piece(p, piece_at(p, s->s, i), ws);
+        wide_piece(p, &at, ws);
     else
         s->left[i] = 1;
 }
@@ -303,15 +321,18 @@ static void shared_pieces(const product *p, const sharing *how, void *ws)
     shared_product s = {p, how, {0}};
     fnn_parallel(how->pieces, run_piece, &s);
     for (size_t i = 0; i < how->pieces; i++)
-        if (s.left[i])
-            wide_piece(p, piece_at(p, how, i), ws);
+        if (s.left[i]) {
+            const piece at = piece_at(p, how, i);
+            wide_piece(p, &at, ws);
+        }
 }
 
 void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t b_rs,
               size_t b_cs, size_t m, size_t n, size_t k, const void *bias, fnn_rule rule, const fnn_epilogue *e,
               void *ws)
 {
-    const product p = {t, c, a, a_rs, a_cs, b, b_rs, b_cs, m, n, k, bias, e, rule == FNN_CONTINUED};
+    product p = {t, c, a, a_rs, a_cs, b, b_rs, b_cs, m, n, k, bias, e, rule == FNN_CONTINUED, .finished = 0};
+    plan_finish(&p);
     if (m == 0 || n == 0)
         return;
     if (k == 0) {
@@ -323,10 +344,15 @@ void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t 
         thin_product(&p, ws);
     } else {
         const sharing how = fnn_threads() > 1 ? share(&p) : (sharing){m, n, 1};
-        if (how.pieces > 1)
+        if (how.rows < m) { /* no piece has all rows of a column */
+            product part = p;
+            part.sums = part.finish.sums = NULL;
+            shared_pieces(&part, &how, ws);
+            sum_columns(&p, 0, m);
+        } else if (how.pieces > 1)
             shared_pieces(&p, &how, ws);
         else
-            wide_piece(&p, (piece){0, m, 0, n}, ws);
+            wide_piece(&p, &(const piece){0, m, 0, n}, ws);
         return;
     }
     run_epilogue(&p, 0, m);
@@ -341,10 +367,10 @@ size_t fnn_panels_workspace(const fnn_kernels *t, size_t m, size_t k)
 void fnn_gemm_panels(const fnn_kernels *t, void *c, const void *a, const void *panels, size_t m, size_t n, size_t k,
                      const void *bias, const fnn_epilogue *e, void *ws)
 {
-    const product p = {t, c, a, k, 1, panels, 0, 0, m, n, k, bias, e, 0};
+    product p = {t, c, a, k, 1, panels, 0, 0, m, n, k, bias, e, 0, .finished = 0};
+    plan_finish(&p);
     const size_t size = t->itemsize, kb = k_block(t, k), strip = strip_rows(t), a_ld = strip_ld(t, kb);
     const int spread = k * size >= SPREAD_ROW_BYTES && n >= SPREAD_COLUMNS && m > t->mr;
-    const fnn_finish finish = tile_part(&p);
     for (size_t k0 = 0; k0 < k; k0 += kb) {
         const size_t depth = min(k - k0, kb);
         const int last = k0 + depth == k;
@@ -359,12 +385,12 @@ void fnn_gemm_panels(const fnn_kernels *t, void *c, const void *a, const void *p
                 width = fnn_panel_columns(t, n - at);
                 const size_t cols = min(width, n - at);
                 const fnn_kernels *edge = t->half && cols <= t->half->lanes ? t->half : t;
-                const fnn_finish f = finish_at(&p, finish, row, at);
+                const fnn_finish f = finish_at(&p, row, at);
                 edge->gemm_block(p.c + (row * n + at) * size, n, strip_a, spread ? a_ld : k, 1,
                                  p.b + (at * k + k0 * width) * size, width, rows, cols, depth, last ? &f : NULL,
                                  k0 > 0);
             }
-            if (last && !finish.relu)
+            if (last && !p.finished)
                 run_epilogue(&p, row, rows);
         }
     }

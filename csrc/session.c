@@ -116,7 +116,7 @@ static void one_row(const fnn_kernels *t, const fnn_layer *l, void *y, const voi
 
 static void some_rows(const fnn_kernels *t, const fnn_layer *l, void *y, const void *x, size_t rows, void *ws)
 {
-    const fnn_epilogue then = {FNN_EPI_FORWARD, l->act, l->alpha, y, NULL};
+    const fnn_epilogue then = {FNN_EPI_FORWARD, l->act, l->alpha, y, NULL, NULL, 0};
     switch (l->kind) {
     case FNN_LAYER_DENSE:
         fnn_gemm_panels(t, y, x, l->w, rows, l->n_out, l->n_in, l->b, l->act == FNN_ACT_linear ? NULL : &then, ws);

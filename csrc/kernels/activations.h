@@ -188,7 +188,13 @@ static void act_softmax_fwd(void *vy, const void *vx, size_t rows, size_t cols, 
         return;
     if (FEW_COLUMNS(cols)) {
         for (; i + VF_LANES <= rows; i += VF_LANES)
-            softmax_lanes(y + i * cols, x + i * cols, VF_LANES, cols);
+            switch (cols) { /* a constant keeps the columns in registers */
+#if VF_LANES >= 4
+            case 2: softmax_lanes(y + i * cols, x + i * cols, VF_LANES, 2); break;
+            case 3: softmax_lanes(y + i * cols, x + i * cols, VF_LANES, 3); break;
+#endif
+            default: softmax_lanes(y + i * cols, x + i * cols, VF_LANES, cols); break;
+            }
         if (rows - i >= FEW_ROWS) {
             softmax_lanes(y + i * cols, x + i * cols, rows - i, cols);
             return;

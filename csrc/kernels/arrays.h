@@ -3,27 +3,31 @@
 #define COLUMNS_AT_ONCE 4
 
 /* V vectors of columns at once: each is one chain of additions, and a single one would wait for itself */
-FNN_INLINE void column_sums_of(real *sums, const real *x, size_t rows, size_t cols, size_t last, int go_on, const int V)
+FNN_INLINE void column_sums_of(real *sums, const real *x, size_t ld, size_t rows, size_t last, int go_on, const int V)
 {
     vf s[COLUMNS_AT_ONCE];
     for (int v = 0; v < V; v++)
         s[v] = go_on ? load_live(sums + v * VF_LANES, v < V - 1 ? VF_LANES : last) : vf_zero();
-    for (size_t i = 0; i < rows; i++, x += cols)
+    for (size_t i = 0; i < rows; i++, x += ld)
         for (int v = 0; v < V; v++)
             s[v] = vf_add(s[v], load_live(x + v * VF_LANES, v < V - 1 ? VF_LANES : last));
     for (int v = 0; v < V; v++)
         vf_store_part(sums + v * VF_LANES, s[v], v < V - 1 ? VF_LANES : last);
 }
 
-static void column_sums(void *vsums, const void *vx, size_t rows, size_t cols, int go_on)
+/* of a part of a matrix: rows of ld */
+FNN_INLINE void column_sums_in(real *sums, const real *x, size_t ld, size_t rows, size_t cols, int go_on)
 {
-    real *sums = vsums;
-    const real *x = vx;
     size_t j = 0;
     for (; j + COLUMNS_AT_ONCE * VF_LANES <= cols; j += COLUMNS_AT_ONCE * VF_LANES)
-        column_sums_of(sums + j, x + j, rows, cols, VF_LANES, go_on, COLUMNS_AT_ONCE);
+        column_sums_of(sums + j, x + j, ld, rows, VF_LANES, go_on, COLUMNS_AT_ONCE);
     for (; j < cols; j += VF_LANES)
-        column_sums_of(sums + j, x + j, rows, cols, cols - j < VF_LANES ? cols - j : VF_LANES, go_on, 1);
+        column_sums_of(sums + j, x + j, ld, rows, cols - j < VF_LANES ? cols - j : VF_LANES, go_on, 1);
+}
+
+static void column_sums(void *sums, const void *x, size_t rows, size_t cols, int go_on)
+{
+    column_sums_in(sums, x, cols, rows, cols, go_on);
 }
 
 FNN_INLINE vf absolute(vf a, vf b)

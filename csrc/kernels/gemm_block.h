@@ -15,11 +15,13 @@ static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t
 {
     real *c = vc;
     const real *a = va, *b = vb, *bias = finish ? finish->bias : NULL, *gate = finish ? finish->gate : NULL;
+    real *sums = finish ? finish->sums : NULL;
     const int by_row = a_cs == 1;
     const size_t stride = by_row ? a_rs : a_cs, row_step = by_row ? stride : 1;
     tile_fn *const(*tiles)[9] = by_row ? tiles_by_row : tiles_by_column;
     const row_deal d = deal_rows(m, n <= VF_LANES ? FNN_MR_1 : FNN_MR);
     const int shallow = k <= SHALLOW_K && m >= SHALLOW_ROWS;
+    const int sums_along = sums && shallow && gate && !bias && !finish->relu && !accumulate;
     const size_t widest = panel_vectors(k), tallest = d.rows + (d.one_more > 0);
 
     for (size_t j = 0; j < n;) {
@@ -33,7 +35,8 @@ static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t
             size_t last = n - j < cols ? VF_LANES - (cols - (n - j)) : VF_LANES;
             real *ct = c + j;
             const real *at = a;
-            tile_finish end = {bias ? bias + j : NULL, gate ? gate + j : NULL, finish && finish->relu};
+            tile_finish end = {bias ? bias + j : NULL, gate ? gate + j : NULL, finish && finish->relu,
+                               sums_along ? sums + j : NULL, sums && finish->sums_go_on};
             if (shallow)
                 shallows[k][width](ct, ldc, at, a_rs, a_cs, bp + used * VF_LANES, bp_ld, m, last, &end, accumulate);
             for (size_t t = shallow ? d.tiles : 0; t < d.tiles; t++) {
@@ -49,4 +52,6 @@ static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t
             j += cols;
         }
     }
+    if (sums && !sums_along)
+        column_sums_in(sums, c, ldc, m, n, finish->sums_go_on);
 }

@@ -43,6 +43,41 @@ FNN_INLINE void shallow_product(real *c, size_t ldc, const real *a, size_t a_rs,
     }
 }
 
+/* the same with a gate and the sums over columns, and nothing else: the gradient by the input of the last layer */
+FNN_INLINE void shallow_gradient(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b,
+                                 size_t ldb, size_t m, size_t last, const tile_finish *end, const int K, const int V)
+{
+    const real *gate = end->gate;
+    vf row[SHALLOW_K][SHALLOW_V(1)], sum[SHALLOW_V(1)];
+    for (int j = 0; j < V; j++) {
+        sum[j] = end->sums_go_on ? load_live(end->sums + j * VF_LANES, TILE_LIVE(j)) : vf_zero();
+        for (int p = 0; p < K; p++)
+            row[p][j] = vf_load(b + (size_t)p * ldb + j * VF_LANES);
+    }
+    for (size_t i = 0; i < m; i++, c += ldc, a += a_rs, gate += ldc) {
+        vf y[SHALLOW_V(1)];
+        for (int j = 0; j < V; j++)
+            y[j] = vf_zero();
+#pragma GCC unroll 8
+        for (int p = 0; p < K; p++) {
+            vf ap = vf_set1(a[(size_t)p * a_cs]);
+            for (int j = 0; j < V; j++)
+                y[j] = vf_fma(ap, row[p][j], y[j]);
+        }
+        for (int j = 0; j < V; j++) {
+            y[j] = act_relu_chain(y[j], load_live(gate + j * VF_LANES, TILE_LIVE(j)));
+            sum[j] = vf_add(sum[j], y[j]);
+        }
+        for (int j = 0; j < V; j++)
+            if (TILE_LIVE(j) == VF_LANES)
+                vf_store(c + j * VF_LANES, y[j]);
+            else
+                vf_store_part(c + j * VF_LANES, y[j], last);
+    }
+    for (int j = 0; j < V; j++)
+        vf_store_part(end->sums + j * VF_LANES, sum[j], TILE_LIVE(j));
+}
+
 typedef void shallow_fn(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b, size_t ldb,
                         size_t m, size_t last, const tile_finish *end, int accumulate);
 
@@ -58,7 +93,10 @@ typedef void shallow_fn(real *c, size_t ldc, const real *a, size_t a_rs, size_t 
     static void shallow_##K##x##V(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b,         \
                                   size_t ldb, size_t m, size_t last, const tile_finish *end, int accumulate)           \
     {                                                                                                                  \
-        shallow_product(c, ldc, a, a_rs, a_cs, b, ldb, m, last, end, accumulate, K, V);                                \
+        if (end->sums)                                                                                                 \
+            shallow_gradient(c, ldc, a, a_rs, a_cs, b, ldb, m, last, end, K, V);                                       \
+        else                                                                                                           \
+            shallow_product(c, ldc, a, a_rs, a_cs, b, ldb, m, last, end, accumulate, K, V);                            \
     }
 SHALLOW_ALL(DEFINE_SHALLOW)
 #define SHALLOW_ENTRY(K, V) [K][V] = shallow_##K##x##V,

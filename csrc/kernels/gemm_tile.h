@@ -12,6 +12,8 @@ FNN_INLINE size_t panel_vectors(size_t k) { return k <= SHALLOW_K ? SHALLOW_V(k)
 typedef struct {
     const real *bias, *gate;
     int relu;
+    real *sums; /* of a shallow product alone: elsewhere a tile has a few of the rows */
+    int sums_go_on;
 } tile_finish;
 
 /* TILE_EACH(i, j): a loop over the vectors of a tile, unrolled, so that each is a register of its own */

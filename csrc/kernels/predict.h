@@ -43,7 +43,7 @@ static void dense_row(void *vy, const void *vx, const void *vpanels, const void 
     while (n > 0) {
         const size_t width = fnn_panel_vectors((n + VF_LANES - 1) / VF_LANES), cols = width * VF_LANES;
         const size_t live = n < cols ? n : cols, last = live - (width - 1) * VF_LANES;
-        const tile_finish end = {bias, NULL, relu};
+        const tile_finish end = {.bias = bias, .relu = relu};
         if (at)
             listed_of[width](y, vx, panel, at, count, last, &end);
         else

@@ -42,8 +42,8 @@ FNN_INLINE void load_columns(vf *column, const real *x, size_t ld, size_t rows, 
         return;
     }
     if (VF_ZIP && ld == cols && rows == VF_LANES && cols >= 2 && cols <= VF_ZIP) {
-        for (size_t i = 0; i < cols; i++)
-            v[i] = vf_load(x + i * VF_LANES);
+        for (size_t i = 0; i < VF_ZIP; i++) /* a loop to cols becomes a memcpy, which the readers of v wait for */
+            v[i] = i < cols ? vf_load(x + i * VF_LANES) : vf_zero();
         vf_unzip(column, v, cols);
         return;
     }
@@ -61,9 +61,12 @@ FNN_INLINE void store_columns(real *y, vf *column, size_t rows, size_t cols)
         return;
     }
     if (VF_ZIP && rows == VF_LANES && cols <= VF_ZIP) {
+        for (size_t i = 0; i < VF_ZIP; i++)
+            v[i] = vf_zero();
         vf_zip(v, column, cols);
-        for (size_t i = 0; i < cols; i++)
-            vf_store(y + i * VF_LANES, v[i]);
+        for (size_t i = 0; i < VF_ZIP; i++)
+            if (i < cols)
+                vf_store(y + i * VF_LANES, v[i]);
         return;
     }
     for (size_t j = cols; j < VF_LANES; j++)

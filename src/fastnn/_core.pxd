@@ -29,6 +29,8 @@ cdef extern from "fnn.h" nogil:
         double alpha
         void *y
         const void *saved
+        void *sums
+        bint sums_go_on
 
     ctypedef struct fnn_kernels:
         const char *isa

@@ -240,10 +240,15 @@ static void product(const fnn_kernels *t, size_t m, size_t n, size_t k)
         for (int epilogue = FNN_EPI_NONE; epilogue <= FNN_EPI_BACKWARD; epilogue++) {
             begin(names[form]);
             const fnn_act_id act = (m + n + k) % 2 ? FNN_ACT_relu : FNN_ACT_tanh;
-            char *c = X(m * n), *a = X(m * k), *b = X(k * n), *bias = X(n), *saved = X(m * n);
+            char *c = X(m * n), *a = X(m * k), *b = X(k * n), *bias = X(n), *saved = X(m * n), *sums = X(n);
             void *ws = take(fnn_gemm_workspace(t, m, n, k) / 64 * 64 + 64);
             ws = (void *)(((uintptr_t)ws + 63) / 64 * 64);
-            const fnn_epilogue e = {.kind = (fnn_epilogue_kind)epilogue, .act = act, .y = c, .saved = saved};
+            const fnn_epilogue e = {.kind = (fnn_epilogue_kind)epilogue,
+                                    .act = act,
+                                    .y = c,
+                                    .saved = saved,
+                                    .sums = (m + k) % 2 ? sums : NULL,
+                                    .sums_go_on = (int)(n % 2)};
             const fnn_rule rule = form != 1 ? FNN_BY_WIDTH : m % 2 ? FNN_SEQUENTIAL : FNN_CONTINUED;
             fnn_gemm(t, c, a, form == 1 ? 1 : k, form == 1 ? m : 1, b, form == 2 ? 1 : n, form == 2 ? k : 1, m, n, k,
                      form == 1 ? NULL : bias, rule, &e, ws);

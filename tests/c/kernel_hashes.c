@@ -300,19 +300,24 @@ static void products(size_t m, size_t n, size_t k)
             begin("product", forms[form]);
             void *c = inout(0, m * n);
             const fnn_act_id act = shape % 2 ? FNN_ACT_relu : FNN_ACT_tanh;
-            const fnn_epilogue e = {.kind = (fnn_epilogue_kind)kind, .act = act, .y = c, .saved = in(1, m * n)};
+            const fnn_epilogue e = {.kind = (fnn_epilogue_kind)kind,
+                                    .act = act,
+                                    .y = c,
+                                    .saved = in(1, m * n),
+                                    .sums = k % 2 ? inout(5, n) : NULL,
+                                    .sums_go_on = (int)(n % 2)};
             const fnn_rule rule = form != 1 ? FNN_BY_WIDTH : m % 2 ? FNN_SEQUENTIAL : FNN_CONTINUED;
             fnn_gemm(t, c, in(2, m * k), form == 1 ? 1 : k, form == 1 ? m : 1, in(3, k * n), form == 2 ? 1 : n,
                      form == 2 ? k : 1, m, n, k, form == 1 ? NULL : in(4, n), rule, &e, ws);
             finish();
         }
     const size_t whole = (n + t->lanes - 1) / t->lanes * t->lanes;
-    const fnn_finish with_bias = {.bias = in(5, n)};
     for (int columns = 0; columns < 2; columns++) {
         begin("gemm_block of", columns ? "pack_columns" : "pack_rows");
+        const fnn_finish end = {.bias = in(5, n), .sums = inout(4, n), .sums_go_on = (int)(n % 2)};
         void *packed = scratch(3, k * whole * t->itemsize);
         (columns ? t->pack_columns : t->pack_rows)(packed, in(2, k * n), columns ? k : n, k, n);
-        t->gemm_block(inout(0, m * n), n, in(1, m * k), k, 1, packed, 0, m, n, k, &with_bias, (int)(shape % 2));
+        t->gemm_block(inout(0, m * n), n, in(1, m * k), k, 1, packed, 0, m, n, k, &end, (int)(shape % 2));
         finish();
     }
     const size_t few = 1 + n % (FNN_NARROW - 1);

@@ -183,7 +183,8 @@ cdef class Buffers:
 
     def _bind_gradients(self, specs, sources, turns, at, bint head):
         """By the plan of ``fastnn.engine.wiring``. Where a dense operation or a dropout alone reads a dense one,
-        the gradient of the activation between them is an epilogue of its dx."""
+        the gradient of the activation between them is an epilogue of its dx, and so are, for a dense one, the sums
+        that are the gradient by the biases."""
         cdef Op *o
         cdef Op *before
         cdef int i, j
@@ -213,6 +214,8 @@ cdef class Buffers:
                 o.to_dx.act, o.to_dx.alpha = before.act, before.alpha
                 o.to_dx.saved = before.saved
                 before.dy_is_dz = True
+                if isinstance(specs[i], DenseSpec) and before.backward == ops.dense_backward:
+                    o.to_dx.sums, before.db_is_there = before.db, True
 
     def first_not_finite(self, Py_ssize_t rows):
         """Index of the first layer whose output for the batch at hand has a NaN or infinity, None where all is

@@ -30,7 +30,8 @@ cdef struct Op:
     double alpha         # the activation's parameter
     bint fuse            # the activation runs as an epilogue of the product
     bint dy_is_dz        # dy arrives multiplied by the activation's gradient already
-    fnn_epilogue to_dx   # what finishes dx: the gradient of the activation before
+    bint db_is_there     # summed by what gave dy
+    fnn_epilogue to_dx   # what finishes dx: the gradient of the activation before, and its sums
     char *x
     char *z              # before the activation; may be y
     char *y

@@ -18,7 +18,9 @@ cdef inline void to_dz(Op *o, const Step *s) noexcept nogil:
 
 cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
     to_dz(o, s)
-    dense.backward(s.k, o.dx, o.dw, o.db, o.dy, o.x, o.w, &o.to_dx, s.first > 0, s.rows, o.n_in, o.n_out, s.ws)
+    o.to_dx.sums_go_on = s.first > 0
+    dense.backward(s.k, o.dx, o.dw, NULL if o.db_is_there else o.db, o.dy, o.x, o.w, &o.to_dx, s.first > 0, s.rows,
+                   o.n_in, o.n_out, s.ws)
     if s.first + s.rows < s.batch:
         return
     if o.l1_w != 0 or o.l2_w != 0:
@@ -30,6 +32,7 @@ cdef void dense_backward(Op *o, const Step *s) noexcept nogil:
 cdef void dense_to_input(Op *o, const Step *s) noexcept nogil:
     """Backward where no parameter's gradient is wanted."""
     to_dz(o, s)
+    o.to_dx.sums_go_on = s.first > 0
     if o.dx != NULL:
         dense.backward_to_input(s.k, o.dx, o.dy, o.w, &o.to_dx, s.rows, o.n_in, o.n_out, s.ws)
 

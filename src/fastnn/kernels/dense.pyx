@@ -31,7 +31,7 @@ cdef void forward(const fnn_kernels *t, void *y, void *z, const void *x, const v
     cdef bint f_is_linear = act == FNN_ACT_linear
     e.kind = FNN_EPI_FORWARD if fuse and not f_is_linear else FNN_EPI_NONE
     e.act, e.alpha = act, alpha
-    e.y = y
+    e.y, e.sums = y, NULL
     gemm(t, z, x, n_in, 1, w, n_out, 1, rows, n_out, n_in, b, FNN_BY_WIDTH, &e, ws)
     if not fuse and not f_is_linear:
         t.act_fwd[act](y, z, rows, n_out, alpha)
@@ -40,10 +40,11 @@ cdef void forward(const fnn_kernels *t, void *y, void *z, const void *x, const v
 cdef void backward(const fnn_kernels *t, void *dx, void *dw, void *db, const void *dz, const void *x, const void *w,
                    const fnn_epilogue *to_dx, bint go_on, size_t rows, size_t n_in, size_t n_out,
                    void *ws) noexcept nogil:
-    """dw = x'.dz, db = sum of the rows of dz, and where dx is wanted (not NULL) dx = dz.w', then the epilogue to_dx.
+    """dw = x'.dz; where they are wanted (not NULL) db = sum of the rows of dz, and dx = dz.w', then the epilogue to_dx.
     go_on: these are further rows of a batch, dw and db hold the sums so far."""
     gemm(t, dw, x, 1, n_in, dz, n_out, 1, n_in, n_out, rows, NULL, FNN_CONTINUED if go_on else FNN_SEQUENTIAL, NULL, ws)
-    t.column_sums(db, dz, rows, n_out, go_on)
+    if db != NULL:
+        t.column_sums(db, dz, rows, n_out, go_on)
     if dx != NULL:
         backward_to_input(t, dx, dz, w, to_dx, rows, n_in, n_out, ws)
 
