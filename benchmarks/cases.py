@@ -15,7 +15,7 @@ from fastnn._bench.steps import NETS, train_step
 from fastnn.base import Registered
 from fastnn.constraints import Constraint
 from fastnn.initializers import Initializer
-from fastnn.layers import Add, AlphaDropout, Concatenate, GaussianDropout, Multiply
+from fastnn.layers import Add, Concatenate, Multiply
 from fastnn.metrics import Metric
 
 PRODUCTS = (
@@ -76,7 +76,8 @@ KERNELS: list[Case] = [
     parts.normalization(300, 512),
     parts.residual(128, 128),
     *(parts.merge(kind, 300, 512) for kind in (Add, Multiply, Concatenate)),
-    *(parts.noise(layer, 300, 512) for layer in (AlphaDropout(0.2), GaussianDropout(0.2))),
+    parts.alpha_dropout(0.2, 300, 512),
+    parts.gaussian_dropout(0.2, 300, 512),
     parts.lbfgs(20, 500, 8, 16),
     *(parts.schedule(made, 1000) for made in SCHEDULES),
     *(parts.initializer(kind(), 784, 128) for kind in own(Initializer)),

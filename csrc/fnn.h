@@ -58,7 +58,7 @@ typedef void fnn_loss_bwd(void *dp, const void *p, const void *t, const int32_t 
 #define FNN_OPT_CONSTANTS 8
 typedef void fnn_opt_step(void *w, void *const *s, const void *g, size_t n, const double *h);
 
-/* what a tile does to its elements once their chains are whole, in this order */
+/* what gemm_block does to its elements once their chains are whole, in this order; all but the sums in the tile */
 typedef struct {
     const void *bias; /* n values added, or NULL */
     int relu;         /* c = max(c, 0), as act_fwd of relu */
@@ -305,7 +305,7 @@ typedef struct {
     double alpha;      /* the activation's parameter */
     void *y;           /* FORWARD: y = f(c), rows of n; may be c itself. BACKWARD: not used */
     const void *saved; /* BACKWARD: c = c * f'(saved), rows of n */
-    void *sums;        /* n values: the column_sums of what c is then (rows ascending); or NULL */
+    void *sums;        /* n values: the column_sums of what c is then, all rows ascending; or NULL */
     int sums_go_on;    /* from what sums holds, not from 0 */
 } fnn_epilogue;
 

@@ -77,7 +77,8 @@ typedef struct {
     int finished;      /* nothing of the epilogue is left after that */
 } product;
 
-/* shares the epilogue out between tiles and run_epilogue; in place, as a struct that is handed on waits for its own stores */
+/* what of the epilogue the tiles do, and what run_epilogue; in place, for a struct by value would be read back in wider
+ * pieces than it was written, and wait for that */
 static void plan_finish(product *p)
 {
     const fnn_epilogue *e = p->e;
@@ -191,7 +192,7 @@ typedef struct {
     size_t row, rows, col, cols;
 } piece;
 
-static void wide_piece(const product *p, const piece *part, char *ws)
+static void wide_piece(const product *p, const piece *part, char *ws) /* part by address: see plan_finish */
 {
     const piece at = *part;
     const fnn_kernels *t = p->t;
@@ -333,8 +334,10 @@ void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t 
 {
     product p = {t, c, a, a_rs, a_cs, b, b_rs, b_cs, m, n, k, bias, e, rule == FNN_CONTINUED, .finished = 0};
     plan_finish(&p);
-    if (m == 0 || n == 0)
+    if (m == 0 || n == 0) {
+        sum_columns(&p, 0, 0); /* of no rows: 0 */
         return;
+    }
     if (k == 0) {
         if (!p.accumulate)
             fill_rows(&p);

@@ -40,7 +40,9 @@ PARTS = ("layer", "metric", "constraint", "schedule")
 
 
 def test_both_sides_of_a_part_compute_the_same(cases: dict[str, Any]) -> None:
-    works = {name: case.make() for name, case in cases.items() if case.family in PARTS}
+    parts = {name: case for name, case in cases.items() if case.family in PARTS}
+    works = {name: case.make() for name, case in parts.items()}
+    assert all(case.make() for case in parts.values()), "a second time, as each side has its own"
     errors = {name: work.error() for name, work in works.items() if work.error is not None}
     assert len(errors) > 20
-    assert {name: error for name, error in errors.items() if not error <= 1e-4} == {}
+    assert {name: error for name, error in errors.items() if not error <= 1e-5} == {}

@@ -34,8 +34,10 @@ def trained(dtype: str = "float32") -> bytes:
     """Weights and predictions of a model large enough that every shared pass is shared."""
     rng = np.random.default_rng(0)
     X, y = rng.integers(0, 256, (700, 400)).astype(np.uint8), rng.integers(0, 10, 700)
-    model = Model([Rescale(1 / 255), Dense(256, activation="tanh"), Dropout(0.2), Dense(150, activation="relu"),
-                   Dense(10, activation="softmax")], seed=1, dtype=dtype)  # fmt: skip
+    layers = [Rescale(1 / 255), Dense(256, activation="tanh"), Dense(200, activation="relu"),
+              Dense(256, activation="relu"), Dropout(0.2), Dense(150, activation="relu"),
+              Dense(10, activation="softmax")]  # fmt: skip
+    model = Model(layers, seed=1, dtype=dtype)
     model.set(loss="cce", optimizer="adam")
     model.train(X, y, epochs=2, batch_size=512, shuffle=True)
     return bytes(model.plan.params.tobytes() + model.predict(X).tobytes())

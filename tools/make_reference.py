@@ -81,8 +81,8 @@ def page(family: str, cls: type[Any]) -> str:
     if formula is not None:
         source = textwrap.dedent(inspect.getsource(formula)).strip()
         parts.append(f"In NumPy, as the tests compare it:\n\n```python\n{source}\n```")
-    if lines(cls):
-        listed = "\n".join(f"* {line}" for line in lines(cls))
+    if found := lines(cls):
+        listed = "\n".join(f"* {line}" for line in found)
         parts.append(f"In the benchmark (`make bench-kernels`):\n\n{listed}")
     return "\n\n".join(parts) + "\n"
 

@@ -189,7 +189,7 @@ static void act_softmax_fwd(void *vy, const void *vx, size_t rows, size_t cols, 
     if (FEW_COLUMNS(cols)) {
         for (; i + VF_LANES <= rows; i += VF_LANES)
             switch (cols) { /* a constant keeps the columns in registers */
-#if VF_LANES >= 4
+#if VF_LANES >= 4           /* few columns are no more than lanes */
             case 2: softmax_lanes(y + i * cols, x + i * cols, VF_LANES, 2); break;
             case 3: softmax_lanes(y + i * cols, x + i * cols, VF_LANES, 3); break;
 #endif

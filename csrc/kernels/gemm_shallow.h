@@ -17,7 +17,7 @@ FNN_INLINE void shallow_product(real *c, size_t ldc, const real *a, size_t a_rs,
     for (size_t i = 0; i < m; i++, c += ldc, a += a_rs) {
         for (int j = 0; j < V; j++)
             y[j] = accumulate ? load_live(c + j * VF_LANES, TILE_LIVE(j)) : vf_zero();
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int p = 0; p < K; p++) {
             vf ap = vf_set1(a[(size_t)p * a_cs]);
             for (int j = 0; j < V; j++)
@@ -58,7 +58,7 @@ FNN_INLINE void shallow_gradient(real *c, size_t ldc, const real *a, size_t a_rs
         vf y[SHALLOW_V(1)];
         for (int j = 0; j < V; j++)
             y[j] = vf_zero();
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int p = 0; p < K; p++) {
             vf ap = vf_set1(a[(size_t)p * a_cs]);
             for (int j = 0; j < V; j++)
@@ -85,10 +85,12 @@ typedef void shallow_fn(real *c, size_t ldc, const real *a, size_t a_rs, size_t 
 #define SHALLOW_LOW(S, V) S(1, V) S(2, V) S(3, V) S(4, V)
 #define SHALLOW_HIGH(S, V) S(5, V) S(6, V) S(7, V) S(8, V)
 #if FNN_REGISTERS >= 32
-#define SHALLOW_ALL(S) SHALLOW_LOW(S, 1) SHALLOW_LOW(S, 2) SHALLOW_LOW(S, 4) SHALLOW_HIGH(S, 1) SHALLOW_HIGH(S, 2)
+#define SHALLOW_MORE(S, V) S(9, V) S(10, V) S(11, V) S(12, V) S(13, V) S(14, V) S(15, V) S(16, V)
+#define SHALLOW_WIDE(S) SHALLOW_LOW(S, 4) SHALLOW_MORE(S, 1) SHALLOW_MORE(S, 2)
 #else
-#define SHALLOW_ALL(S) SHALLOW_LOW(S, 1) SHALLOW_LOW(S, 2) SHALLOW_HIGH(S, 1)
+#define SHALLOW_WIDE(S)
 #endif
+#define SHALLOW_ALL(S) SHALLOW_LOW(S, 1) SHALLOW_LOW(S, 2) SHALLOW_HIGH(S, 1) SHALLOW_HIGH(S, 2) SHALLOW_WIDE(S)
 #define DEFINE_SHALLOW(K, V)                                                                                           \
     static void shallow_##K##x##V(real *c, size_t ldc, const real *a, size_t a_rs, size_t a_cs, const real *b,         \
                                   size_t ldb, size_t m, size_t last, const tile_finish *end, int accumulate)           \

@@ -1,9 +1,10 @@
 /* gemm_tile.h - register tiles of a matrix product. Each element of c is one chain of fused multiply-adds over p
  * ascending, so neither the tile's shape nor the vector's width can change a bit of it. */
 
-/* a k up to SHALLOW_K goes to gemm_shallow.h, so many vectors at a time: k rows of b fill half of the registers */
-#define SHALLOW_K 8
-#define SHALLOW_V(k) ((k) <= SHALLOW_K / 2 ? FNN_REGISTERS / 8 : FNN_REGISTERS / 16)
+/* a k up to SHALLOW_K goes to gemm_shallow.h, so many vectors at a time: k rows of b fill the registers, and what does not
+ * fit is read with the product */
+#define SHALLOW_K (FNN_REGISTERS / 2)
+#define SHALLOW_V(k) ((k) <= 4 ? FNN_REGISTERS / 8 : 2)
 
 /* vectors in a row of a packed panel of b (pack.h) */
 FNN_INLINE size_t panel_vectors(size_t k) { return k <= SHALLOW_K ? SHALLOW_V(k) : FNN_NV; }

@@ -251,7 +251,7 @@ static void product(const fnn_kernels *t, size_t m, size_t n, size_t k)
                                     .sums_go_on = (int)(n % 2)};
             const fnn_rule rule = form != 1 ? FNN_BY_WIDTH : m % 2 ? FNN_SEQUENTIAL : FNN_CONTINUED;
             fnn_gemm(t, c, a, form == 1 ? 1 : k, form == 1 ? m : 1, b, form == 2 ? 1 : n, form == 2 ? k : 1, m, n, k,
-                     form == 1 ? NULL : bias, rule, &e, ws);
+                     form == 1 || (form == 2 && n % 2) ? NULL : bias, rule, &e, ws);
             check();
         }
 }

@@ -308,9 +308,28 @@ static void products(size_t m, size_t n, size_t k)
                                     .sums_go_on = (int)(n % 2)};
             const fnn_rule rule = form != 1 ? FNN_BY_WIDTH : m % 2 ? FNN_SEQUENTIAL : FNN_CONTINUED;
             fnn_gemm(t, c, in(2, m * k), form == 1 ? 1 : k, form == 1 ? m : 1, in(3, k * n), form == 2 ? 1 : n,
-                     form == 2 ? k : 1, m, n, k, form == 1 ? NULL : in(4, n), rule, &e, ws);
+                     form == 2 ? k : 1, m, n, k, form == 1 || (form == 2 && n % 2) ? NULL : in(4, n), rule, &e, ws);
             finish();
         }
+    begin("product", "a.b' of few, gated and summed");
+    const size_t few_k = 1 + k % 16, bytes = n * t->itemsize;
+    void *c = inout(0, m * n), *sums = inout(5, n), *apart = scratch(6, bytes);
+    const fnn_epilogue gated = {.kind = FNN_EPI_BACKWARD,
+                                .saved = in(1, m * n),
+                                .act = FNN_ACT_relu,
+                                .y = c,
+                                .sums = sums,
+                                .sums_go_on = (int)(n % 2)};
+    memcpy(apart, sums, bytes);
+    fnn_gemm(t, c, in(2, m * few_k), few_k, 1, in(3, few_k * n), 1, few_k, m, n, few_k, NULL, FNN_BY_WIDTH, &gated,
+             scratch(11, fnn_gemm_workspace(t, m, n, few_k)));
+    t->column_sums(apart, c, m, n, gated.sums_go_on);
+    if (memcmp(apart, sums, bytes) != 0) {
+        fprintf(stderr, "%s: the sums of a %zu x %zu x %zu product are not those of its columns\n", t->isa, m, n,
+                few_k);
+        exit(1);
+    }
+    finish();
     const size_t whole = (n + t->lanes - 1) / t->lanes * t->lanes;
     for (int columns = 0; columns < 2; columns++) {
         begin("gemm_block of", columns ? "pack_columns" : "pack_rows");

@@ -16,7 +16,16 @@ from fastnn.base import Layer
 from fastnn.constraints import Constraint
 from fastnn.initializers import Initializer
 from fastnn.kernels.updates import bound_norms
-from fastnn.layers import Add, Concatenate, Multiply, Normalization, Rescale, Residual
+from fastnn.layers import (
+    Add,
+    AlphaDropout,
+    Concatenate,
+    GaussianDropout,
+    Multiply,
+    Normalization,
+    Rescale,
+    Residual,
+)
 from fastnn.optimizers import LBFGS
 from fastnn.schedules import Schedule
 
@@ -24,43 +33,43 @@ from fastnn.schedules import Schedule
 
 
 def rescale(rows: int, cols: int) -> Case:
-    return _predicted(Rescale(1 / 255, -0.5), rows, cols, lambda x: x * np.float32(1 / 255) - np.float32(0.5))
+    def make() -> Work:
+        x = normal(rows, cols)
+        return _predicted(Rescale(1 / 255, -0.5), x, lambda: x * np.float32(1 / 255) - np.float32(0.5))
+
+    return Case(f"Rescale {rows}x{cols}", "layer", make)
 
 
 def normalization(rows: int, cols: int) -> Case:
     def make() -> Work:
         x, layer = normal(rows, cols), Normalization()
         layer.adapt(x)
-        model = Model([layer], seed=0)
-        model.finalize(cols)
+        work = _predicted(layer, x, lambda: (x - mean) / deviation)
         mean, deviation = layer.mean, np.sqrt(layer.variance)
-        return pair(partial(model.predict, x), lambda: (x - mean) / deviation, nbytes=2.0 * FLOAT * x.size)
+        return work
 
     return Case(f"Normalization {rows}x{cols}", "layer", make)
 
 
 def residual(rows: int, width: int) -> Case:
     """x + (x.w + b)."""
-    block = Dense(width)
 
-    def numpy(x: Array) -> Array:
-        y: Array = x + (np.dot(x, block.weights) + block.biases)
-        return y
-
-    return _predicted(Residual([block]), rows, width, numpy)
-
-
-def _predicted(layer: Layer, rows: int, cols: int, numpy: Callable[[Array], Array]) -> Case:
     def make() -> Work:
-        x, model = normal(rows, cols), Model([layer], seed=0)
-        model.finalize(cols)
-        return pair(partial(model.predict, x), partial(numpy, x), nbytes=2.0 * FLOAT * x.size)
+        x, block = normal(rows, width), Dense(width)
+        numpy = lambda: x + (np.dot(x, block.weights) + block.biases)  # noqa: E731
+        return _predicted(Residual([block]), x, numpy, flops=2.0 * x.size * width)
 
-    return Case(f"{type(layer).__name__} {rows}x{cols}", "layer", make)
+    return Case(f"Residual {rows}x{width}", "layer", make)
+
+
+def _predicted(layer: Layer, x: Array, numpy: Call, flops: float = 0.0) -> Work:
+    model = Model([layer], seed=0)
+    model.finalize(x.shape[1])
+    return pair(partial(model.predict, x), numpy, flops=flops, nbytes=2.0 * FLOAT * x.size)
 
 
 def merge(kind: type[Add | Multiply | Concatenate], rows: int, cols: int) -> Case:
-    """Of two halves of what comes in."""
+    """Of two arrays, which ``predict`` lays side by side first."""
     numpy: dict[str, Callable[[Array, Array], Array]] = {
         "Add": np.add,
         "Multiply": np.multiply,
@@ -72,33 +81,42 @@ def merge(kind: type[Add | Multiply | Concatenate], rows: int, cols: int) -> Cas
         model = Model(inputs=[a, b], outputs=kind()([a, b]))
         halves = [np.ascontiguousarray(half) for half in np.split(normal(rows, 2 * cols), 2, axis=1)]
         fastnn, other = partial(model.predict, halves), partial(numpy[kind.__name__], *halves)
-        return pair(fastnn, other, nbytes=4.0 * FLOAT * rows * cols)
+        return pair(fastnn, other, nbytes=(4.0 if kind is Concatenate else 3.0) * FLOAT * rows * cols)
 
     return Case(f"{kind.__name__} {rows}x{cols}", "layer", make)
 
 
-def noise(layer: Layer, rows: int, cols: int) -> Case:
-    """A sample of what the layer does in training. Each side draws its own."""
-    rng = np.random.default_rng(0)
+def alpha_dropout(rate: float, rows: int, cols: int) -> Case:
+    rng, dropped = np.random.default_rng(0), -1.7580993408473766
+    a = ((1 - rate) * (1 + rate * dropped**2)) ** -0.5
 
-    def alpha(x: Array) -> Array:
-        rate, dropped = 0.2, -1.7580993408473766
-        a = ((1 - rate) * (1 + rate * dropped**2)) ** -0.5
+    def numpy(x: Array) -> Array:
         kept = rng.random(x.shape, np.float32) >= rate
         y: Array = np.where(kept, x, np.float32(dropped)) * np.float32(a) - np.float32(a * dropped * rate)
         return y
 
-    def gaussian(x: Array) -> Array:
-        y: Array = x * (1 + rng.standard_normal(x.shape, np.float32) * np.float32(0.5))
+    return _noise("AlphaDropout", partial(AlphaDropout, rate), numpy, rows, cols)
+
+
+def gaussian_dropout(rate: float, rows: int, cols: int) -> Case:
+    rng, deviation = np.random.default_rng(0), np.float32((rate / (1 - rate)) ** 0.5)
+
+    def numpy(x: Array) -> Array:
+        y: Array = x * (1 + rng.standard_normal(x.shape, np.float32) * deviation)
         return y
 
+    return _noise("GaussianDropout", partial(GaussianDropout, rate), numpy, rows, cols)
+
+
+def _noise(name: str, layer: Callable[[], Layer], numpy: Callable[[Array], Array], rows: int, cols: int) -> Case:
+    """A sample of what the layer does in training. Each side draws its own."""
+
     def make() -> Work:
-        x, model = normal(rows, cols), Model([layer], seed=0)
+        x, model = normal(rows, cols), Model([layer()], seed=0)
         model.finalize(cols)
-        numpy = alpha if type(layer).__name__ == "AlphaDropout" else gaussian
         return Work(partial(model.predict_samples, x, 1), partial(numpy, x), nbytes=2.0 * FLOAT * x.size)
 
-    return Case(f"{type(layer).__name__} {rows}x{cols}", "layer", make)
+    return Case(f"{name} {rows}x{cols}", "layer", make)
 
 
 # --- what trains ---
@@ -116,7 +134,7 @@ def lbfgs(epochs: int, rows: int, n_in: int, hidden: int) -> Case:
             model.set(loss="mse", optimizer=LBFGS())
             return np.array(model.train(X, y, epochs=epochs).loss)
 
-        return Work(fastnn, None, flops=0.0, steps=epochs)
+        return Work(fastnn, None, steps=epochs)
 
     return Case(f"lbfgs, {epochs} epochs of {n_in}-{hidden}-1, {rows} rows", "optimizer", make)
 
@@ -174,7 +192,7 @@ def metric(name: str, rows: int, classes: int) -> Case:
 
 ERRORS: dict[str, Callable[[Array, Array], Any]] = {
     "mse": lambda p, t: ((p - t) ** 2).mean(),
-    "rmse": lambda p, t: np.sqrt(((p - t) ** 2).mean()),
+    "rmse": lambda p, t: np.sqrt(((p - t) ** 2).mean(0)).mean(),
     "mae": lambda p, t: np.abs(p - t).mean(),
     "r2": lambda p, t: (1 - ((p - t) ** 2).sum(0) / ((t - t.mean(0)) ** 2).sum(0)).mean(),
 }
@@ -198,7 +216,7 @@ def _of_classes(name: str, rows: int, classes: int) -> Work:
         return np.bincount(at, minlength=classes**2).reshape(classes, classes).astype(float)
 
     def areas(p: Array) -> float:
-        ranks = np.argsort(np.argsort(p, axis=0), axis=0) + 1.0  # no two scores are equal
+        ranks = np.argsort(np.argsort(p, axis=0), axis=0) + 1.0  # ties are too few to show
         each = [(ranks[true == c, c].sum(), (true == c).sum()) for c in range(classes)]
         return float(np.mean([(s - n * (n + 1) / 2) / (n * (rows - n)) for s, n in each]))
 

@@ -184,7 +184,7 @@ cdef class Buffers:
     def _bind_gradients(self, specs, sources, turns, at, bint head):
         """By the plan of ``fastnn.engine.wiring``. Where a dense operation or a dropout alone reads a dense one,
         the gradient of the activation between them is an epilogue of its dx, and so are, for a dense one, the sums
-        that are the gradient by the biases."""
+        that are the gradient by the biases of one that is trained."""
         cdef Op *o
         cdef Op *before
         cdef int i, j

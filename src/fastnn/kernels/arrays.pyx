@@ -1,4 +1,4 @@
-"""The plain passes over arrays on typed memoryviews (csrc/kernels/arrays.h): dropout, noise, products."""
+"""The plain passes over arrays: dropout, noise, what is finite, products element by element."""
 cimport numpy as cnp
 from cython cimport floating
 from libc.math cimport sqrt
