@@ -19,12 +19,19 @@
 #define STRIP_TILES 12       /* register tiles in the height of a strip */
 #define DIRECT_ROW_BYTES 512 /* rows of b up to this long are read where they lie */
 #define DIRECT_BYTES 40960   /* and so is the whole of b up to this size */
+#define DIRECT_ROWS 128      /* and any b for so many rows of a, as a copy is not read often enough */
+#define CROWDED_BYTES 2048   /* but for rows that lie a multiple of this apart: they share a few cache sets */
 /* rows of a at least this far apart crowd into a few cache sets, and columns read across rows longer than a page touch
  * a page an element: where b is wide enough to pay for it, a strip of a is copied */
 #define SPREAD_ROW_BYTES 1024
 #define SPREAD_COLUMN_BYTES 4096
 #define SPREAD_COLUMNS 192
 #define SHORT_K 16 /* chains of one product each */
+/* few rows against the columns of a large b are turned around: their own copy is the smaller one */
+#define TURNED_FROM 16
+#define TURNED_ROWS 512
+#define TURNED_DEPTH 4096
+#define TURNED_LESS 4 /* times as many columns as rows */
 /* a product is shared out from this many multiply-adds (about 20 us), in pieces of at least a quarter of it */
 #define SHARED_WORK 1000000
 #define MOST_PIECES 16
@@ -57,7 +64,8 @@ size_t fnn_gemm_workspace(const fnn_kernels *t, size_t m, size_t n, size_t k)
     size_t depth = min(k, most_k(t)), columns = round_up(min(n, COLUMN_BLOCK), t->lanes);
     size_t wide = depth * columns + max(strip_ld(t, depth) * min(m, strip_rows(t)), strip_ld(t, strip_rows(t)) * depth);
     size_t narrow = FNN_NARROW * round_up(max(k, m), t->lanes) + k * t->lanes;
-    return max(wide, narrow) * t->itemsize;
+    size_t turned = (min(k, TURNED_DEPTH) + strip_rows(t)) * min(m, TURNED_ROWS);
+    return max(max(wide, narrow), turned) * t->itemsize;
 }
 
 /* everything about one product; fnn.h: fnn_gemm says what the fields are */
@@ -75,6 +83,7 @@ typedef struct {
     void *sums;        /* of the epilogue */
     fnn_finish finish; /* what the tiles do in registers, of all of c */
     int finished;      /* nothing of the epilogue is left after that */
+    int turned;        /* goes by turned_piece, which leaves all of the epilogue */
 } product;
 
 /* what of the epilogue the tiles do, and what run_epilogue; in place, for a struct by value would be read back in wider
@@ -179,11 +188,20 @@ static void fill_rows(const product *p)
             memset(p->c + i * bytes, 0, bytes);
 }
 
-/* where b lies by rows, short ones are read directly, and so are those too few rows of a to pay for a copy */
+/* whether b, by rows, fits the first level in part or whole as it lies */
+static int b_is_small(const product *p)
+{
+    const size_t row = p->b_rs * p->t->itemsize;
+    return row <= DIRECT_ROW_BYTES || p->k * row <= DIRECT_BYTES;
+}
+
+/* where b lies by rows, a small one is read as it lies, and so is any where too few rows of a would pay for a copy. Whole
+ * lines of crowded rows (64-byte vectors) come from further away in time. */
 static int reads_direct(const product *p, size_t rows)
 {
     const size_t row = p->b_rs * p->t->itemsize;
-    return p->b_cs == 1 && (row <= DIRECT_ROW_BYTES || p->k * row <= DIRECT_BYTES || rows <= 2 * p->t->mr);
+    const int crowded = row % CROWDED_BYTES == 0 && p->t->lanes * p->t->itemsize < 64;
+    return p->b_cs == 1 && (b_is_small(p) || rows <= (crowded ? 2 * p->t->mr : DIRECT_ROWS));
 }
 
 /* A piece of a product, with its epilogue: some rows of all columns, or some columns of all rows where the tiles do all
@@ -257,8 +275,41 @@ static void wide_piece(const product *p, const piece *part, char *ws) /* part by
         run_epilogue(p, at.row, at.rows);
 }
 
-/* How a product is shared out: pieces of so many rows or, where b is packed and the tiles do all of the epilogue, of so
- * many columns, as each then packs its own part of b alone. A few pieces a thread even out what else the threads have to
+/* whether c' = b'.a' is the better way: its chains are the same, a is packed, and b, a gradient's W, read as it lies */
+static int is_turned(const product *p)
+{
+    return p->b_rs == 1 && p->b_cs > 1 && p->a_cs == 1 && !p->bias && !p->accumulate && p->m % p->t->lanes == 0 &&
+           p->m >= TURNED_FROM && p->m <= TURNED_ROWS && p->k > SHORT_K && p->k <= TURNED_DEPTH &&
+           p->n >= TURNED_LESS * p->m;
+}
+
+/* some columns of c without the epilogue: strip by strip of c', which is turned back at once */
+static void turned_piece(const product *p, const piece *part, char *ws)
+{
+    const fnn_kernels *t = p->t;
+    const size_t size = t->itemsize, m = p->m, kb = k_block(t, p->k), end = part->col + part->cols;
+    char *strip = ws + p->k * m * size;
+    for (size_t k0 = 0; k0 < p->k; k0 += kb)
+        t->pack_columns(ws + k0 * m * size, p->a + k0 * size, p->a_rs, min(p->k - k0, kb), m);
+    for (size_t j = part->col, cols; j < end; j += cols) {
+        cols = min(end - j, strip_rows(t));
+        for (size_t k0 = 0; k0 < p->k; k0 += kb)
+            t->gemm_block(strip, m, p->b + (j * p->b_cs + k0) * size, p->b_cs, 1, ws + k0 * m * size, 0, cols, m,
+                          min(p->k - k0, kb), NULL, k0 > 0);
+        t->transpose(p->c + j * size, p->n, strip, m, cols, m);
+    }
+}
+
+static void one_piece(const product *p, const piece *part, char *ws)
+{
+    if (p->turned)
+        turned_piece(p, part, ws);
+    else
+        wide_piece(p, part, ws);
+}
+
+/* How a product is shared out: pieces of so many rows or, where b is large and the tiles do all of the epilogue, of so
+ * many columns, as each then reads, and packs, its own part of b alone. A few pieces a thread even out what else the threads have to
  * do; rows that need a packed b each pack all of it, and of those one a thread is enough. */
 typedef struct {
     size_t rows, cols, pieces;
@@ -270,7 +321,9 @@ static sharing share(const product *p)
     const double work = (double)p->m * (double)p->n * (double)p->k;
     if (work < SHARED_WORK)
         return whole;
-    const int direct = reads_direct(p, p->m), by_columns = !direct && p->n >= p->m / 2 && p->finished;
+    const int direct = reads_direct(p, p->m);
+    const int wide = !(direct && b_is_small(p)) && p->n >= p->m / 2;
+    const int by_columns = p->turned || (wide && p->finished);
     const size_t threads = (size_t)fnn_threads();
     const size_t most = by_columns ? min(MOST_PIECES, 2 * threads) : direct ? MOST_PIECES : min(MOST_PIECES, threads);
     size_t pieces = min(work < SHARED_WORK * MOST_PIECES ? (size_t)(work / (SHARED_WORK / 4)) : MOST_PIECES, most);
@@ -312,7 +365,7 @@ static void run_piece(void *context, size_t i)
     const piece at = piece_at(p, s->s, i);
     char *ws = fnn_workspace(fnn_gemm_workspace(p->t, p->m, p->n, p->k));
     if (ws)
-        wide_piece(p, &at, ws);
+        one_piece(p, &at, ws);
     else
         s->left[i] = 1;
 }
@@ -324,7 +377,7 @@ static void shared_pieces(const product *p, const sharing *how, void *ws)
     for (size_t i = 0; i < how->pieces; i++)
         if (s.left[i]) {
             const piece at = piece_at(p, how, i);
-            wide_piece(p, &at, ws);
+            one_piece(p, &at, ws);
         }
 }
 
@@ -346,6 +399,7 @@ void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t 
     } else if (n < FNN_NARROW && m > n && a_rs == 1 && b_cs == 1 && !bias) {
         thin_product(&p, ws);
     } else {
+        p.turned = is_turned(&p);
         const sharing how = fnn_threads() > 1 ? share(&p) : (sharing){m, n, 1};
         if (how.rows < m) { /* no piece has all rows of a column */
             product part = p;
@@ -355,8 +409,9 @@ void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t 
         } else if (how.pieces > 1)
             shared_pieces(&p, &how, ws);
         else
-            wide_piece(&p, &(const piece){0, m, 0, n}, ws);
-        return;
+            one_piece(&p, &(const piece){0, m, 0, n}, ws);
+        if (!p.turned)
+            return;
     }
     run_epilogue(&p, 0, m);
 }

@@ -52,7 +52,9 @@ def test_any_number_of_threads_gives_the_same_bits(dtype: str) -> None:
     assert len(results) == 1
 
 
-@pytest.mark.parametrize(("m", "n", "k"), [(517, 257, 300), (2048, 64, 64), (40, 2100, 200), (1000, 10, 784)])
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(517, 257, 300), (2048, 64, 64), (40, 2100, 200), (64, 2100, 200), (1000, 10, 784)]
+)
 def test_products_are_shared_without_a_trace(m: int, n: int, k: int) -> None:
     rng = np.random.default_rng(m)
     a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
