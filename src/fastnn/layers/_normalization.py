@@ -24,24 +24,26 @@ def moments(name: str, X: Any, width: int | None = None, where: str = "") -> tup
 
     rows = _checks.as_rows(name, X, width, where)
     _checks.need_rows(name, rows)
-    mean, squares, n = np.zeros(rows.shape[1]), np.zeros(rows.shape[1]), 0
-    block_mean, block_variance = np.empty_like(mean), np.empty_like(mean)
-    step = max(BLOCK // rows.shape[1], 1)
+    first, drift, squares, block_mean, block_variance = (np.zeros(rows.shape[1]) for _ in range(5))
+    n, step = 0, max(BLOCK // rows.shape[1], 1)
     for start in range(0, len(rows), step):
         block = np.ascontiguousarray(rows[start : start + step], np.float64)
-        column_moments(block_mean, block_variance, block)
-        share = len(block) / (n + len(block))
         with np.errstate(over="ignore", invalid="ignore"):  # the sums show it
-            apart = block_mean - mean
-            squares += block_variance * len(block) + apart * apart * (n * share)
-            mean += apart * share
+            if n == 0:
+                column_moments(first, squares, block)
+                squares *= len(block)
+            else:  # from the first mean on: beside a large one, a sum of means rounds their differences away
+                column_moments(block_mean, block_variance, block - first)
+                share, apart = len(block) / (n + len(block)), block_mean - drift
+                squares += block_variance * len(block) + apart * apart * (n * share)
+                drift += apart * share
         n += len(block)
     bad = ~np.isfinite(squares)
     if bad.any():
         raise ValueError(
             f"{name}: NaN, infinity or too large numbers in column {int(bad.argmax())}: no mean and variance"
         )
-    return mean, squares / n
+    return first + drift, squares / n
 
 
 class Normalization(Layer):
