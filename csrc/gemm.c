@@ -31,7 +31,8 @@
 #define TURNED_FROM 16
 #define TURNED_ROWS 512
 #define TURNED_DEPTH 4096
-#define TURNED_LESS 4 /* times as many columns as rows */
+#define TURNED_COLUMNS 256 /* at least */
+#define TURNED_LESS 4      /* times as many columns as rows */
 /* a product is shared out from this many multiply-adds (about 20 us), in pieces of at least a quarter of it */
 #define SHARED_WORK 1000000
 #define MOST_PIECES 16
@@ -280,7 +281,7 @@ static int is_turned(const product *p)
 {
     return p->b_rs == 1 && p->b_cs > 1 && p->a_cs == 1 && !p->bias && !p->accumulate && p->m % p->t->lanes == 0 &&
            p->m >= TURNED_FROM && p->m <= TURNED_ROWS && p->k > SHORT_K && p->k <= TURNED_DEPTH &&
-           p->n >= TURNED_LESS * p->m;
+           p->n >= TURNED_COLUMNS && p->n >= TURNED_LESS * p->m;
 }
 
 /* some columns of c without the epilogue: strip by strip of c', which is turned back at once */
@@ -325,7 +326,8 @@ static sharing share(const product *p)
     const int wide = !(direct && b_is_small(p)) && p->n >= p->m / 2;
     const int by_columns = p->turned || (wide && p->finished);
     const size_t threads = (size_t)fnn_threads();
-    const size_t most = by_columns ? min(MOST_PIECES, 2 * threads) : direct ? MOST_PIECES : min(MOST_PIECES, threads);
+    const int alone = p->turned || (!by_columns && !direct); /* a piece packs all of the other operand */
+    const size_t most = alone ? min(MOST_PIECES, threads) : by_columns ? min(MOST_PIECES, 2 * threads) : MOST_PIECES;
     size_t pieces = min(work < SHARED_WORK * MOST_PIECES ? (size_t)(work / (SHARED_WORK / 4)) : MOST_PIECES, most);
     pieces = min(pieces, by_columns ? p->n / (2 * p->t->nr) : p->m / (2 * p->t->mr));
     if (pieces < 2)

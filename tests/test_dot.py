@@ -15,8 +15,8 @@ from fastnn import _core
 
 # where a path of the driver ends and the next begins: tiles, vectors, k blocks (> 192 to 1536), column blocks (> 2048)
 LARGE = [(3, 700, 40), (50, 1700, 9), (7, 5, 4100), (130, 401, 33), (97, 64, 2049), (1, 3000, 33), (2, 800, 2100),
-         (300, 385, 7), (64, 257, 130), (17, 1, 33), (1, 1, 1), (200, 16, 8), (32, 1500, 131),
-         (48, 70, 200), (300, 12, 130)]  # fmt: skip
+         (300, 385, 7), (64, 257, 130), (17, 1, 33), (1, 1, 1), (200, 16, 8), (32, 1500, 271),
+         (48, 70, 300), (300, 12, 130)]  # fmt: skip
 LAYOUTS = ("C", "F", "sliced", "wide rows", "negative", "negative columns", "broadcast", "unaligned")
 
 
