@@ -7,6 +7,9 @@
  *         gemm_block: panels x register tiles
  *         after the last block of k: bias was added by the tile, the epilogue runs on the warm strip
  *
+ * Four shapes go another way: few columns (narrow_product), few columns of a gradient (thin_product), a short k past b in
+ * registers (gemm_shallow), and few rows against a b by columns, turned around (turned_piece).
+ *
  * Work may be split over rows and columns in any way, and over k by spilling the partial sum to c, which is exact: none
  * of the sizes below can change a bit of the result.
  */
@@ -309,9 +312,10 @@ static void one_piece(const product *p, const piece *part, char *ws)
         wide_piece(p, part, ws);
 }
 
-/* How a product is shared out: pieces of so many rows or, where b is large and the tiles do all of the epilogue, of so
- * many columns, as each then reads, and packs, its own part of b alone. A few pieces a thread even out what else the threads have to
- * do; rows that need a packed b each pack all of it, and of those one a thread is enough. */
+/* How a product is shared out: pieces of so many rows or, where it is turned, or b is large and the tiles do all of the
+ * epilogue, of so many columns, as each then reads, and packs, its own part of b alone. A few pieces a thread even out
+ * what else the threads have to do; where each packs all of the other operand (b for rows, a where it is turned), one a
+ * thread is enough. */
 typedef struct {
     size_t rows, cols, pieces;
 } sharing;
@@ -326,8 +330,10 @@ static sharing share(const product *p)
     const int wide = !(direct && b_is_small(p)) && p->n >= p->m / 2;
     const int by_columns = p->turned || (wide && p->finished);
     const size_t threads = (size_t)fnn_threads();
-    const int alone = p->turned || (!by_columns && !direct); /* a piece packs all of the other operand */
-    const size_t most = alone ? min(MOST_PIECES, threads) : by_columns ? min(MOST_PIECES, 2 * threads) : MOST_PIECES;
+    const int packs_all = p->turned || (!by_columns && !direct);
+    const size_t most = packs_all    ? min(MOST_PIECES, threads)
+                        : by_columns ? min(MOST_PIECES, 2 * threads)
+                                     : MOST_PIECES;
     size_t pieces = min(work < SHARED_WORK * MOST_PIECES ? (size_t)(work / (SHARED_WORK / 4)) : MOST_PIECES, most);
     pieces = min(pieces, by_columns ? p->n / (2 * p->t->nr) : p->m / (2 * p->t->mr));
     if (pieces < 2)

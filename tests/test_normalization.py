@@ -37,7 +37,7 @@ def test_moments_are_those_of_float64(rows: int, cols: int, block: int, offset: 
     finally:
         _normalization.BLOCK = before
     exact = x.astype(np.longdouble)
-    assert np.abs(mean - exact.mean(axis=0)).max() <= 1e-15 * max(offset, 1) * 8
+    assert np.abs(mean - exact.mean(axis=0)).max() <= 1e-15 * max(offset, 1) * 4
     assert np.abs(variance - exact.var(axis=0)).max() <= 1e-13 * max(1, offset * 1e-3) + 1e-30
 
 

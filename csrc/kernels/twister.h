@@ -56,8 +56,8 @@ FNN_INLINE real twister_choose(const uint32_t *pair, const twister_choice *of)
     return number > of->limit ? of->high : of->low;
 }
 
-/* mask[0 .. n) of the words from s on, and y = x mask. The highest 18 bits of a first word decide but
- * for one element in 2^18: then the few hundred are looked at again. */
+/* mask[0 .. n) of the words from s on, and y = x mask. The highest 18 bits of a first word decide but for one element in
+ * 2^18: then the few hundred are looked at again. */
 static void twister_elements(real *y, real *mask, const real *x, size_t n, const uint32_t *s, const twister_choice *of)
 {
     const uint32_t least = (uint32_t)(of->limit >> 21) & ~TWISTER_LOWEST, most = least | TWISTER_LOWEST;

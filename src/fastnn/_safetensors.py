@@ -167,7 +167,7 @@ NUMBER = rb"(?:0|[1-9]\d{0,17})"
 # a tensor as all writers put it; what is written otherwise is read by the rules of JSON
 USUAL = re.compile(
     rb'"(?!__metadata__")([\w.-]{1,100})":\{"dtype":"([A-Z]+\d*)","shape":\[((?:NUMBER(?:,NUMBER){0,7})?)\],'
-    rb'"data_offsets":\[(NUMBER),(NUMBER)\]\}'.replace(b"NUMBER", NUMBER),
+    rb'"data_offsets":\[(NUMBER),(NUMBER)\]\}(,(?="))?'.replace(b"NUMBER", NUMBER),
     re.ASCII,
 )
 
@@ -182,10 +182,13 @@ def _members(text: bytearray) -> Iterator[tuple[str, int, int, Entry | None]]:
     while more:
         usual = USUAL.match(text, at)
         if usual:
-            key, code, shape, begin, stop = usual.groups()
+            key, code, shape, begin, stop, comma = usual.groups()
             name, end = key.decode(), usual.end()
             sizes = [int(n) for n in shape.split(b",")] if shape else []
             yield name, at, end, _checked(name, code.decode(), sizes, [int(begin), int(stop)])
+            if comma:
+                at = end
+                continue
         else:
             end = _string_end(text, at)
             name = parse(text[at:end], f"the header, byte {at}")

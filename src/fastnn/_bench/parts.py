@@ -56,7 +56,10 @@ def residual(rows: int, width: int) -> Case:
 
     def make() -> Work:
         x, block = normal(rows, width), Dense(width)
-        numpy = lambda: x + (np.dot(x, block.weights) + block.biases)  # noqa: E731
+
+        def numpy() -> Array:
+            return x + (np.dot(x, block.weights) + block.biases)
+
         return _predicted(Residual([block]), x, numpy, flops=2.0 * x.size * width)
 
     return Case(f"Residual {rows}x{width}", "layer", make)

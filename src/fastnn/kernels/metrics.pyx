@@ -141,7 +141,7 @@ cdef uint64_t *_sorted(uint64_t *keys, uint64_t *spare, size_t n, int bits) noex
         if n == 0 or count[(keys[0] >> shift) % BUCKETS] == n:  # one digit for all: in order already
             continue
         total = 0
-        for digit in range(BUCKETS):
+        for digit in range(<size_t>BUCKETS):
             here, count[digit] = count[digit], total
             total += here
         for i in range(n):

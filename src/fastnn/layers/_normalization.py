@@ -24,7 +24,7 @@ def moments(name: str, X: Any, width: int | None = None, where: str = "") -> tup
 
     rows = _checks.as_rows(name, X, width, where)
     _checks.need_rows(name, rows)
-    first, drift, squares, block_mean, block_variance = (np.zeros(rows.shape[1]) for _ in range(5))
+    first, total, lost, squares, block_mean, block_variance = (np.zeros(rows.shape[1]) for _ in range(6))
     n, step = 0, max(BLOCK // rows.shape[1], 1)
     for start in range(0, len(rows), step):
         block = np.ascontiguousarray(rows[start : start + step], np.float64)
@@ -34,16 +34,18 @@ def moments(name: str, X: Any, width: int | None = None, where: str = "") -> tup
                 squares *= len(block)
             else:  # from the first mean on: beside a large one, a sum of means rounds their differences away
                 column_moments(block_mean, block_variance, block - first)
-                share, apart = len(block) / (n + len(block)), block_mean - drift
-                squares += block_variance * len(block) + apart * apart * (n * share)
-                drift += apart * share
+                apart = block_mean - total / n
+                squares += block_variance * len(block) + apart * apart * (n * len(block) / (n + len(block)))
+                more = block_mean * len(block) - lost  # Kahan (1965): many small blocks, and a first one far off
+                lost = (total + more - total) - more
+                total += more
         n += len(block)
     bad = ~np.isfinite(squares)
     if bad.any():
         raise ValueError(
             f"{name}: NaN, infinity or too large numbers in column {int(bad.argmax())}: no mean and variance"
         )
-    return first + drift, squares / n
+    return first + total / n, squares / n
 
 
 class Normalization(Layer):
