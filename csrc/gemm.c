@@ -13,17 +13,13 @@
  * Work may be split over rows and columns in any way, and over k by spilling the partial sum to c, which is exact: none
  * of the sizes below can change a bit of the result.
  */
-#include "fnn.h"
+#include "gemm.h"
 
 #include <string.h>
 
 #define DEPTH_BYTES 4096 /* of a row of a in one block of k: a strip of a then fills a part of the second level */
 #define COLUMN_BLOCK 2048
-#define STRIP_TILES 12       /* register tiles in the height of a strip */
-#define DIRECT_ROW_BYTES 512 /* rows of b up to this long are read where they lie */
-#define DIRECT_BYTES 40960   /* and so is the whole of b up to this size */
-#define DIRECT_ROWS 128      /* and any b for so many rows of a, as a copy is not read often enough */
-#define CROWDED_BYTES 2048   /* but for rows that lie a multiple of this apart: they share a few cache sets */
+#define STRIP_TILES 12 /* register tiles in the height of a strip */
 /* rows of a at least this far apart crowd into a few cache sets, and columns read across rows longer than a page touch
  * a page an element: where b is wide enough to pay for it, a strip of a is copied */
 #define SPREAD_ROW_BYTES 1024
@@ -36,13 +32,6 @@
 #define TURNED_DEPTH 4096
 #define TURNED_COLUMNS 256 /* at least */
 #define TURNED_LESS 4      /* times as many columns as rows */
-/* a product is shared out from this many multiply-adds (about 20 us), in pieces of at least a quarter of it */
-#define SHARED_WORK 1000000
-#define MOST_PIECES 16
-
-static size_t min(size_t a, size_t b) { return a < b ? a : b; }
-static size_t max(size_t a, size_t b) { return a > b ? a : b; }
-static size_t round_up(size_t a, size_t b) { return (a + b - 1) / b * b; }
 
 static size_t most_k(const fnn_kernels *t) { return DEPTH_BYTES / t->itemsize; }
 
@@ -71,24 +60,6 @@ size_t fnn_gemm_workspace(const fnn_kernels *t, size_t m, size_t n, size_t k)
     size_t turned = (min(k, TURNED_DEPTH) + strip_rows(t)) * min(m, TURNED_ROWS);
     return max(max(wide, narrow), turned) * t->itemsize;
 }
-
-/* everything about one product; fnn.h: fnn_gemm says what the fields are */
-typedef struct {
-    const fnn_kernels *t;
-    char *c;
-    const char *a;
-    size_t a_rs, a_cs;
-    const char *b;
-    size_t b_rs, b_cs;
-    size_t m, n, k;
-    const char *bias;
-    const fnn_epilogue *e;
-    int accumulate;
-    void *sums;        /* of the epilogue */
-    fnn_finish finish; /* what the tiles do in registers, of all of c */
-    int finished;      /* nothing of the epilogue is left after that */
-    int turned;        /* goes by turned_piece, which leaves all of the epilogue */
-} product;
 
 /* what of the epilogue the tiles do, and what run_epilogue; in place, for a struct by value would be read back in wider
  * pieces than it was written, and wait for that */
@@ -192,28 +163,6 @@ static void fill_rows(const product *p)
             memset(p->c + i * bytes, 0, bytes);
 }
 
-/* whether b, by rows, fits the first level in part or whole as it lies */
-static int b_is_small(const product *p)
-{
-    const size_t row = p->b_rs * p->t->itemsize;
-    return row <= DIRECT_ROW_BYTES || p->k * row <= DIRECT_BYTES;
-}
-
-/* where b lies by rows, a small one is read as it lies, and so is any where too few rows of a would pay for a copy. Whole
- * lines of crowded rows (64-byte vectors) come from further away in time. */
-static int reads_direct(const product *p, size_t rows)
-{
-    const size_t row = p->b_rs * p->t->itemsize;
-    const int crowded = row % CROWDED_BYTES == 0 && p->t->lanes * p->t->itemsize < 64;
-    return p->b_cs == 1 && (b_is_small(p) || rows <= (crowded ? 2 * p->t->mr : DIRECT_ROWS));
-}
-
-/* A piece of a product, with its epilogue: some rows of all columns, or some columns of all rows where the tiles do all
- * of the epilogue. Pieces run side by side: each packs for itself, which costs less than waiting for another. */
-typedef struct {
-    size_t row, rows, col, cols;
-} piece;
-
 static void wide_piece(const product *p, const piece *part, char *ws) /* part by address: see plan_finish */
 {
     const piece at = *part;
@@ -304,89 +253,12 @@ static void turned_piece(const product *p, const piece *part, char *ws)
     }
 }
 
-static void one_piece(const product *p, const piece *part, char *ws)
+void fnn_gemm_piece(const product *p, const piece *part, char *ws)
 {
     if (p->turned)
         turned_piece(p, part, ws);
     else
         wide_piece(p, part, ws);
-}
-
-/* How a product is shared out: pieces of so many rows or, where it is turned, or b is large and the tiles do all of the
- * epilogue, of so many columns, as each then reads, and packs, its own part of b alone. A few pieces a thread even out
- * what else the threads have to do; where each packs all of the other operand (b for rows, a where it is turned), one a
- * thread is enough. */
-typedef struct {
-    size_t rows, cols, pieces;
-} sharing;
-
-static sharing share(const product *p)
-{
-    const sharing whole = {p->m, p->n, 1};
-    const double work = (double)p->m * (double)p->n * (double)p->k;
-    if (work < SHARED_WORK)
-        return whole;
-    const int direct = reads_direct(p, p->m);
-    const int wide = !(direct && b_is_small(p)) && p->n >= p->m / 2;
-    const int by_columns = p->turned || (wide && p->finished);
-    const size_t threads = (size_t)fnn_threads();
-    const int packs_all = p->turned || (!by_columns && !direct);
-    const size_t most = packs_all    ? min(MOST_PIECES, threads)
-                        : by_columns ? min(MOST_PIECES, 2 * threads)
-                                     : MOST_PIECES;
-    size_t pieces = min(work < SHARED_WORK * MOST_PIECES ? (size_t)(work / (SHARED_WORK / 4)) : MOST_PIECES, most);
-    pieces = min(pieces, by_columns ? p->n / (2 * p->t->nr) : p->m / (2 * p->t->mr));
-    if (pieces < 2)
-        return whole;
-    sharing s = whole;
-    if (by_columns)
-        s.cols = round_up((p->n + pieces - 1) / pieces, p->t->nr);
-    else
-        s.rows = round_up((p->m + pieces - 1) / pieces, p->t->mr);
-    s.pieces = by_columns ? (p->n + s.cols - 1) / s.cols : (p->m + s.rows - 1) / s.rows;
-    return s;
-}
-
-static piece piece_at(const product *p, const sharing *s, size_t i)
-{
-    piece at = {0, p->m, 0, p->n};
-    if (s->cols < p->n) {
-        at.col = i * s->cols;
-        at.cols = min(s->cols, p->n - at.col);
-    } else {
-        at.row = i * s->rows;
-        at.rows = min(s->rows, p->m - at.row);
-    }
-    return at;
-}
-
-typedef struct {
-    const product *p;
-    const sharing *s;
-    char left[MOST_PIECES]; /* a piece for which its thread had no memory */
-} shared_product;
-
-static void run_piece(void *context, size_t i)
-{
-    shared_product *s = context;
-    const product *p = s->p;
-    const piece at = piece_at(p, s->s, i);
-    char *ws = fnn_workspace(fnn_gemm_workspace(p->t, p->m, p->n, p->k));
-    if (ws)
-        one_piece(p, &at, ws);
-    else
-        s->left[i] = 1;
-}
-
-static void shared_pieces(const product *p, const sharing *how, void *ws)
-{
-    shared_product s = {p, how, {0}};
-    fnn_parallel(how->pieces, run_piece, &s);
-    for (size_t i = 0; i < how->pieces; i++)
-        if (s.left[i]) {
-            const piece at = piece_at(p, how, i);
-            one_piece(p, &at, ws);
-        }
 }
 
 void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t a_cs, const void *b, size_t b_rs,
@@ -408,16 +280,16 @@ void fnn_gemm(const fnn_kernels *t, void *c, const void *a, size_t a_rs, size_t 
         thin_product(&p, ws);
     } else {
         p.turned = is_turned(&p);
-        const sharing how = fnn_threads() > 1 ? share(&p) : (sharing){m, n, 1};
+        const sharing how = fnn_threads() > 1 ? fnn_gemm_share(&p) : (sharing){m, n, 1};
         if (how.rows < m) { /* no piece has all rows of a column */
             product part = p;
             part.sums = part.finish.sums = NULL;
-            shared_pieces(&part, &how, ws);
+            fnn_gemm_shared(&part, &how, ws);
             sum_columns(&p, 0, m);
         } else if (how.pieces > 1)
-            shared_pieces(&p, &how, ws);
+            fnn_gemm_shared(&p, &how, ws);
         else
-            one_piece(&p, &(const piece){0, m, 0, n}, ws);
+            fnn_gemm_piece(&p, &(const piece){0, m, 0, n}, ws);
         if (!p.turned)
             return;
     }

@@ -2,10 +2,10 @@
  * not know of each other, so the cut cannot show in the result. */
 #include "fnn.h"
 
+#include "sizes.h"
+
 #define LEAST_PIECE 64      /* columns */
 #define SHARED_ABOVE 131072 /* elements: about 40 us */
-
-static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 
 typedef struct {
     const fnn_kernels *t;

@@ -2,10 +2,10 @@
  * independent, so the cut cannot show in the result. */
 #include "fnn.h"
 
+#include "sizes.h"
+
 #define OPT_PIECE 16384    /* parameters: about 5 us */
 #define GATHER_PIECE 32768 /* elements */
-
-static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 
 typedef struct {
     const fnn_kernels *t;

@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include "fpstate.h"
+#include "sizes.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -14,10 +15,6 @@
 #define LEAST_ROWS 16         /* of a block */
 #define SHARED_WORK 1000000   /* multiply-adds from which rows are shared out, about 20 us, in pieces of */
 #define PIECE_WORK 250000     /* at least so many */
-
-static size_t min(size_t a, size_t b) { return a < b ? a : b; }
-static size_t max(size_t a, size_t b) { return a > b ? a : b; }
-static size_t round_up(size_t a, size_t b) { return (a + b - 1) / b * b; }
 
 /* --- the layout --- */
 size_t fnn_narrow_ld(const fnn_kernels *t, size_t n_in) { return round_up(n_in, t->lanes); }
