@@ -80,6 +80,26 @@ def map_forward(str function, floating[::1] y, const floating[::1] x):
 
 
 # --- the quick way of fastnn.functional ---
+cdef size_t GIL_WORK = 50_000  # elements, about 20 us of exp; a shorter pass keeps the GIL, as in dense.pyx
+
+
+cdef void _map(const fnn_kernels *t, map_function f, int act, void *y, const void *x, size_t n, size_t cols,
+               double number) noexcept nogil:
+    cdef fnn_fp_state found = fnn_fp_enter()
+    if f != NULL:
+        f(y, x, n)
+    else:
+        t.act_fwd[act](y, x, n // cols, cols, number)
+    fnn_fp_leave(found)
+
+
+cdef void _map_back(const fnn_kernels *t, int act, void *dx, const void *dy, const void *saved, size_t n, size_t cols,
+                    double number) noexcept nogil:
+    cdef fnn_fp_state found = fnn_fp_enter()
+    t.act_bwd[act](dx, dy, saved, n // cols, cols, number)
+    fnn_fp_leave(found)
+
+
 def quick(str function, x, out=None, alpha=None):
     """f(x) for an activation or one of MAPS where x and out are plain arrays of one shape; else NotImplemented."""
     cdef cnp.ndarray a, y
@@ -87,7 +107,6 @@ def quick(str function, x, out=None, alpha=None):
     cdef size_t n, cols
     cdef int act = -1
     cdef double number = 0
-    cdef fnn_fp_state found
     cdef map_function f = NULL
     cdef void *yp
     cdef const void *xp
@@ -109,13 +128,11 @@ def quick(str function, x, out=None, alpha=None):
         return NotImplemented
     n, cols = cnp.PyArray_SIZE(a), a.shape[a.ndim - 1]
     yp, xp = cnp.PyArray_DATA(y), cnp.PyArray_DATA(a)
-    with nogil:
-        found = fnn_fp_enter()
-        if f != NULL:
-            f(yp, xp, n)
-        else:
-            t.act_fwd[act](yp, xp, n // cols, cols, number)
-        fnn_fp_leave(found)
+    if n < GIL_WORK:
+        _map(t, f, act, yp, xp, n, cols, number)
+    else:
+        with nogil:
+            _map(t, f, act, yp, xp, n, cols, number)
     return y
 
 
@@ -126,7 +143,6 @@ def quick_backward(str activation, dy, saved, out=None, alpha=None):
     cdef size_t n, cols
     cdef int act
     cdef double number = 0
-    cdef fnn_fp_state found
     cdef void *dxp
     cdef const void *gp
     cdef const void *sp
@@ -142,8 +158,9 @@ def quick_backward(str activation, dy, saved, out=None, alpha=None):
     t = table(FNN_F32 if g.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
     n, cols = cnp.PyArray_SIZE(g), g.shape[g.ndim - 1]
     dxp, gp, sp = cnp.PyArray_DATA(dx), cnp.PyArray_DATA(g), cnp.PyArray_DATA(s)
-    with nogil:
-        found = fnn_fp_enter()
-        t.act_bwd[act](dxp, gp, sp, n // cols, cols, number)
-        fnn_fp_leave(found)
+    if n < GIL_WORK:
+        _map_back(t, act, dxp, gp, sp, n, cols, number)
+    else:
+        with nogil:
+            _map_back(t, act, dxp, gp, sp, n, cols, number)
     return dx

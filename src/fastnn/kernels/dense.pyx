@@ -136,6 +136,28 @@ cdef bint _layer_shapes(cnp.ndarray x, w) noexcept:
     return v.descr.type_num == x.descr.type_num and x.shape[1] == v.shape[0]
 
 
+cdef bint _is_short(size_t rows, size_t n_in, size_t n_out) noexcept:
+    return rows * n_in * n_out < GIL_WORK
+
+
+cdef void _forward(const fnn_kernels *t, void *y, const void *x, const void *w, const void *b, int act, double alpha,
+                   size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil:
+    cdef fnn_fp_state found = fnn_fp_enter()
+    forward(t, y, y, x, w, b, act, alpha, True, rows, n_in, n_out, ws)
+    fnn_fp_leave(found)
+
+
+cdef void _backward(const fnn_kernels *t, void *dx, void *dw, void *db, void *dz, const void *dy, const void *saved,
+                    int act, double alpha, const void *x, const void *w, size_t rows, size_t n_in, size_t n_out,
+                    void *ws) noexcept nogil:
+    """dz is dy where saved is NULL."""
+    cdef fnn_fp_state found = fnn_fp_enter()
+    if saved != NULL:
+        t.act_bwd[act](dz, dy, saved, rows, n_out, alpha)
+    backward(t, dx, dw, db, dz, x, w, NULL, False, rows, n_in, n_out, ws)
+    fnn_fp_leave(found)
+
+
 def quick_forward(x, w, b, str activation, alpha, out=None):
     """f(x.w + b) where all are plain arrays whose shapes meet and f needs only its output for backward; else
     NotImplemented."""
@@ -146,7 +168,9 @@ def quick_forward(x, w, b, str activation, alpha, out=None):
     cdef double number
     cdef void *ws
     cdef void *yp
-    cdef fnn_fp_state found
+    cdef const void *xp
+    cdef const void *wp
+    cdef const void *bp
     if not plain(x) or not _layer_shapes(x, w) or not plain(b) or ACTIVATION_SAVES.get(activation) != "Y":
         return NotImplemented
     if not _alpha(activation, alpha, &number):
@@ -167,11 +191,12 @@ def quick_forward(x, w, b, str activation, alpha, out=None):
             return NotImplemented
     t = table(FNN_F32 if xa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
     ws, yp = _need_workspace(scratch(t, xa.shape[0], xa.shape[1], shape[1])), cnp.PyArray_DATA(y)
-    with nogil:
-        found = fnn_fp_enter()
-        forward(t, yp, yp, cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), cnp.PyArray_DATA(ba), act, number, True,
-                xa.shape[0], xa.shape[1], shape[1], ws)
-        fnn_fp_leave(found)
+    xp, wp, bp = cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), cnp.PyArray_DATA(ba)
+    if _is_short(xa.shape[0], xa.shape[1], shape[1]):
+        _forward(t, yp, xp, wp, bp, act, number, xa.shape[0], xa.shape[1], shape[1], ws)
+    else:
+        with nogil:
+            _forward(t, yp, xp, wp, bp, act, number, xa.shape[0], xa.shape[1], shape[1], ws)
     return y
 
 
@@ -183,8 +208,14 @@ def quick_backward(dy, x, w, saved, str activation, alpha):
     cdef int act
     cdef double number
     cdef void *ws
+    cdef void *dxp
+    cdef void *dwp
+    cdef void *dbp
+    cdef void *dzp
+    cdef const void *gp
+    cdef const void *xp
+    cdef const void *wp
     cdef const void *sp = NULL
-    cdef fnn_fp_state found
     if not plain(x) or not _layer_shapes(x, w) or not plain(dy) or not _alpha(activation, alpha, &number):
         return NotImplemented
     g, xa, wa, act = dy, x, w, ACTIVATIONS[activation]
@@ -200,13 +231,13 @@ def quick_backward(dy, x, w, saved, str activation, alpha):
     dz = g if sp == NULL else fresh(g)
     t = table(FNN_F32 if xa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
     ws = _need_workspace(scratch(t, xa.shape[0], xa.shape[1], wa.shape[1]))
-    with nogil:
-        found = fnn_fp_enter()
-        if sp != NULL:
-            t.act_bwd[act](cnp.PyArray_DATA(dz), cnp.PyArray_DATA(g), sp, g.shape[0], g.shape[1], number)
-        backward(t, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(dw), cnp.PyArray_DATA(db), cnp.PyArray_DATA(dz),
-                 cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), NULL, False, xa.shape[0], xa.shape[1], wa.shape[1], ws)
-        fnn_fp_leave(found)
+    dxp, dwp, dbp, dzp = cnp.PyArray_DATA(dx), cnp.PyArray_DATA(dw), cnp.PyArray_DATA(db), cnp.PyArray_DATA(dz)
+    gp, xp, wp = cnp.PyArray_DATA(g), cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa)
+    if _is_short(xa.shape[0], xa.shape[1], wa.shape[1]):
+        _backward(t, dxp, dwp, dbp, dzp, gp, sp, act, number, xp, wp, xa.shape[0], xa.shape[1], wa.shape[1], ws)
+    else:
+        with nogil:
+            _backward(t, dxp, dwp, dbp, dzp, gp, sp, act, number, xp, wp, xa.shape[0], xa.shape[1], wa.shape[1], ws)
     return dx, dw, db
 
 
