@@ -262,6 +262,8 @@ FNN_EXPORT void fnn_set_threads(int count);
 void fnn_stay_serial(int on);
 /* threads of the pool that run now: 0 before the first region and in a forked child */
 int fnn_threads_started(void);
+/* whether a thread of the pool would take part in a region at once, without being woken; a guess, for cutting work */
+int fnn_helpers_awake(void);
 
 /* --- optimizers.c --- */
 /* h: FNN_OPT_CONSTANTS numbers, the same for every parameter of a step. lr: its learning rate; p: the optimizer's

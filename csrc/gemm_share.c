@@ -4,13 +4,14 @@
 
 /* a product is shared out from this many multiply-adds (about 20 us), in pieces of at least a quarter of it */
 #define SHARED_WORK 1000000
+#define SHARED_AWAKE 500000 /* and from this many where nobody has to be woken for it */
 #define MOST_PIECES 16
 
 sharing fnn_gemm_share(const product *p)
 {
     const sharing whole = {p->m, p->n, 1};
     const double work = (double)p->m * (double)p->n * (double)p->k;
-    if (work < SHARED_WORK)
+    if (work < SHARED_WORK && (work < SHARED_AWAKE || !fnn_helpers_awake()))
         return whole;
     const int direct = reads_direct(p, p->m);
     const int wide = !(direct && b_is_small(p)) && p->n >= p->m / 2;

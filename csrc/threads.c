@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "fpstate.h"
+#include "sizes.h"
 
 #if defined(_WIN32)
 void fnn_parallel(size_t tasks, fnn_task *run, void *context)
@@ -20,6 +21,7 @@ void fnn_parallel(size_t tasks, fnn_task *run, void *context)
 int fnn_threads(void) { return 1; }
 void fnn_set_threads(int count) { (void)count; }
 int fnn_threads_started(void) { return 0; }
+int fnn_helpers_awake(void) { return 0; }
 void fnn_stay_serial(int on) { (void)on; }
 #else
 #include <pthread.h>
@@ -36,8 +38,9 @@ void fnn_stay_serial(int on) { (void)on; }
  * some milliseconds. Either way the pool rests for a while, and calls cost little more than with one thread: */
 #define CROWDED 20e-3         /* seconds, after a helper found itself where its owner is */
 #define LOST 300e-6           /* after a wait longer than this, if the owner alone would have been nearly as quick, */
-#define NEARLY 0.9            /* which its own tasks' time tells, */
-#define RESTS 20              /* the pool rests for so many times that wait */
+#define NEARLY 0.9            /* which its own tasks' time tells, for as long as that wait; */
+#define SOON 5                /* if it comes again before so many times that rest have passed, twice as long, */
+#define LONGEST 32            /* up to so many times the wait: one that is taken away once in a while costs little */
 
 /* gate: bit 0 = a region is open, the rest counts twice the helpers inside. A helper enters by compare-and-swap on an open
  * gate; the owner closes it when the tasks are claimed and leaves when it reads 0. So a helper that wakes late finds the
@@ -54,8 +57,11 @@ static pthread_cond_t alarm_bell = PTHREAD_COND_INITIALIZER;
 static atomic_int sleepers, quitting, owner_at, crowded;
 static _Thread_local int serial;
 static atomic_int wanted = 1;
-static int helpers;       /* running threads; changed under owner */
-static double rest_until; /* the same */
+static atomic_int helpers; /* running threads; changed under owner */
+/* the pool's rest, under owner too: whether it may still last, its end, its length, and that in times of the wait */
+static int resting;
+static double rest_until, rested;
+static size_t rests = 1;
 static pthread_t helper[MOST_THREADS];
 
 static inline void relax(void)
@@ -161,7 +167,7 @@ static void forget_in_child(void)
     owner = bed = fresh;
     alarm_bell = fresh_bell;
     helpers = 0;
-    rest_until = 0;
+    resting = 0;
     atomic_store(&gate, 0);
     atomic_store(&sleepers, 0);
     atomic_store(&quitting, 0);
@@ -199,6 +205,12 @@ int fnn_threads(void) { return atomic_load_explicit(&wanted, memory_order_relaxe
 
 int fnn_threads_started(void) { return helpers; }
 
+int fnn_helpers_awake(void)
+{
+    return !serial &&
+           atomic_load_explicit(&helpers, memory_order_relaxed) > atomic_load_explicit(&sleepers, memory_order_relaxed);
+}
+
 void fnn_stay_serial(int on) { serial = on; }
 
 void fnn_set_threads(int count)
@@ -206,7 +218,7 @@ void fnn_set_threads(int count)
     count = count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : count;
     pthread_mutex_lock(&owner);
     atomic_store(&wanted, count);
-    rest_until = 0;
+    resting = 0;
     if (helpers > count - 1)
         stop_helpers();
     pthread_mutex_unlock(&owner);
@@ -217,12 +229,19 @@ static int take_pool(void)
 {
     if (serial || fnn_threads() < 2 || pthread_mutex_trylock(&owner) != 0)
         return 0;
-    if (rest_until > 0 && fnn_seconds() < rest_until) {
+    if (resting && fnn_seconds() < rest_until) {
         pthread_mutex_unlock(&owner);
         return 0;
     }
-    rest_until = 0;
+    resting = 0;
     return 1;
+}
+
+static void rest(double now, double seconds)
+{
+    resting = 1;
+    rested = seconds;
+    rest_until = now + seconds;
 }
 
 /* until no helper is inside any more; began: when the owner opened the region, of which it did so many tasks */
@@ -238,8 +257,10 @@ static void wait_for_helpers(double began, size_t done)
             sched_yield();
     const double end = fnn_seconds(), waited = end - own_end;
     const double alone = (own_end - began) * (double)task_count;
-    if (done && waited > LOST && end - began > NEARLY * alone / (double)done)
-        rest_until = end + RESTS * waited;
+    if (done && waited > LOST && end - began > NEARLY * alone / (double)done) {
+        rests = end < rest_until + SOON * rested ? min(2 * rests, LONGEST) : 1;
+        rest(end, (double)rests * waited);
+    }
 }
 
 void fnn_parallel(size_t tasks, fnn_task *run, void *context)
@@ -265,7 +286,7 @@ void fnn_parallel(size_t tasks, fnn_task *run, void *context)
     atomic_fetch_and_explicit(&gate, ~1u, memory_order_relaxed);
     wait_for_helpers(began, done);
     if (atomic_load_explicit(&crowded, memory_order_relaxed))
-        rest_until = fnn_seconds() + CROWDED;
+        rest(fnn_seconds(), CROWDED);
     pthread_mutex_unlock(&owner);
 }
 #endif

@@ -244,7 +244,7 @@ def test_the_pool_rests_where_helpers_are_no_help(broken: bool, tmp_path: Path) 
     if not csrc.is_dir():
         pytest.skip("the sources are not here")
     source = (csrc / "threads.c").read_text(encoding="utf-8")
-    rests = "rest_until > 0 && "
+    rests = "resting && "
     assert source.count(rests) == 1
     (tmp_path / "threads.c").write_text(source.replace(rests, "0 && ") if broken else source, encoding="utf-8")
     check = Path(__file__).parent / "c" / "pool_check.c"
