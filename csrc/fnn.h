@@ -262,7 +262,7 @@ FNN_EXPORT void fnn_set_threads(int count);
 void fnn_stay_serial(int on);
 /* threads of the pool that run now: 0 before the first region and in a forked child */
 int fnn_threads_started(void);
-/* whether a thread of the pool would take part in a region at once, without being woken; a guess, for cutting work */
+/* whether all threads of the pool would take part in a region at once, without being woken; a guess, for cutting work */
 int fnn_helpers_awake(void);
 
 /* --- optimizers.c --- */

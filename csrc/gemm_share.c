@@ -1,5 +1,5 @@
-/* gemm_share.c - how a product is dealt out among threads. Pieces are cut by shape and each is a product of its own, so the
- * cut cannot show in the result. */
+/* gemm_share.c - how a product is dealt out among threads. Each piece is a product of its own, of some rows or columns, so
+ * the cut cannot show in the result. */
 #include "gemm.h"
 
 /* a product is shared out from this many multiply-adds (about 20 us), in pieces of at least a quarter of it */

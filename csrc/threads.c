@@ -58,9 +58,8 @@ static atomic_int sleepers, quitting, owner_at, crowded;
 static _Thread_local int serial;
 static atomic_int wanted = 1;
 static atomic_int helpers; /* running threads; changed under owner */
-/* the pool's rest, under owner too: whether it may still last, its end, its length, and that in times of the wait */
-static int resting;
-static double rest_until, rested;
+/* under owner too: the end of the pool's rest; of the last one after a loss its end, its length, and that in waits */
+static double rest_until, lost_until, lost_rest;
 static size_t rests = 1;
 static pthread_t helper[MOST_THREADS];
 
@@ -159,6 +158,12 @@ static void ring(void)
     pthread_mutex_unlock(&bed);
 }
 
+static void forget_rests(void)
+{
+    rest_until = lost_until = lost_rest = 0;
+    rests = 1;
+}
+
 /* in the child of a fork there are no helpers, and locks may have been held by threads that are gone */
 static void forget_in_child(void)
 {
@@ -167,7 +172,7 @@ static void forget_in_child(void)
     owner = bed = fresh;
     alarm_bell = fresh_bell;
     helpers = 0;
-    resting = 0;
+    forget_rests();
     atomic_store(&gate, 0);
     atomic_store(&sleepers, 0);
     atomic_store(&quitting, 0);
@@ -207,8 +212,8 @@ int fnn_threads_started(void) { return helpers; }
 
 int fnn_helpers_awake(void)
 {
-    return !serial &&
-           atomic_load_explicit(&helpers, memory_order_relaxed) > atomic_load_explicit(&sleepers, memory_order_relaxed);
+    return !serial && atomic_load_explicit(&helpers, memory_order_relaxed) > 0 &&
+           atomic_load_explicit(&sleepers, memory_order_relaxed) == 0;
 }
 
 void fnn_stay_serial(int on) { serial = on; }
@@ -218,7 +223,7 @@ void fnn_set_threads(int count)
     count = count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : count;
     pthread_mutex_lock(&owner);
     atomic_store(&wanted, count);
-    resting = 0;
+    forget_rests();
     if (helpers > count - 1)
         stop_helpers();
     pthread_mutex_unlock(&owner);
@@ -229,19 +234,26 @@ static int take_pool(void)
 {
     if (serial || fnn_threads() < 2 || pthread_mutex_trylock(&owner) != 0)
         return 0;
-    if (resting && fnn_seconds() < rest_until) {
+    if (rest_until > 0 && fnn_seconds() < rest_until) {
         pthread_mutex_unlock(&owner);
         return 0;
     }
-    resting = 0;
+    rest_until = 0;
     return 1;
 }
 
-static void rest(double now, double seconds)
+/* longer where the last loss was a short while ago */
+static void rest_after_loss(double now, double waited)
 {
-    resting = 1;
-    rested = seconds;
-    rest_until = now + seconds;
+    rests = now < lost_until + SOON * lost_rest ? min(2 * rests, LONGEST) : 1;
+    lost_rest = (double)rests * waited;
+    rest_until = lost_until = now + lost_rest;
+}
+
+static void rest_from_crowd(double now)
+{
+    if (rest_until < now + CROWDED)
+        rest_until = now + CROWDED;
 }
 
 /* until no helper is inside any more; began: when the owner opened the region, of which it did so many tasks */
@@ -257,10 +269,8 @@ static void wait_for_helpers(double began, size_t done)
             sched_yield();
     const double end = fnn_seconds(), waited = end - own_end;
     const double alone = (own_end - began) * (double)task_count;
-    if (done && waited > LOST && end - began > NEARLY * alone / (double)done) {
-        rests = end < rest_until + SOON * rested ? min(2 * rests, LONGEST) : 1;
-        rest(end, (double)rests * waited);
-    }
+    if (done && waited > LOST && end - began > NEARLY * alone / (double)done)
+        rest_after_loss(end, waited);
 }
 
 void fnn_parallel(size_t tasks, fnn_task *run, void *context)
@@ -286,7 +296,7 @@ void fnn_parallel(size_t tasks, fnn_task *run, void *context)
     atomic_fetch_and_explicit(&gate, ~1u, memory_order_relaxed);
     wait_for_helpers(began, done);
     if (atomic_load_explicit(&crowded, memory_order_relaxed))
-        rest(fnn_seconds(), CROWDED);
+        rest_from_crowd(fnn_seconds());
     pthread_mutex_unlock(&owner);
 }
 #endif

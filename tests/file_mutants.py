@@ -10,7 +10,7 @@ import json
 import pickle
 import random
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def take_apart(blob: bytes) -> tuple[dict[str, Any], dict[str, Any], bytes]:
     return pickle.loads(header), pickle.loads(description), data
 
 
-@lru_cache(64)
+@cache
 def _parts(blob: bytes) -> tuple[bytes, bytes, bytes]:
     """Kept, as a few files give millions of mutants; pickled, which is the fastest copy there is."""
     length = int.from_bytes(blob[:8], "little")

@@ -73,7 +73,7 @@ def test_mutants_give_a_model_or_a_format_error(tmp_path: Path, monkeypatch: pyt
     assert 100 < mutants_behave(4000, 1) < 3000  # some are harmless, else little is tried
 
 
-@pytest.mark.slow  # an hour and a half in all
+@pytest.mark.slow  # some five minutes in all
 @pytest.mark.parametrize("seed", range(100, 150))
 def test_a_million_mutants(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -236,17 +236,23 @@ def test_without_threadpoolctl_the_error_names_the_extra(monkeypatch: pytest.Mon
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are kept to processors by Linux's calls")
-@pytest.mark.parametrize("broken", [False, True])
-def test_the_pool_rests_where_helpers_are_no_help(broken: bool, tmp_path: Path) -> None:
-    """After a helper that lost its processor in the middle of a task, and where it shares its owner's. A pool that
-    never rests fails the same check."""
+@pytest.mark.parametrize(
+    ("what", "instead", "said"),
+    [
+        ("", "", "ok"),
+        ("rest_until > 0 && ", "0 && ", "the pool did not rest after a lost processor"),
+        ("min(2 * rests, LONGEST)", "1", "the pool did not rest longer for a loss that came again"),
+    ],
+)
+def test_the_pool_rests_where_helpers_are_no_help(what: str, instead: str, said: str, tmp_path: Path) -> None:
+    """After a helper that lost its processor in the middle of a task, longer if that comes again, and where it shares
+    its owner's. A pool that never rests, or never longer, fails the same check."""
     csrc = Path(__file__).parent.parent / "csrc"
     if not csrc.is_dir():
         pytest.skip("the sources are not here")
     source = (csrc / "threads.c").read_text(encoding="utf-8")
-    rests = "resting && "
-    assert source.count(rests) == 1
-    (tmp_path / "threads.c").write_text(source.replace(rests, "0 && ") if broken else source, encoding="utf-8")
+    assert not what or source.count(what) == 1
+    (tmp_path / "threads.c").write_text(source.replace(what, instead) if what else source, encoding="utf-8")
     check = Path(__file__).parent / "c" / "pool_check.c"
     flags = ["-std=gnu11", "-O2", "-pthread", f"-I{csrc}"]
     try:
@@ -257,8 +263,8 @@ def test_the_pool_rests_where_helpers_are_no_help(broken: bool, tmp_path: Path) 
         )
     except FileNotFoundError:
         pytest.skip("no C compiler")
-    if broken and len(os.sched_getaffinity(0)) < 2:
+    if what and len(os.sched_getaffinity(0)) < 2:
         pytest.skip("with one processor there is nobody to wait for")
     done = subprocess.run([str(tmp_path / "pool")], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == (1 if broken else 0), done.stdout
-    assert done.stdout.strip() == "the pool did not rest after a lost processor" if broken else "ok" in done.stdout
+    assert done.returncode == (1 if what else 0), done.stdout
+    assert done.stdout.strip() == said if what else said in done.stdout

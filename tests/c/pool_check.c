@@ -12,7 +12,8 @@
 #include "../../csrc/fnn.h"
 
 #define TASKS 4
-#define PATIENCE 20.0 /* seconds for what a machine may take its time with */
+#define PATIENCE 20.0   /* seconds for what a machine may take its time with */
+#define LOSS 400000000L /* ns */
 
 static pthread_t owner;
 static atomic_int helped; /* tasks that were not the owner's */
@@ -52,6 +53,15 @@ static int comes(long owner_takes, long helper_takes)
     return 0;
 }
 
+/* seconds from a loss, for which the owner waits LOSS, to the next helper; below 0 where none comes */
+static double rest_after_loss(void)
+{
+    if (!comes(1000, LOSS))
+        return -1;
+    const double began = fnn_seconds();
+    return comes(1000000, 1000000) ? fnn_seconds() - began : -1;
+}
+
 static void stay_on(int processor)
 {
     cpu_set_t one;
@@ -83,13 +93,21 @@ int main(void)
         stay_on(here);
         if (!comes(1000000, 1000000))
             return puts("no helper came"), 1;
-        if (!comes(1000, 100000000)) /* the owner waits a tenth of a second, and the pool rests for two */
+        if (!comes(1000, LOSS)) /* the pool rests for as long as the owner waited */
             return puts("no helper came for the long task"), 1;
         for (int i = 0; i < 5; i++)
             if (region(1000, 1000))
                 return puts("the pool did not rest after a lost processor"), 1;
         if (!comes(1000000, 1000000))
             return puts("the pool did not come back"), 1;
+        start_pool(there); /* which forgets what was */
+        stay_on(here);
+        const double once = rest_after_loss();
+        int longer = 0;
+        for (int i = 0; i < 5 && !longer; i++) /* a machine may be too late for one loss to be soon after another */
+            longer = rest_after_loss() > 1.5 * once;
+        if (once < 0 || !longer)
+            return puts("the pool did not rest longer for a loss that came again"), 1;
     }
     start_pool(here);
     for (int i = 0; i < 50; i++)

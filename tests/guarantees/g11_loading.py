@@ -23,6 +23,11 @@ PROMISE = "loading never runs code, opens another path, or takes more than the f
 PIECE = 10_000
 
 
+def settle() -> None:
+    """What this module imports lives on: else each collection of the process looks at it again."""
+    gc.freeze()
+
+
 def behave(count: int, seed: int) -> int:
     """Try so many mutants; what one of them does besides a FormatError is raised. How many loaded."""
     with tempfile.TemporaryDirectory() as folder:
@@ -39,8 +44,7 @@ def prove(full: bool) -> Figure:
     tried = pieces * PIECE if full else 1500
     try:
         if full:
-            # what was imported lives on: without gc.freeze each collection looks at it again
-            with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=gc.freeze) as pool:
+            with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=settle) as pool:
                 loaded = sum(pool.map(behave, [PIECE] * pieces, range(1000, 1000 + pieces)))
         else:
             loaded = behave(tried, 7)

@@ -4,7 +4,7 @@ from cython cimport floating
 from libc.math cimport INFINITY
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
-from fastnn.kernels.plain cimport fresh, in_place, like, plain, writeable
+from fastnn.kernels.plain cimport GIL_ELEMENTS, fresh, in_place, like, plain, writeable
 from fastnn._core import ACTIVATION_ALPHA, ACTIVATIONS
 
 cnp.import_array()
@@ -80,9 +80,6 @@ def map_forward(str function, floating[::1] y, const floating[::1] x):
 
 
 # --- the quick way of fastnn.functional ---
-cdef size_t GIL_WORK = 50_000  # elements, about 20 us of exp; a shorter pass keeps the GIL, as in dense.pyx
-
-
 cdef void _map(const fnn_kernels *t, map_function f, int act, void *y, const void *x, size_t n, size_t cols,
                double number) noexcept nogil:
     cdef fnn_fp_state found = fnn_fp_enter()
@@ -128,7 +125,7 @@ def quick(str function, x, out=None, alpha=None):
         return NotImplemented
     n, cols = cnp.PyArray_SIZE(a), a.shape[a.ndim - 1]
     yp, xp = cnp.PyArray_DATA(y), cnp.PyArray_DATA(a)
-    if n < GIL_WORK:
+    if n < GIL_ELEMENTS:
         _map(t, f, act, yp, xp, n, cols, number)
     else:
         with nogil:
@@ -158,7 +155,7 @@ def quick_backward(str activation, dy, saved, out=None, alpha=None):
     t = table(FNN_F32 if g.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
     n, cols = cnp.PyArray_SIZE(g), g.shape[g.ndim - 1]
     dxp, gp, sp = cnp.PyArray_DATA(dx), cnp.PyArray_DATA(g), cnp.PyArray_DATA(s)
-    if n < GIL_WORK:
+    if n < GIL_ELEMENTS:
         _map_back(t, act, dxp, gp, sp, n, cols, number)
     else:
         with nogil:

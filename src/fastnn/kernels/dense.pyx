@@ -13,7 +13,7 @@ from fastnn._core cimport (
     fnn_epilogue, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, gemm, gemm_workspace, table, workspace,
 )
 from fastnn.kernels.activations cimport alpha_of as _alpha
-from fastnn.kernels.plain cimport apart, fresh, like, plain, writeable
+from fastnn.kernels.plain cimport GIL_ELEMENTS, apart, fresh, like, plain, writeable
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS
 
 cnp.import_array()
@@ -137,7 +137,8 @@ cdef bint _layer_shapes(cnp.ndarray x, w) noexcept:
 
 
 cdef bint _is_short(size_t rows, size_t n_in, size_t n_out) noexcept:
-    return rows * n_in * n_out < GIL_WORK
+    """The product, and the activation with it."""
+    return rows * n_in * n_out < GIL_WORK and rows * n_out < GIL_ELEMENTS
 
 
 cdef void _forward(const fnn_kernels *t, void *y, const void *x, const void *w, const void *b, int act, double alpha,
