@@ -174,8 +174,8 @@ USUAL = re.compile(
 
 def _members(text: bytearray) -> Iterator[tuple[str, int, int, Entry | None]]:
     """(key, begin and end of the value, None) of each member of the header, or the value itself in place of the None
-    where it is a tensor in the usual spelling. The header is a dict of dicts of no more dicts, gone through one at a time,
-    for as a whole it would take a dozen times its size."""
+    where it is a tensor in the usual spelling. The header is a dict of dicts of no more dicts, gone through one at a
+    time, for as a whole it would take a dozen times its size."""
     at, more = _token(text, 0, b"{"), True
     if text[at : at + 1] == b"}":
         at, more = at + 1, False
