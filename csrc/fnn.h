@@ -254,6 +254,9 @@ typedef void fnn_task(void *context, size_t task);
 /* run(context, i) for i in 0 .. tasks-1, side by side where threads are free, and return when all are done. Each task
  * owns its part of the output. */
 void fnn_parallel(size_t tasks, fnn_task *run, void *context);
+/* multiply-adds from which a region pays, about 20 us, and of its pieces at least */
+#define FNN_SHARED_WORK 1000000
+#define FNN_PIECE_WORK (FNN_SHARED_WORK / 4)
 /* how many threads a call may use, itself included (1 at the start); setting it waits for a region that runs. Visible
  * outside the library, for threadpoolctl. */
 FNN_EXPORT int fnn_threads(void);

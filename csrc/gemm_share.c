@@ -2,16 +2,14 @@
  * the cut cannot show in the result. */
 #include "gemm.h"
 
-/* a product is shared out from this many multiply-adds (about 20 us), in pieces of at least a quarter of it */
-#define SHARED_WORK 1000000
-#define SHARED_AWAKE 500000 /* and from this many where nobody has to be woken for it */
+#define SHARED_AWAKE 500000 /* multiply-adds from which a product is shared where nobody has to be woken for it */
 #define MOST_PIECES 16
 
 sharing fnn_gemm_share(const product *p)
 {
     const sharing whole = {p->m, p->n, 1};
     const double work = (double)p->m * (double)p->n * (double)p->k;
-    if (work < SHARED_WORK && (work < SHARED_AWAKE || !fnn_helpers_awake()))
+    if (work < FNN_SHARED_WORK && (work < SHARED_AWAKE || !fnn_helpers_awake()))
         return whole;
     const int direct = reads_direct(p, p->m);
     const int wide = !(direct && b_is_small(p)) && p->n >= p->m / 2;
@@ -21,7 +19,7 @@ sharing fnn_gemm_share(const product *p)
     const size_t most = packs_all    ? min(MOST_PIECES, threads)
                         : by_columns ? min(MOST_PIECES, 2 * threads)
                                      : MOST_PIECES;
-    size_t pieces = min(work < SHARED_WORK * MOST_PIECES ? (size_t)(work / (SHARED_WORK / 4)) : MOST_PIECES, most);
+    size_t pieces = min(work < FNN_SHARED_WORK * MOST_PIECES ? (size_t)(work / FNN_PIECE_WORK) : MOST_PIECES, most);
     pieces = min(pieces, by_columns ? p->n / (2 * p->t->nr) : p->m / (2 * p->t->mr));
     if (pieces < 2)
         return whole;

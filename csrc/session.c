@@ -13,8 +13,6 @@
 #define SKIP_SHARE 16         /* of a layer's inputs must be 0 for the others to be gone through by a list */
 #define BLOCK_BYTES (1 << 17) /* of the widest activations of a block of rows */
 #define LEAST_ROWS 16         /* of a block */
-#define SHARED_WORK 1000000   /* multiply-adds from which rows are shared out, about 20 us, in pieces of */
-#define PIECE_WORK 250000     /* at least so many */
 
 /* --- the layout --- */
 size_t fnn_narrow_ld(const fnn_kernels *t, size_t n_in) { return round_up(n_in, t->lanes); }
@@ -226,8 +224,8 @@ static size_t block_rows(const fnn_net *net, size_t rows)
 {
     const size_t widest = max(net->widest, net->scaled ? net->n_in : 1);
     size_t most = max(BLOCK_BYTES / (widest * net->t->itemsize), LEAST_ROWS);
-    if (fnn_threads() > 1 && (double)rows * (double)net->work >= SHARED_WORK) {
-        const size_t piece = round_up(PIECE_WORK / net->work + 1, net->t->mr);
+    if (fnn_threads() > 1 && (double)rows * (double)net->work >= FNN_SHARED_WORK) {
+        const size_t piece = round_up(FNN_PIECE_WORK / net->work + 1, net->t->mr);
         const size_t share = (rows + (size_t)fnn_threads() - 1) / (size_t)fnn_threads();
         most = min(most, max(piece, share));
     }
@@ -240,7 +238,7 @@ int fnn_net_run(const fnn_net *net, void *y, const fnn_rows *x, size_t rows)
     shared_run r = {net, y, x, rows, rows ? block_rows(net, rows) : 1, 0};
     const size_t blocks = (rows + r.block - 1) / r.block;
     fnn_fp_state found = fnn_fp_enter();
-    if (fnn_threads() > 1 && (double)rows * (double)net->work >= SHARED_WORK)
+    if (fnn_threads() > 1 && (double)rows * (double)net->work >= FNN_SHARED_WORK)
         fnn_parallel(blocks, run_piece, &r);
     else
         for (size_t i = 0; i < blocks; i++)

@@ -40,17 +40,32 @@ cdef _same_shape(name, a_shape, b_shape):
         raise ValueError(f"{name}: expected shape {b_shape}, got {a_shape}")
 
 
+# the one way in of the memoryviews and of plain arrays; f, an element at a time, or NULL for the activation by rows
+cdef void _map(const fnn_kernels *t, map_function f, int act, void *y, const void *x, size_t rows, size_t cols,
+               double alpha) noexcept nogil:
+    cdef fnn_fp_state found = fnn_fp_enter()
+    if f != NULL:
+        f(y, x, rows * cols)
+    else:
+        t.act_fwd[act](y, x, rows, cols, alpha)
+    fnn_fp_leave(found)
+
+
+cdef void _map_back(const fnn_kernels *t, int act, void *dx, const void *dy, const void *saved, size_t rows,
+                    size_t cols, double alpha) noexcept nogil:
+    cdef fnn_fp_state found = fnn_fp_enter()
+    t.act_bwd[act](dx, dy, saved, rows, cols, alpha)
+    fnn_fp_leave(found)
+
+
 def activation_forward(str activation, floating[:, ::1] y, const floating[:, ::1] x, double alpha=0.0):
     """y = f(x), rows apart for softmax; alpha: the parameter of those that have one. Shapes: (rows, cols) both; y may
     be x. ValueError where they differ."""
     cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
     cdef int act = ACTIVATIONS[activation]
-    cdef fnn_fp_state found
     _same_shape("y", (y.shape[0], y.shape[1]), (x.shape[0], x.shape[1]))
     with nogil:
-        found = fnn_fp_enter()
-        t.act_fwd[act](&y[0, 0], &x[0, 0], x.shape[0], x.shape[1], alpha)
-        fnn_fp_leave(found)
+        _map(t, NULL, act, &y[0, 0], &x[0, 0], x.shape[0], x.shape[1], alpha)
 
 
 def activation_backward(str activation, floating[:, ::1] dx, const floating[:, ::1] dy, const floating[:, ::1] saved,
@@ -58,45 +73,22 @@ def activation_backward(str activation, floating[:, ::1] dx, const floating[:, :
     """dx = dy * f'(x), from saved = x or f(x), as ACTIVATION_SAVES says. Shapes: (rows, cols) each; dx may be dy."""
     cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
     cdef int act = ACTIVATIONS[activation]
-    cdef fnn_fp_state found
     _same_shape("dx", (dx.shape[0], dx.shape[1]), (dy.shape[0], dy.shape[1]))
     _same_shape("saved", (saved.shape[0], saved.shape[1]), (dy.shape[0], dy.shape[1]))
     with nogil:
-        found = fnn_fp_enter()
-        t.act_bwd[act](&dx[0, 0], &dy[0, 0], &saved[0, 0], dy.shape[0], dy.shape[1], alpha)
-        fnn_fp_leave(found)
+        _map_back(t, act, &dx[0, 0], &dy[0, 0], &saved[0, 0], dy.shape[0], dy.shape[1], alpha)
 
 
 def map_forward(str function, floating[::1] y, const floating[::1] x):
     """y = exp(x), log(x) or erf(x) element by element, at most 2 ulp from exact. Shapes: (n,) both; y may be x."""
     cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
     cdef map_function f = _map_of(t, MAPS[function])
-    cdef fnn_fp_state found
     _same_shape("y", (y.shape[0],), (x.shape[0],))
     with nogil:
-        found = fnn_fp_enter()
-        f(&y[0], &x[0], x.shape[0])
-        fnn_fp_leave(found)
+        _map(t, f, 0, &y[0], &x[0], x.shape[0], 1, 0)
 
 
 # --- the quick way of fastnn.functional ---
-cdef void _map(const fnn_kernels *t, map_function f, int act, void *y, const void *x, size_t n, size_t cols,
-               double number) noexcept nogil:
-    cdef fnn_fp_state found = fnn_fp_enter()
-    if f != NULL:
-        f(y, x, n)
-    else:
-        t.act_fwd[act](y, x, n // cols, cols, number)
-    fnn_fp_leave(found)
-
-
-cdef void _map_back(const fnn_kernels *t, int act, void *dx, const void *dy, const void *saved, size_t n, size_t cols,
-                    double number) noexcept nogil:
-    cdef fnn_fp_state found = fnn_fp_enter()
-    t.act_bwd[act](dx, dy, saved, n // cols, cols, number)
-    fnn_fp_leave(found)
-
-
 def quick(str function, x, out=None, alpha=None):
     """f(x) for an activation or one of MAPS where x and out are plain arrays of one shape; else NotImplemented."""
     cdef cnp.ndarray a, y
@@ -126,10 +118,10 @@ def quick(str function, x, out=None, alpha=None):
     n, cols = cnp.PyArray_SIZE(a), a.shape[a.ndim - 1]
     yp, xp = cnp.PyArray_DATA(y), cnp.PyArray_DATA(a)
     if n < GIL_ELEMENTS:
-        _map(t, f, act, yp, xp, n, cols, number)
+        _map(t, f, act, yp, xp, n // cols, cols, number)
     else:
         with nogil:
-            _map(t, f, act, yp, xp, n, cols, number)
+            _map(t, f, act, yp, xp, n // cols, cols, number)
     return y
 
 
@@ -156,8 +148,8 @@ def quick_backward(str activation, dy, saved, out=None, alpha=None):
     n, cols = cnp.PyArray_SIZE(g), g.shape[g.ndim - 1]
     dxp, gp, sp = cnp.PyArray_DATA(dx), cnp.PyArray_DATA(g), cnp.PyArray_DATA(s)
     if n < GIL_ELEMENTS:
-        _map_back(t, act, dxp, gp, sp, n, cols, number)
+        _map_back(t, act, dxp, gp, sp, n // cols, cols, number)
     else:
         with nogil:
-            _map_back(t, act, dxp, gp, sp, n, cols, number)
+            _map_back(t, act, dxp, gp, sp, n // cols, cols, number)
     return dx

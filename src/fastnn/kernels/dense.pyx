@@ -76,6 +76,13 @@ cdef _check_dense(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, x_shape, b
         raise ValueError(f"b: expected shape ({n_out},) to go with w, got {b_shape}")
 
 
+cdef void _forward(const fnn_kernels *t, void *y, void *z, const void *x, const void *w, const void *b, int act,
+                   double alpha, size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil:
+    cdef fnn_fp_state found = fnn_fp_enter()
+    forward(t, y, z, x, w, b, act, alpha, True, rows, n_in, n_out, ws)
+    fnn_fp_leave(found)
+
+
 def dense_forward(floating[:, ::1] y, floating[:, ::1] z, const floating[:, ::1] x, const floating[:, ::1] w,
                   const floating[::1] b, str activation="linear", double alpha=0.0):
     """y = f(z), z = x.w + b. Pass the same array for y and z where backward needs only y (see ACTIVATION_SAVES).
@@ -85,7 +92,6 @@ def dense_forward(floating[:, ::1] y, floating[:, ::1] z, const floating[:, ::1]
     cdef Py_ssize_t rows = y.shape[0], n_in = w.shape[0], n_out = w.shape[1]
     cdef int act = ACTIVATIONS[activation]
     cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
-    cdef fnn_fp_state found
     if (y.shape[1], z.shape[0], z.shape[1]) != (n_out, rows, n_out):
         raise ValueError(f"y, z: expected shape ({rows}, {n_out}), "
                          f"got {(rows, y.shape[1])} and {(z.shape[0], z.shape[1])}")
@@ -94,9 +100,7 @@ def dense_forward(floating[:, ::1] y, floating[:, ::1] z, const floating[:, ::1]
         raise ValueError(f"z: {activation} needs its input for backward, so z must be an array of its own")
     cdef void *ws = _need_workspace(scratch(t, rows, n_in, n_out))
     with nogil:
-        found = fnn_fp_enter()
-        forward(t, &y[0, 0], &z[0, 0], &x[0, 0], &w[0, 0], &b[0], act, alpha, True, rows, n_in, n_out, ws)
-        fnn_fp_leave(found)
+        _forward(t, &y[0, 0], &z[0, 0], &x[0, 0], &w[0, 0], &b[0], act, alpha, rows, n_in, n_out, ws)
 
 
 def dense_backward(floating[:, ::1] dx, floating[:, ::1] dw, floating[::1] db, const floating[:, ::1] dz,
@@ -139,13 +143,6 @@ cdef bint _layer_shapes(cnp.ndarray x, w) noexcept:
 cdef bint _is_short(size_t rows, size_t n_in, size_t n_out) noexcept:
     """The product, and the activation with it."""
     return rows * n_in * n_out < GIL_WORK and rows * n_out < GIL_ELEMENTS
-
-
-cdef void _forward(const fnn_kernels *t, void *y, const void *x, const void *w, const void *b, int act, double alpha,
-                   size_t rows, size_t n_in, size_t n_out, void *ws) noexcept nogil:
-    cdef fnn_fp_state found = fnn_fp_enter()
-    forward(t, y, y, x, w, b, act, alpha, True, rows, n_in, n_out, ws)
-    fnn_fp_leave(found)
 
 
 cdef void _backward(const fnn_kernels *t, void *dx, void *dw, void *db, void *dz, const void *dy, const void *saved,
@@ -194,10 +191,10 @@ def quick_forward(x, w, b, str activation, alpha, out=None):
     ws, yp = _need_workspace(scratch(t, xa.shape[0], xa.shape[1], shape[1])), cnp.PyArray_DATA(y)
     xp, wp, bp = cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), cnp.PyArray_DATA(ba)
     if _is_short(xa.shape[0], xa.shape[1], shape[1]):
-        _forward(t, yp, xp, wp, bp, act, number, xa.shape[0], xa.shape[1], shape[1], ws)
+        _forward(t, yp, yp, xp, wp, bp, act, number, xa.shape[0], xa.shape[1], shape[1], ws)
     else:
         with nogil:
-            _forward(t, yp, xp, wp, bp, act, number, xa.shape[0], xa.shape[1], shape[1], ws)
+            _forward(t, yp, yp, xp, wp, bp, act, number, xa.shape[0], xa.shape[1], shape[1], ws)
     return y
 
 
