@@ -143,6 +143,23 @@ cdef extern from "session.h" nogil:
         Py_ssize_t col_bytes
         bint dense
 
+# the numbers of csrc/registry.h by name, -1 for an unknown one, and what the registry says of each
+ctypedef struct act_traits:
+    char saves
+    char shape
+    double alpha
+ctypedef struct loss_traits:
+    char targets
+    double parameter
+ctypedef struct opt_traits:
+    int states
+    int parameters
+cdef int act_number(str name) noexcept
+cdef int loss_number(str name) noexcept
+cdef int opt_number(str name) noexcept
+cdef act_traits traits_of_act(int act) noexcept
+cdef loss_traits traits_of_loss(int loss) noexcept
+cdef opt_traits traits_of_opt(int opt) noexcept
 # the table in force for FNN_F32 or FNN_F64
 cdef const fnn_kernels *table(int dtype) noexcept nogil
 # this thread's scratch, or NULL; see fnn.h

@@ -3,9 +3,11 @@
 Everything in csrc/ is linked here and nowhere else, so that there is one dispatch state and one scratch block a thread.
 """
 import os
+from sys import intern
 
 import numpy as np
 
+from cpython.ref cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from "fnn.h" nogil:
@@ -77,17 +79,17 @@ cdef extern from "math64.h" nogil:
     double fnn_cos(double x) noexcept
 
 # --- the registry, by name ---
-ACTIVATIONS = {fnn_act_names[i].decode(): i for i in range(FNN_ACT_COUNT)}
+ACTIVATIONS = {intern(fnn_act_names[i].decode()): i for i in range(FNN_ACT_COUNT)}
 ACTIVATION_SAVES = {fnn_act_names[i].decode(): chr(fnn_act_saves[i]) for i in range(FNN_ACT_COUNT)}
 ACTIVATION_SHAPE = {fnn_act_names[i].decode(): chr(fnn_act_shape[i]) for i in range(FNN_ACT_COUNT)}
 # of those that have one
 ACTIVATION_ALPHA = {fnn_act_names[i].decode(): fnn_act_alpha[i] for i in range(FNN_ACT_COUNT)
                     if fnn_act_shape[i] == b"P"}
-LOSSES = {fnn_loss_names[i].decode(): i for i in range(FNN_LOSS_COUNT)}
+LOSSES = {intern(fnn_loss_names[i].decode()): i for i in range(FNN_LOSS_COUNT)}
 LOSS_TARGETS = {fnn_loss_names[i].decode(): chr(fnn_loss_targets[i]) for i in range(FNN_LOSS_COUNT)}
 LOSS_PARAMETER = {fnn_loss_names[i].decode(): fnn_loss_parameter[i] for i in range(FNN_LOSS_COUNT)
                   if fnn_loss_parameter[i] != 0}
-OPTIMIZERS = {fnn_opt_names[i].decode(): i for i in range(FNN_OPT_COUNT)}
+OPTIMIZERS = {intern(fnn_opt_names[i].decode()): i for i in range(FNN_OPT_COUNT)}
 OPTIMIZER_STATES = {fnn_opt_names[i].decode(): fnn_opt_states[i] for i in range(FNN_OPT_COUNT)}
 OPTIMIZER_PARAMETERS = {fnn_opt_names[i].decode(): fnn_opt_parameters[i] for i in range(FNN_OPT_COUNT)}
 SCHEDULES = {fnn_schedule_names[i].decode(): i for i in range(FNN_RATE_COUNT)}
@@ -173,6 +175,58 @@ _choose_at_import()
 
 
 # --- for the other Cython modules ---
+# A name in a program is nearly always the very object that is a key here: looking for its address takes a fifth of the
+# time of a dict's hash and comparison, of which a short call would make three or four.
+cdef struct Names:
+    PyObject *at[64]
+    int count
+
+cdef Names act_names, loss_names, opt_names
+
+
+cdef void _list_names(Names *to, dict numbers) noexcept:
+    for name in numbers:  # in the order of their numbers
+        to.at[to.count] = <PyObject *>name
+        to.count += 1
+
+
+_list_names(&act_names, ACTIVATIONS)
+_list_names(&loss_names, LOSSES)
+_list_names(&opt_names, OPTIMIZERS)
+
+
+cdef int _number(const Names *known, dict numbers, name) noexcept:
+    cdef int i
+    for i in range(known.count):
+        if known.at[i] == <PyObject *>name:
+            return i
+    return numbers.get(name, -1)
+
+
+cdef int act_number(str name) noexcept:
+    return _number(&act_names, ACTIVATIONS, name)
+
+
+cdef int loss_number(str name) noexcept:
+    return _number(&loss_names, LOSSES, name)
+
+
+cdef int opt_number(str name) noexcept:
+    return _number(&opt_names, OPTIMIZERS, name)
+
+
+cdef act_traits traits_of_act(int act) noexcept:
+    return act_traits(fnn_act_saves[act], fnn_act_shape[act], fnn_act_alpha[act])
+
+
+cdef loss_traits traits_of_loss(int loss) noexcept:
+    return loss_traits(fnn_loss_targets[loss], fnn_loss_parameter[loss])
+
+
+cdef opt_traits traits_of_opt(int opt) noexcept:
+    return opt_traits(fnn_opt_states[opt], fnn_opt_parameters[opt])
+
+
 cdef const fnn_kernels *table(int dtype) noexcept nogil:
     return tables[dtype]
 

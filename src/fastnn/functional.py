@@ -318,7 +318,7 @@ def optimizer_step(
 ) -> None:
     """One update of ``w`` and ``states`` in place, by name. Arrays of one shape and type, C-contiguous and writeable;
     parameters in the order of csrc/kernels/optimizers.h; t is the number of the step, from 1."""
-    if _optimizers.quick_step(name, w, g, states, learning_rate, parameters, t):
+    if _optimizers.quick_steps(name, ((w, g, states),), learning_rate, parameters, t):
         return
     known("optimizer", name, OPTIMIZERS)
     if len(states) != OPTIMIZER_STATES[name]:

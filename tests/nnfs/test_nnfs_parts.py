@@ -201,6 +201,75 @@ def test_lists_other_types_and_layouts_are_taken() -> None:
     assert loss.calculate(np.array([[0.5, 0.5]]), [0]) == pytest.approx(np.log(2))
 
 
+@pytest.mark.parametrize("targets", ["labels", "long labels", "one-hot", "list"])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_the_merged_head_is_its_two_parts_to_the_bit(kind: Any, targets: str) -> None:
+    rng = np.random.default_rng(0)
+    z, y = (3 * rng.standard_normal((37, 3))).astype(kind), rng.integers(0, 3, 37)
+    t: Any = {
+        "labels": y.astype(np.uint8), "long labels": y, "one-hot": np.eye(3, dtype=kind)[y], "list": y.tolist()
+    }[targets]  # fmt: skip
+    head, softmax, loss = (
+        nnfs.Activation_Softmax_Loss_CategoricalCrossentropy(),
+        nnfs.Activation_Softmax(),
+        nnfs.Loss_CategoricalCrossentropy(),
+    )
+    for _ in range(2):
+        softmax.forward(z)
+        apart, merged = loss.calculate(softmax.output, t), head.forward(z, t)
+        assert type(merged) is type(apart) is kind
+        assert merged == apart
+        np.testing.assert_array_equal(head.output, softmax.output)
+    assert head.activation.output is head.output
+    assert head.activation.inputs is z
+    assert (head.loss.accumulated_sum, head.loss.accumulated_count) == (loss.accumulated_sum, 74)
+    assert head.loss.calculate_accumulated() == loss.calculate_accumulated()
+    with pytest.raises(ValueError, match="labels 0 to 2, got 0 to 3"):
+        head.forward(z, np.append(y[1:], 3))
+
+
+def test_the_merged_head_takes_parts_that_were_put_in() -> None:
+    class Doubled(nnfs.Loss_CategoricalCrossentropy):
+        def forward(self, y_pred: Any, y_true: Any) -> Any:
+            return 2 * super().forward(y_pred, y_true)
+
+    z, y = np.zeros((4, 3), np.float32), np.array([0, 1, 2, 0])
+    head = nnfs.Activation_Softmax_Loss_CategoricalCrossentropy()
+    plain = head.forward(z, y)
+    head.loss = Doubled()
+    assert head.forward(z, y) == pytest.approx(2 * plain)
+    head.activation = nnfs.Activation_Sigmoid()  # type: ignore[assignment]
+    assert head.forward(z, y) == pytest.approx(-2 * np.log(0.5))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [nnfs.Optimizer_SGD, lambda: nnfs.Optimizer_SGD(0.1, momentum=0.9), nnfs.Optimizer_Adagrad,
+     nnfs.Optimizer_RMSprop, nnfs.Optimizer_Adam],
+)  # fmt: skip
+@pytest.mark.parametrize("odd", ["weights", "biases"])
+def test_a_step_is_the_same_where_one_array_lies_otherwise(make: Any, odd: str) -> None:
+    layers = []
+    for lies_otherwise in (False, True):
+        layer, rng = nnfs.Layer_Dense(5, 4), np.random.default_rng(0)
+        layer.weights, layer.biases = (rng.standard_normal(s).astype(np.float32) for s in ((5, 4), (1, 4)))
+        layer.dweights, layer.dbiases = (rng.standard_normal(s).astype(np.float32) for s in ((5, 4), (1, 4)))
+        if lies_otherwise:  # every second row or column of something larger
+            wide = np.repeat(np.repeat(getattr(layer, odd), 2, axis=0), 2, axis=1)
+            setattr(layer, odd, wide[::2, ::2])
+        optimizer = make()
+        for _ in range(3):
+            optimizer.update_params(layer)
+            optimizer.post_update_params()
+        layers.append(layer)
+    plain, other = layers
+    assert not getattr(other, odd).flags.c_contiguous
+    assert vars(plain).keys() == vars(other).keys()
+    for name in ("weights", "biases", "weight_cache", "bias_cache", "weight_momentums", "bias_momentums"):
+        if hasattr(plain, name):
+            np.testing.assert_array_equal(getattr(plain, name), getattr(other, name))
+
+
 def test_accumulated_losses_and_accuracies() -> None:
     loss, accuracy = nnfs.Loss_MeanSquaredError(), nnfs.Accuracy_Regression()
     accuracy.init(np.array([[0.0], [250.0]]))

@@ -1,1 +1,1 @@
-cdef bint alpha_of(str activation, alpha, double *found) except -1
+cdef int activation_of(str name, alpha, double *found) except -2

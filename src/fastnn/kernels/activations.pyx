@@ -3,9 +3,12 @@ cimport numpy as cnp
 from cython cimport floating
 from libc.math cimport INFINITY
 
-from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
+from fastnn._core cimport (
+    FNN_F32, FNN_F64, act_number, act_traits, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table,
+    traits_of_act,
+)
 from fastnn.kernels.plain cimport GIL_ELEMENTS, fresh, in_place, like, plain, writeable
-from fastnn._core import ACTIVATION_ALPHA, ACTIVATIONS
+from fastnn._core import ACTIVATIONS
 
 cnp.import_array()
 
@@ -21,18 +24,20 @@ cdef map_function _map_of(const fnn_kernels *t, int which) noexcept:
     return t.map_exp if which == MAP_EXP else t.map_log if which == MAP_LOG else t.map_erf
 
 
-cdef bint alpha_of(str activation, alpha, double *found) except -1:
-    """The parameter to call an activation with: alpha, or what the registry says where that is None. False where the
-    name is unknown, or alpha is not one: the caller has the words for it."""
-    found[0] = ACTIVATION_ALPHA.get(activation, 0.0)
-    if activation not in ACTIVATIONS:
-        return False
-    if alpha is None:
-        return True
-    if activation not in ACTIVATION_ALPHA or not isinstance(alpha, (int, float)) or not 0 <= alpha < INFINITY:
-        return False
-    found[0] = alpha
-    return True
+cdef int activation_of(str name, alpha, double *found) except -2:
+    """The activation's number, and the parameter to call it with: alpha, or what the registry says where that is None.
+    -1 where the name is unknown, or alpha is not one: the caller has the words for it."""
+    cdef int act = act_number(name)
+    cdef act_traits it
+    if act < 0:
+        return -1
+    it = traits_of_act(act)
+    found[0] = it.alpha
+    if alpha is not None:
+        if it.shape != b"P" or not isinstance(alpha, (int, float)) or not 0 <= alpha < INFINITY:
+            return -1
+        found[0] = alpha
+    return act
 
 
 cdef _same_shape(name, a_shape, b_shape):
@@ -94,7 +99,7 @@ def quick(str function, x, out=None, alpha=None):
     cdef cnp.ndarray a, y
     cdef const fnn_kernels *t
     cdef size_t n, cols
-    cdef int act = -1
+    cdef int act
     cdef double number = 0
     cdef map_function f = NULL
     cdef void *yp
@@ -109,12 +114,11 @@ def quick(str function, x, out=None, alpha=None):
     else:
         return NotImplemented
     t = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
-    if alpha_of(function, alpha, &number):
-        act = ACTIVATIONS[function]
-    elif function in MAPS:
+    act = activation_of(function, alpha, &number)
+    if act < 0:
+        if function not in MAPS:
+            return NotImplemented
         f = _map_of(t, MAPS[function])
-    else:
-        return NotImplemented
     n, cols = cnp.PyArray_SIZE(a), a.shape[a.ndim - 1]
     yp, xp = cnp.PyArray_DATA(y), cnp.PyArray_DATA(a)
     if n < GIL_ELEMENTS:
@@ -135,9 +139,10 @@ def quick_backward(str activation, dy, saved, out=None, alpha=None):
     cdef void *dxp
     cdef const void *gp
     cdef const void *sp
-    if not plain(dy) or (<cnp.ndarray>dy).ndim == 0 or not like(saved, dy) or not alpha_of(activation, alpha, &number):
+    act = activation_of(activation, alpha, &number)
+    if act < 0 or not plain(dy) or (<cnp.ndarray>dy).ndim == 0 or not like(saved, dy):
         return NotImplemented
-    g, s, act = dy, saved, ACTIVATIONS[activation]
+    g, s = dy, saved
     if out is None:
         dx = fresh(g)
     elif like(out, g) and writeable(out) and in_place(g, out) and in_place(s, out):

@@ -10,9 +10,10 @@ from cython cimport floating
 
 from fastnn._core cimport (
     FNN_ACT_linear, FNN_BY_WIDTH, FNN_CONTINUED, FNN_EPI_FORWARD, FNN_EPI_NONE, FNN_F32, FNN_F64, FNN_SEQUENTIAL,
-    fnn_epilogue, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, gemm, gemm_workspace, table, workspace,
+    fnn_epilogue, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, gemm, gemm_workspace, table, traits_of_act,
+    workspace,
 )
-from fastnn.kernels.activations cimport alpha_of as _alpha
+from fastnn.kernels.activations cimport activation_of
 from fastnn.kernels.plain cimport GIL_ELEMENTS, apart, fresh, like, plain, writeable
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS
 
@@ -169,11 +170,10 @@ def quick_forward(x, w, b, str activation, alpha, out=None):
     cdef const void *xp
     cdef const void *wp
     cdef const void *bp
-    if not plain(x) or not _layer_shapes(x, w) or not plain(b) or ACTIVATION_SAVES.get(activation) != "Y":
+    act = activation_of(activation, alpha, &number)
+    if act < 0 or traits_of_act(act).saves != b"Y" or not plain(x) or not _layer_shapes(x, w) or not plain(b):
         return NotImplemented
-    if not _alpha(activation, alpha, &number):
-        return NotImplemented
-    xa, wa, ba, act = x, w, b, ACTIVATIONS[activation]
+    xa, wa, ba = x, w, b
     shape[0], shape[1] = xa.shape[0], wa.shape[1]
     if (ba.descr.type_num != xa.descr.type_num or cnp.PyArray_SIZE(ba) != shape[1] or ba.ndim > 2
             or ba.shape[ba.ndim - 1] != shape[1]):
@@ -188,7 +188,7 @@ def quick_forward(x, w, b, str activation, alpha, out=None):
                 or not writeable(y) or not apart(y, xa) or not apart(y, wa) or not apart(y, ba)):
             return NotImplemented
     t = table(FNN_F32 if xa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
-    ws, yp = _need_workspace(scratch(t, xa.shape[0], xa.shape[1], shape[1])), cnp.PyArray_DATA(y)
+    ws, yp = _need_workspace(gemm_workspace(t, xa.shape[0], shape[1], xa.shape[1])), cnp.PyArray_DATA(y)
     xp, wp, bp = cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), cnp.PyArray_DATA(ba)
     if _is_short(xa.shape[0], xa.shape[1], shape[1]):
         _forward(t, yp, yp, xp, wp, bp, act, number, xa.shape[0], xa.shape[1], shape[1], ws)
@@ -214,9 +214,10 @@ def quick_backward(dy, x, w, saved, str activation, alpha):
     cdef const void *xp
     cdef const void *wp
     cdef const void *sp = NULL
-    if not plain(x) or not _layer_shapes(x, w) or not plain(dy) or not _alpha(activation, alpha, &number):
+    act = activation_of(activation, alpha, &number)
+    if act < 0 or not plain(x) or not _layer_shapes(x, w) or not plain(dy):
         return NotImplemented
-    g, xa, wa, act = dy, x, w, ACTIVATIONS[activation]
+    g, xa, wa = dy, x, w
     if (g.descr.type_num != xa.descr.type_num or g.ndim != 2 or g.shape[0] != xa.shape[0]
             or g.shape[1] != wa.shape[1]):
         return NotImplemented

@@ -6,9 +6,13 @@ cimport numpy as cnp
 from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
-from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
+from fastnn._core cimport (
+    FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, loss_number, table, traits_of_loss,
+    workspace,
+)
+from fastnn.kernels.activations cimport activation_of
 from fastnn.kernels.plain cimport fresh, plain
-from fastnn._core import LOSS_PARAMETER, LOSS_TARGETS, LOSSES, METRICS
+from fastnn._core import LOSS_TARGETS, LOSSES, METRICS
 
 cnp.import_array()
 
@@ -116,120 +120,151 @@ def count_right(str metric, const floating[:, ::1] p, const floating[:, ::1] t=N
 
 
 # --- the quick way of hand-written loops ---
-cdef cnp.ndarray _quick_targets(str loss, p, targets, const void **dense, const int32_t **labels):
-    """The targets of p, and where they lie: int32 labels or a plain array like p, the other NULL. None for what is not
-    clear at once."""
-    cdef cnp.ndarray t
-    if not plain(p) or (<cnp.ndarray>p).ndim != 2 or loss not in LOSSES:
+cdef struct Call:
+    int loss
+    const fnn_kernels *k
+    const void *p
+    size_t rows
+    size_t cols
+    const void *dense      # targets like p, or NULL
+    const int32_t *labels  # a class a row, or NULL
+    void *losses           # room for a loss a row
+
+cdef _ready(str loss, p, targets, Call *c):
+    """Fills in what is called where p (rows, cols) is a plain array and the targets are clear at once, and gives what
+    holds them; else None. Labels and room are this thread's scratch: good until its next kernel."""
+    cdef cnp.ndarray a, t
+    cdef size_t label_bytes
+    cdef char *ws
+    c.loss = loss_number(loss)
+    if c.loss < 0 or not plain(p) or (<cnp.ndarray>p).ndim != 2 or type(targets) is not cnp.ndarray:
         return None
-    t = _plain_targets(p, targets, LOSS_TARGETS[loss] == "C")
-    dense[0], labels[0] = NULL, NULL
-    if t is None:
+    a, t = p, targets
+    if t.ndim not in (1, 2) or t.shape[0] != a.shape[0]:
         return None
+    c.k = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    c.p, c.rows, c.cols = cnp.PyArray_DATA(a), a.shape[0], a.shape[1]
+    label_bytes = (c.rows * sizeof(int32_t) + 63) // 64 * 64
+    ws = <char *>workspace(label_bytes + c.rows * a.itemsize)
+    if ws == NULL:
+        return None
+    c.dense, c.labels, c.losses = NULL, NULL, ws + label_bytes
     if t.ndim == 1:
-        labels[0] = <const int32_t *>cnp.PyArray_DATA(t)
-    else:
-        dense[0] = cnp.PyArray_DATA(t)
+        if traits_of_loss(c.loss).targets != b"C" or c.cols == 1 or not _take_labels(<int32_t *>ws, t, c.cols):
+            return None
+        c.labels = <int32_t *>ws
+        return t
+    if t.shape[1] != a.shape[1] or not (cnp.PyArray_ISFLOAT(t) or cnp.PyArray_ISINTEGER(t)):
+        return None
+    t = cnp.PyArray_FROM_OTF(t, a.descr.type_num, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+    c.dense = cnp.PyArray_DATA(t)
     return t
 
 
-cdef cnp.ndarray _plain_targets(cnp.ndarray p, targets, bint takes_labels):
-    """The targets of p (rows, cols) as int32 labels or as a plain array like p; None for what is not clear at once."""
-    cdef cnp.ndarray t, labels
-    cdef cnp.npy_intp rows = p.shape[0], cols = p.shape[1], i
+cdef bint _take_labels(int32_t *to, cnp.ndarray t, Py_ssize_t classes) except -1:
+    """Whether all of t (rows,) are classes; copied out where they are."""
+    cdef Py_ssize_t i, rows = t.shape[0]
     cdef const int64_t *given
     cdef const uint8_t *bytes_given
-    cdef int32_t *to
     cdef int highest = 0
-    if type(targets) is not cnp.ndarray:
-        return None
-    t = targets
-    if t.ndim == 2:
-        if t.shape[0] != rows or t.shape[1] != cols or not (cnp.PyArray_ISFLOAT(t) or cnp.PyArray_ISINTEGER(t)):
-            return None
-        return cnp.PyArray_FROM_OTF(t, p.descr.type_num, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
-    if t.ndim != 1 or t.shape[0] != rows or not takes_labels or not cnp.PyArray_ISINTEGER(t) or cols == 1:
-        return None
-    labels = cnp.PyArray_EMPTY(1, &rows, cnp.NPY_INT32, 0)
-    to = <int32_t *>cnp.PyArray_DATA(labels)
+    if not cnp.PyArray_ISINTEGER(t):
+        return False
     if t.descr.type_num == cnp.NPY_UINT8 and cnp.PyArray_ISCARRAY_RO(t):  # the book's labels
         bytes_given = <const uint8_t *>cnp.PyArray_DATA(t)
         for i in range(rows):
             to[i] = bytes_given[i]
             highest = max(highest, to[i])
-        return labels if highest < cols else None
+        return highest < classes
     t = cnp.PyArray_FROM_OTF(t, cnp.NPY_INT64, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
     given = <const int64_t *>cnp.PyArray_DATA(t)
     for i in range(rows):
-        if not 0 <= given[i] < cols:
-            return None
+        if not 0 <= given[i] < classes:
+            return False
         to[i] = <int32_t>given[i]
-    return labels
+    return True
+
+
+cdef void _losses(const Call *c, void *losses) noexcept:
+    cdef fnn_fp_state found = fnn_fp_enter()
+    c.k.loss_fwd[c.loss](losses, c.p, c.dense, c.labels, c.rows, c.cols, traits_of_loss(c.loss).parameter)
+    fnn_fp_leave(found)
 
 
 def quick_forward(str loss, p, targets):
     """(rows,) the loss of each row where p (rows, cols) is a plain array and the targets are clear; else
     NotImplemented."""
-    cdef cnp.ndarray a, t, losses
-    cdef cnp.npy_intp rows
-    cdef const fnn_kernels *k
-    cdef const void *tp
-    cdef const int32_t *lp
-    cdef fnn_fp_state found
-    t = _quick_targets(loss, p, targets, &tp, &lp)
-    if t is None:
+    cdef Call c
+    cdef cnp.ndarray losses
+    holder = _ready(loss, p, targets, &c)
+    if holder is None:
         return NotImplemented
-    a = p
-    rows = a.shape[0]
-    losses = cnp.PyArray_EMPTY(1, &rows, a.descr.type_num, 0)
-    k = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
-    found = fnn_fp_enter()
-    k.loss_fwd[<int>LOSSES[loss]](cnp.PyArray_DATA(losses), cnp.PyArray_DATA(a), tp, lp, rows,
-                                  a.shape[1], LOSS_PARAMETER.get(loss, 0.0))
-    fnn_fp_leave(found)
+    losses = cnp.PyArray_EMPTY(1, (<cnp.ndarray>p).shape, (<cnp.ndarray>p).descr.type_num, 0)
+    _losses(&c, cnp.PyArray_DATA(losses))
     return losses
+
+
+cdef _sum_and_mean(const Call *c, cnp.ndarray p):
+    cdef double total, mean
+    cdef float short_mean
+    _losses(c, c.losses)
+    total = c.k.sum(0, c.losses, c.rows)
+    mean = total / <double>c.rows
+    short_mean = <float>mean
+    return total, cnp.PyArray_ToScalar(<void *>&short_mean if p.itemsize == sizeof(float) else <void *>&mean, p)
+
+
+def quick_mean(str loss, p, targets):
+    """(sum, mean) of the rows' losses, each rounded to p's type: the sum in float64 and ascending, as a float, the mean
+    of p's type; else NotImplemented."""
+    cdef Call c
+    holder = _ready(loss, p, targets, &c)
+    return NotImplemented if holder is None else _sum_and_mean(&c, p)
+
+
+def quick_head(str activation, str loss, z, targets):
+    """(p, sum, mean): p = f(z) for an activation without parameter, and what quick_mean gives of p; else
+    NotImplemented."""
+    cdef Call c
+    cdef cnp.ndarray p
+    cdef double alpha
+    cdef int act = activation_of(activation, None, &alpha)
+    cdef fnn_fp_state found
+    if act < 0 or not plain(z) or (<cnp.ndarray>z).ndim != 2:
+        return NotImplemented
+    p = fresh(z)
+    holder = _ready(loss, p, targets, &c)
+    if holder is None:
+        return NotImplemented
+    found = fnn_fp_enter()
+    c.k.act_fwd[act](cnp.PyArray_DATA(p), cnp.PyArray_DATA(z), c.rows, c.cols, alpha)
+    fnn_fp_leave(found)
+    total, mean = _sum_and_mean(&c, p)
+    return p, total, mean
 
 
 def quick_backward(str loss, p, targets, bint merged):
     """The gradient of the mean of the rows' losses by p, or where merged by the input of the activation that goes with
     the loss; NotImplemented as above."""
-    cdef cnp.ndarray a, t, dp
-    cdef const fnn_kernels *k
-    cdef const void *tp
-    cdef const int32_t *lp
+    cdef Call c
+    cdef cnp.ndarray dp
     cdef double scale
     cdef fnn_fp_state found
-    t = _quick_targets(loss, p, targets, &tp, &lp)
-    if t is None:
-        return NotImplemented
-    a = p
-    dp, scale = fresh(a), 1.0 / <double>a.shape[0]
-    k = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
     if merged and loss not in HEADS:
         return NotImplemented
+    holder = _ready(loss, p, targets, &c)
+    if holder is None:
+        return NotImplemented
+    dp, scale = fresh(p), 1.0 / <double>c.rows
     found = fnn_fp_enter()
     if merged:
         if HEADS[loss] == "mean":
-            scale /= <double>a.shape[1]
-        k.residual(cnp.PyArray_DATA(dp), cnp.PyArray_DATA(a), tp, lp, a.shape[0], a.shape[1], scale)
+            scale /= <double>c.cols
+        c.k.residual(cnp.PyArray_DATA(dp), c.p, c.dense, c.labels, c.rows, c.cols, scale)
     else:
-        k.loss_bwd[<int>LOSSES[loss]](cnp.PyArray_DATA(dp), cnp.PyArray_DATA(a), tp, lp, a.shape[0], a.shape[1], scale,
-                                      LOSS_PARAMETER.get(loss, 0.0))
+        c.k.loss_bwd[c.loss](cnp.PyArray_DATA(dp), c.p, c.dense, c.labels, c.rows, c.cols, scale,
+                             traits_of_loss(c.loss).parameter)
     fnn_fp_leave(found)
     return dp
-
-
-def quick_sum(str loss, p, targets):
-    """The sum of the rows' losses, each rounded to p's type, in float64 and ascending, as a float; else
-    NotImplemented."""
-    cdef cnp.ndarray losses
-    cdef const fnn_kernels *k
-    found = quick_forward(loss, p, targets)
-    if found is NotImplemented:
-        return NotImplemented
-    losses = found
-    k = table(FNN_F32 if losses.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
-    return k.sum(0, cnp.PyArray_DATA(losses), cnp.PyArray_SIZE(losses))
 
 
 def smooth_targets(floating[:, ::1] y, const floating[:, ::1] t=None, const int32_t[::1] labels=None,

@@ -18,11 +18,9 @@ def optimizer_step(
 ) -> None: ...
 def penalty(w: _Array, l1: float, l2: float) -> float: ...
 def penalty_backward(dw: _Array, w: _Array, l1: float, l2: float) -> None: ...
-def quick_step(
+def quick_steps(
     optimizer: str,
-    w: Any,
-    g: Any,
-    states: tuple[Any, ...],
+    arrays: tuple[tuple[Any, Any, tuple[Any, ...]], ...],
     learning_rate: float,
     parameters: tuple[float, ...],
     t: int,

@@ -5,7 +5,7 @@ from libc.stdint cimport uint64_t
 
 from fastnn._core cimport (
     FNN_F32, FNN_F64, FNN_MOST_STATES, FNN_OPT_CONSTANTS, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels,
-    opt_constants, table,
+    opt_constants, opt_number, table, traits_of_opt,
 )
 from fastnn.kernels.plain cimport apart, like, plain, writeable
 from fastnn._core import OPTIMIZER_PARAMETERS, OPTIMIZER_STATES, OPTIMIZERS
@@ -16,13 +16,21 @@ cdef int MOST_PARAMETERS = 8
 cdef size_t GIL_WORK = 4096  # parameters: a shorter step keeps the GIL, which costs as much to give up and take back
 
 
-cdef void _step(const fnn_kernels *k, int which, void *w, void *const *states, const void *g, size_t n,
-                double learning_rate, const double *p, uint64_t t) noexcept nogil:
-    """Step t of n parameters on the calling thread."""
+cdef struct Step:
+    void *w
+    void *states[FNN_MOST_STATES]
+    const void *g
+    size_t n
+    const fnn_kernels *k
+
+cdef void _steps(int which, const Step *s, int count, double learning_rate, const double *p, uint64_t t) noexcept nogil:
+    """Step t of each of the arrays, on the calling thread."""
     cdef double h[FNN_OPT_CONSTANTS]
     cdef fnn_fp_state found = fnn_fp_enter()
+    cdef int i
     opt_constants(which, h, learning_rate, p, t)
-    k.opt_step[which](w, states, g, n, h)
+    for i in range(count):
+        s[i].k.opt_step[which](s[i].w, s[i].states, s[i].g, s[i].n, h)
     fnn_fp_leave(found)
 
 
@@ -33,10 +41,9 @@ def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floati
     Shapes: (n,) each. parameters: floats in the order of csrc/kernels/optimizers.h. t: the number of the step, from 1.
     Raises ValueError where sizes differ or a state is missing.
     """
-    cdef const fnn_kernels *k = table(FNN_F32 if floating is float else FNN_F64)
+    cdef Step s
     cdef int which = OPTIMIZERS[optimizer], states = OPTIMIZER_STATES[optimizer], i
     cdef double p[8]
-    cdef void *states_at[FNN_MOST_STATES]
     cdef size_t n = w.shape[0]
     if len(parameters) != OPTIMIZER_PARAMETERS[optimizer] or len(parameters) > MOST_PARAMETERS:
         raise ValueError(f"parameters: {optimizer} expected {OPTIMIZER_PARAMETERS[optimizer]}, got {len(parameters)}")
@@ -50,49 +57,65 @@ def optimizer_step(str optimizer, floating[::1] w, const floating[::1] g, floati
             raise ValueError(f"{name}: {optimizer} expected shape ({n},), "
                              f"got {None if array is None else (array.shape[0],)}")
     if states > 0:
-        states_at[0] = &state0[0]
+        s.states[0] = &state0[0]
     if states > 1:
-        states_at[1] = &state1[0]
+        s.states[1] = &state1[0]
     if states > 2:
-        states_at[2] = &state2[0]
+        s.states[2] = &state2[0]
+    s.k, s.w, s.g, s.n = table(FNN_F32 if floating is float else FNN_F64), &w[0], &g[0], n
     with nogil:
-        _step(k, which, &w[0], states_at, &g[0], n, learning_rate, p, t)
+        _steps(which, &s, 1, learning_rate, p, t)
 
 
-def quick_step(str optimizer, w, g, tuple states, double learning_rate, tuple parameters, uint64_t t):
-    """The same where all are plain arrays of one shape that do not overlap: True where it is done."""
-    cdef const fnn_kernels *k
-    cdef cnp.ndarray wa, s
-    cdef int which, i, j
-    cdef double p[8]
-    cdef void *state[FNN_MOST_STATES]
-    cdef void *wp
-    cdef const void *gp
-    cdef size_t n
-    if not plain(w) or not like(g, w) or not writeable(w) or optimizer not in OPTIMIZERS or not apart(w, g) or t < 1:
+cdef bint _ready(int which, w, g, tuple states, Step *s) except -1:
+    """Fills in the step where all are plain arrays of one shape, as many as the optimizer has, that do not overlap."""
+    cdef cnp.ndarray wa, state
+    cdef Py_ssize_t i, j
+    if not plain(w) or not like(g, w) or not writeable(w) or not apart(w, g):
         return False
-    if len(states) != OPTIMIZER_STATES[optimizer] or len(parameters) != OPTIMIZER_PARAMETERS[optimizer]:
+    if len(states) != traits_of_opt(which).states:
         return False
-    wa, which = w, OPTIMIZERS[optimizer]
+    wa = w
     for i in range(len(states)):
         if not like(states[i], wa):
             return False
-        s = states[i]
-        if not writeable(s) or not apart(s, wa) or not apart(s, g):
+        state = states[i]
+        if not writeable(state) or not apart(state, wa) or not apart(state, g):
             return False
         for j in range(i):
-            if not apart(s, states[j]):
+            if not apart(state, states[j]):
                 return False
-        state[i] = cnp.PyArray_DATA(s)
+        s.states[i] = cnp.PyArray_DATA(state)
+    s.w, s.g, s.n = cnp.PyArray_DATA(wa), cnp.PyArray_DATA(g), cnp.PyArray_SIZE(wa)
+    s.k = table(FNN_F32 if wa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    return True
+
+
+cdef enum:
+    MOST_ARRAYS = 2  # a layer's weights and biases
+
+
+def quick_steps(str optimizer, tuple arrays, double learning_rate, tuple parameters, uint64_t t):
+    """The same step of up to MOST_ARRAYS times (w, g, states), all plain arrays, those of one of one shape and apart:
+    True where it is done, False where nothing is."""
+    cdef Step steps[MOST_ARRAYS]
+    cdef double p[8]
+    cdef int which = opt_number(optimizer), count = 0, i
+    cdef size_t n = 0
+    if which < 0 or t < 1 or len(arrays) > MOST_ARRAYS or len(parameters) != traits_of_opt(which).parameters:
+        return False
+    for w, g, states in arrays:
+        if not _ready(which, w, g, states, &steps[count]):
+            return False
+        n += steps[count].n
+        count += 1
     for i in range(len(parameters)):
         p[i] = parameters[i]
-    k = table(FNN_F32 if wa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
-    wp, gp, n = cnp.PyArray_DATA(wa), cnp.PyArray_DATA(g), cnp.PyArray_SIZE(wa)
     if n < GIL_WORK:
-        _step(k, which, wp, state, gp, n, learning_rate, p, t)
+        _steps(which, steps, count, learning_rate, p, t)
     else:
         with nogil:
-            _step(k, which, wp, state, gp, n, learning_rate, p, t)
+            _steps(which, steps, count, learning_rate, p, t)
     return True
 
 

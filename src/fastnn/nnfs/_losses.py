@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import fastnn.functional as F
-from fastnn.kernels.losses import quick_forward, quick_sum
+from fastnn.kernels.losses import quick_backward, quick_forward, quick_head, quick_mean
 from fastnn.kernels.optimizers import quick_penalty
 from fastnn.nnfs._activations import Activation_Softmax
 from fastnn.nnfs._settings import Array
@@ -37,14 +37,14 @@ class Loss:
     def calculate(self, output: Array, y: ArrayLike, *, include_regularization: bool = False) -> Any:
         """The mean loss of the rows; with include_regularization a pair, the penalties second."""
         sample_losses = self.forward(output, y)
-        loss_sum = np.sum(sample_losses, dtype=np.float64)
-        return self._taken_in(loss_sum, len(sample_losses), sample_losses.dtype, include_regularization)
+        loss_sum, rows = np.sum(sample_losses, dtype=np.float64), len(sample_losses)
+        data_loss = self._taken_in(loss_sum, rows, sample_losses.dtype.type(loss_sum / rows))
+        return (data_loss, self.regularization_loss()) if include_regularization else data_loss
 
-    def _taken_in(self, loss_sum: float, rows: int, kind: np.dtype[Any], include_regularization: bool) -> Any:
+    def _taken_in(self, loss_sum: float, rows: int, mean: Any) -> Any:
         self.accumulated_sum += loss_sum
         self.accumulated_count += rows
-        data_loss = kind.type(loss_sum / rows)
-        return (data_loss, self.regularization_loss()) if include_regularization else data_loss
+        return mean
 
     def calculate_accumulated(self, *, include_regularization: bool = False) -> Any:
         """The mean loss of all rows since ``new_pass``, as ``calculate`` gives it."""
@@ -89,9 +89,10 @@ class _KernelLoss(Loss):
     def calculate(self, output: Array, y: ArrayLike, *, include_regularization: bool = False) -> Any:
         """The mean loss of the rows; with include_regularization a pair, the penalties second."""
         if type(self).forward is _KernelLoss.forward:
-            loss_sum = quick_sum(self.kernel, output, y)
-            if loss_sum is not NotImplemented:
-                return self._taken_in(loss_sum, len(output), output.dtype, include_regularization)
+            found = quick_mean(self.kernel, output, y)
+            if found is not NotImplemented:
+                data_loss = self._taken_in(found[0], len(output), found[1])
+                return (data_loss, self.regularization_loss()) if include_regularization else data_loss
         return super().calculate(output, y, include_regularization=include_regularization)
 
     def backward(self, dvalues: Array, y_true: ArrayLike) -> None:
@@ -134,10 +135,18 @@ class Activation_Softmax_Loss_CategoricalCrossentropy:
 
     def forward(self, inputs: Array, y_true: ArrayLike) -> Any:
         """The mean loss; the probabilities are left in ``output``."""
+        if type(self.activation) is Activation_Softmax and type(self.loss) is Loss_CategoricalCrossentropy:
+            found = quick_head("softmax", "categorical_crossentropy", inputs, y_true)
+            if found is not NotImplemented:
+                self.output, loss_sum, mean = found
+                self.activation.inputs, self.activation.output = inputs, self.output
+                return self.loss._taken_in(loss_sum, len(inputs), mean)
         self.activation.forward(inputs)
         self.output = self.activation.output
         return self.loss.calculate(self.output, y_true)
 
     def backward(self, dvalues: Array, y_true: ArrayLike) -> None:
         """dvalues: the probabilities, softmax's output."""
-        self.dinputs = F.loss_backward("categorical_crossentropy", dvalues, y_true, merged=True)
+        self.dinputs = quick_backward("categorical_crossentropy", dvalues, y_true, True)
+        if self.dinputs is NotImplemented:
+            self.dinputs = F.loss_backward("categorical_crossentropy", dvalues, y_true, merged=True)

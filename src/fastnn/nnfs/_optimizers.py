@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 import fastnn.functional as F
-from fastnn.kernels.optimizers import quick_step
+from fastnn.kernels.optimizers import quick_steps
 from fastnn.nnfs._settings import Array
 from fastnn.schedules import Schedule
 
@@ -45,11 +45,9 @@ class _Optimizer:
 
     def learning_rate_at(self, iteration: int) -> float:
         """What ``current_learning_rate`` is during a step, counted from 0."""
-        if isinstance(self.learning_rate, Schedule):
-            return self.learning_rate(iteration)
-        if not self.decay:
-            return self.current_learning_rate
-        return self.learning_rate * (1.0 / (1.0 + self.decay * iteration))
+        if self.decay:
+            return self.learning_rate * (1.0 / (1.0 + self.decay * iteration))  # type: ignore[operator]
+        return self.learning_rate(iteration) if isinstance(self.learning_rate, Schedule) else self.current_learning_rate
 
     def pre_update_params(self) -> None:
         if self.decay or isinstance(self.learning_rate, Schedule):
@@ -70,16 +68,18 @@ def _begin(layer: Layer_Dense, *names: str) -> None:
             setattr(layer, f"bias_{name}", np.zeros_like(layer.biases))
 
 
-def _step(
-    kernel: str, w: Array, g: Array, states: tuple[Array, ...], rate: float, parameters: tuple[float, ...], t: int = 1
-) -> None:
-    """One step of w and states, in place, whatever their layout."""
-    if quick_step(kernel, w, g, states, rate, parameters, t):
+Arrays = tuple[Array, Array, tuple[Array, ...]]  # w, its gradient, its states
+
+
+def _step(kernel: str, weights: Arrays, biases: Arrays, rate: float, parameters: tuple[float, ...], t: int = 1) -> None:
+    """One step of a layer's arrays, in place, whatever their layout."""
+    if quick_steps(kernel, (weights, biases), rate, parameters, t):
         return
-    copies = [np.ascontiguousarray(a).copy() for a in (w, *states)]
-    F.optimizer_step(kernel, copies[0], g, tuple(copies[1:]), learning_rate=rate, parameters=parameters, t=t)
-    for array, copy in zip((w, *states), copies, strict=True):
-        array[...] = copy
+    for w, g, states in (weights, biases):
+        copies = [np.ascontiguousarray(a).copy() for a in (w, *states)]
+        F.optimizer_step(kernel, copies[0], g, tuple(copies[1:]), learning_rate=rate, parameters=parameters, t=t)
+        for array, copy in zip((w, *states), copies, strict=True):
+            array[...] = copy
 
 
 class Optimizer_SGD(_Optimizer):
@@ -99,11 +99,11 @@ class Optimizer_SGD(_Optimizer):
         if self.momentum:
             if not hasattr(layer, "weight_momentums"):
                 _begin(layer, "momentums")
-            _step("momentum", layer.weights, layer.dweights, (layer.weight_momentums,), rate, (self.momentum,))
-            _step("momentum", layer.biases, layer.dbiases, (layer.bias_momentums,), rate, (self.momentum,))
+            weights = layer.weights, layer.dweights, (layer.weight_momentums,)
+            biases = layer.biases, layer.dbiases, (layer.bias_momentums,)
+            _step("momentum", weights, biases, rate, (self.momentum,))
         else:
-            _step("sgd", layer.weights, layer.dweights, (), rate, ())
-            _step("sgd", layer.biases, layer.dbiases, (), rate, ())
+            _step("sgd", (layer.weights, layer.dweights, ()), (layer.biases, layer.dbiases, ()), rate, ())
 
 
 class Optimizer_Adagrad(_Optimizer):
@@ -122,8 +122,9 @@ class Optimizer_Adagrad(_Optimizer):
         if not hasattr(layer, "weight_cache"):
             _begin(layer, "cache")
         rate, parameters = self.current_learning_rate, (self.epsilon,)
-        _step("adagrad", layer.weights, layer.dweights, (layer.weight_cache,), rate, parameters)
-        _step("adagrad", layer.biases, layer.dbiases, (layer.bias_cache,), rate, parameters)
+        weights = layer.weights, layer.dweights, (layer.weight_cache,)
+        biases = layer.biases, layer.dbiases, (layer.bias_cache,)
+        _step("adagrad", weights, biases, rate, parameters)
 
 
 class Optimizer_RMSprop(_Optimizer):
@@ -144,8 +145,9 @@ class Optimizer_RMSprop(_Optimizer):
         if not hasattr(layer, "weight_cache"):
             _begin(layer, "cache")
         rate, parameters = self.current_learning_rate, (self.rho, self.epsilon)
-        _step("rmsprop", layer.weights, layer.dweights, (layer.weight_cache,), rate, parameters)
-        _step("rmsprop", layer.biases, layer.dbiases, (layer.bias_cache,), rate, parameters)
+        weights = layer.weights, layer.dweights, (layer.weight_cache,)
+        biases = layer.biases, layer.dbiases, (layer.bias_cache,)
+        _step("rmsprop", weights, biases, rate, parameters)
 
 
 class Optimizer_Adam(_Optimizer):
@@ -171,7 +173,6 @@ class Optimizer_Adam(_Optimizer):
         if not (hasattr(layer, "weight_cache") and hasattr(layer, "weight_momentums")):
             _begin(layer, "momentums", "cache")
         rate, parameters, t = self.current_learning_rate, (self.beta_1, self.beta_2, self.epsilon), self.iterations + 1
-        weight_states = (layer.weight_momentums, layer.weight_cache)
-        _step("adam", layer.weights, layer.dweights, weight_states, rate, parameters, t)
-        bias_states = (layer.bias_momentums, layer.bias_cache)
-        _step("adam", layer.biases, layer.dbiases, bias_states, rate, parameters, t)
+        weights = layer.weights, layer.dweights, (layer.weight_momentums, layer.weight_cache)
+        biases = layer.biases, layer.dbiases, (layer.bias_momentums, layer.bias_cache)
+        _step("adam", weights, biases, rate, parameters, t)
