@@ -195,7 +195,12 @@ ARGUMENTS: list[Row] = [
         TypeError,
         "layer 0 .* biases of real numbers",
     ),
-    ("too few parameters", lambda m: m.set_parameters(m.get_parameters()[:1]), ValueError, "expected 2 pairs .* got 1"),
+    (
+        "too few parameters",
+        lambda m: m.set_parameters(m.get_parameters()[:1]),
+        ValueError,
+        "parameters: expected 2 tuples.* got 1",
+    ),
     (
         "parameters of another shape",
         lambda m: m.set_parameters([(X, X), (X, X)]),

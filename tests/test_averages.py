@@ -76,9 +76,9 @@ def test_averaged_weights_are_in_place_for_a_while(tmp_path: Path) -> None:
         assert_same_bits(model.plan.params, model.plan.average)
         predictions, averaged = model.predict(X), model.evaluate(X, Y).loss
         model.save(tmp_path / "serve.fnn")
-        with pytest.raises(RuntimeError, match="has its averaged weights in place already"), model.averaged_weights():
+        with pytest.raises(RuntimeError, match="the averaged weights are in place already"), model.averaged_weights():
             pass
-        with pytest.raises(RuntimeError, match="the model is being trained"):
+        with pytest.raises(RuntimeError, match="the averaged weights are in place: the model cannot be trained"):
             model.train(X, Y)
     assert averaged != loss
     assert_same_bits(model.plan.params, mine)

@@ -398,7 +398,7 @@ MISTAKES = [
         "train --optimizer sgd:learning_rate=1 --learning-rate 2",
         "--learning-rate: --optimizer sgd:learning_rate=1 says it",
     ),
-    ("train --clip-norm 0", "clip_norm: expected at least"),
+    ("train --clip-norm 0", "clip_norm: expected more than 0"),
     (
         "train --schedule slow",
         "--schedule slow: unknown name 'slow'; known: cosine_decay, exponential_decay, inverse_time",

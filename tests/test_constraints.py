@@ -165,7 +165,7 @@ def test_names_objects_and_what_is_refused() -> None:
     for error, message, call in (
         (ValueError, "constraint: unknown name 'maxnorm'.*'max_norm'", lambda: Dense(3, weight_constraint="maxnorm")),
         (TypeError, "constraint: expected a name or a Constraint, got int", lambda: Dense(3, bias_constraint=3)),
-        (ValueError, "max_value: expected at least", lambda: MaxNorm(0.0)),
+        (ValueError, "max_value: expected more than 0", lambda: MaxNorm(0.0)),
         (ValueError, "axis: expected 0, the weights into each neuron, or 1, .* got 2", lambda: MaxNorm(1.0, axis=2)),
         (ValueError, "axis: expected 0", lambda: UnitNorm(axis=None)),
     ):  # fmt: skip

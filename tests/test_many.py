@@ -100,7 +100,8 @@ def test_ctrl_c_stops_all_of_them() -> None:
     [
         ({"models": [1]}, TypeError, r"models\[0\]: expected a Model, got int"),
         ({"n_jobs": 0}, ValueError, "n_jobs: expected -1 or at least 1, got 0"),
-        ({"n_jobs": 1.5}, ValueError, "n_jobs"),
+        ({"n_jobs": 1.5}, TypeError, "n_jobs: expected a whole number, got 1.5"),
+        ({"epochs": 1.5}, TypeError, "epochs: expected a whole number, or one for each model, got 1.5"),
         ({"callbacks": EarlyStopping()}, TypeError, "callbacks: expected a list of callbacks for each model, got <"),
         ({"callbacks": []}, ValueError, "callbacks: expected 1 lists, one for each model, got 0"),
         ({"callbacks": [[3]]}, TypeError, r"callbacks\[0\]: expected a Callback, got 3"),

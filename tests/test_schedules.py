@@ -125,7 +125,9 @@ def test_callbacks_may_put_numbers_and_schedules_in_its_place() -> None:
 
     model.train(X, Y, epochs=4, batch_size=15, callbacks=[callbacks.LambdaCallback(on_epoch_begin=change)])
     assert model.history["learning_rate"] == [0.1, 0.0625, 0.5 / (1 + 11 / 12), 0.5 / (1 + 15 / 12)]
-    with pytest.raises(TypeError, match="the optimizer's learning_rate: expected a number, got InverseTime"):
+    with pytest.raises(
+        TypeError, match="ReduceLROnPlateau: expected an optimizer with a number as learning_rate, got Inv"
+    ):
         model.train(X, Y, epochs=9, callbacks=[callbacks.ReduceLROnPlateau("loss", patience=1, min_delta=9.0)])
 
 
@@ -136,7 +138,7 @@ def test_what_is_refused() -> None:
         StepDecay(0.1, 0)
     with pytest.raises(ValueError, match="initial_learning_rate: expected at least 0, got -1"):
         InverseTime(-1)
-    with pytest.raises(ValueError, match="decay_rate: expected at least"):
+    with pytest.raises(ValueError, match="decay_rate: expected"):
         ExponentialDecay(0.1, 5, 0.0)
     with pytest.raises(ValueError, match="warmup_steps: expected with warmup_target"):
         CosineDecay(0.1, 5, warmup_steps=3)

@@ -88,7 +88,7 @@ def test_a_stream_that_ends_says_so() -> None:
         (3, TypeError, r"batches: expected pairs \(X, y\) from an iterable .* got 3"),
         ("ab", TypeError, "batches: expected pairs"),
         (lambda: 3, TypeError, "batches: expected pairs"),
-        ([X], TypeError, r"batches\[0\]: expected a pair \(X, y\), got ndarray"),
+        ([X], TypeError, r"batches\[0\]: expected a pair \(X, y\), or \(X, y, sample_weight\), got ndarray"),
         ([(X, Y), (X[:, :2], Y)], ValueError, r"batches\[1\]\[0\]: layer 0: expected input of shape \(rows, 4\)"),
         ([(X, Y), (X, Y[1:])], ValueError, r"batches\[1\]\[1\]: expected 90 rows"),
         ([(X[:0], Y[:0])], ValueError, r"batches\[0\]\[0\]: there are no rows"),

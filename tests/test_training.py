@@ -214,8 +214,6 @@ def test_progress_is_told_and_changes_nothing() -> None:
         lambda m: m.predict(X, batch_size=5),
         lambda m: m.evaluate(X, Y),
         lambda m: m.get_parameters(),
-        lambda m: m.set(optimizer="sgd"),
-        lambda m: m.set(loss="mse"),
     ],
 )
 def test_what_progress_does_to_the_model_cannot_crash_or_change_the_training(act: Any) -> None:

@@ -17,14 +17,14 @@ def averaged_weights(model: Model) -> Iterator[Model]:
         plan = model.plan
         if plan.average is None or not plan.averaged:
             raise ValueError("no averaged weights: train with an optimizer that has use_ema=True first")
-        if model._busy:
-            raise RuntimeError("the model is being trained, or has its averaged weights in place already")
-        trained = plan.params[: plan.trained]
+        if model._averaged:
+            raise RuntimeError("the averaged weights are in place already")
+        busy, trained = model._busy, plan.params[: plan.trained]
         kept = trained.copy()
         trained[...] = plan.average[: plan.trained]
-        model._busy = True
+        model._busy = model._averaged = True
         try:
             yield model
         finally:
-            model._busy = False
+            model._busy, model._averaged = busy, False
             trained[...] = kept

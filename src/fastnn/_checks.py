@@ -7,6 +7,7 @@ any stride in the integer and float types of the machine are gathered natively.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -110,12 +111,12 @@ def as_targets(
     a = as_array(name, value)
     if a.ndim == 0 or len(a) != rows:
         raise ValueError(f"{name}: expected {rows} rows, as many as X, got shape {a.shape}")
+    if takes_labels and width == 1:
+        raise ValueError(
+            f"{name}: {loss} needs an output for each class, and the model has 1; for two classes end in "
+            f"Dense(1, activation='sigmoid') and use loss='binary_crossentropy'"
+        )
     if a.ndim == 1 and takes_labels:
-        if width == 1:
-            raise ValueError(
-                f"{name}: {loss} needs an output for each class, and the model has 1; for two classes end in "
-                f"Dense(1, activation='sigmoid') and use loss='binary_crossentropy'"
-            )
         return None, as_labels(name, a, width)
     if a.ndim == 1 and width == 1:
         a = a.reshape(rows, 1)
@@ -153,9 +154,17 @@ def number(name: str, value: Any, low: float, below: float = math.inf) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number, got {value!r}")
     if not (low <= value < below):
-        upper = "" if below == math.inf else f" and below {below:g}"
-        raise ValueError(f"{name}: expected at least {low:g}{upper}, got {value!r}")
+        upper = f" and below {below:g}" if below < math.inf else " and finite" if value == math.inf else ""
+        lower = "more than 0" if 0 < low < 1e-300 else f"at least {low:g}"
+        raise ValueError(f"{name}: expected {lower}{upper}, got {value!r}")
     return float(value)
+
+
+def listed(name: str, values: Any, wanted: str) -> list[Any]:
+    """The items of an iterable; TypeError for a text and for what is none."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name}: expected {wanted}, got {values!r:.80}")
+    return list(values)
 
 
 def whole(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:

@@ -4,7 +4,7 @@ errors say which it was."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fastnn._safetensors import FormatError
@@ -49,6 +49,8 @@ def _shown(value: Any) -> str:
 def by_name(custom_objects: Any) -> dict[str, type[Any]]:
     """{name: class} of what ``Model.load(custom_objects=)`` was given: classes, or a dict of them."""
     classes = custom_objects.values() if isinstance(custom_objects, dict) else custom_objects or ()
+    if not isinstance(classes, Iterable):
+        raise TypeError(f"custom_objects: expected a list of classes, or a dict of them, got {classes!r:.80}")
     found = {}
     for part in classes:
         if not isinstance(part, type) or not issubclass(part, Registered):
@@ -109,11 +111,10 @@ class Parts:
 
     @staticmethod
     def _train(layer: Layer, settings: dict[str, Any]) -> None:
-        """Whether and how fast it is trained."""
+        """Whether and how fast it is trained; what it holds says so for itself."""
         if settings.keys() - {"trainable", "learning_rate_multiplier"}:
             raise FormatError(f"training: expected trainable and learning_rate_multiplier, got {_shown(settings)}")
-        for name, value in settings.items():
-            setattr(layer, name, value)
+        layer.train_as(**settings)
 
     def _held(self, key: str, inner: Any, depth: int) -> Any:
         """What a layer holds. What is no description of a layer is left to its constructor."""

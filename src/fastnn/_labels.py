@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastnn import _checks
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -16,9 +18,8 @@ Label: TypeAlias = "str | int | float | bool"
 
 def checked(labels: Any) -> tuple[Label, ...]:
     """The labels as plain values of Python. TypeError or ValueError where they cannot be such."""
-    if isinstance(labels, (str, bytes)):
-        raise TypeError(f"class_labels: expected a label for each class, got {labels!r:.80}")
-    plain = tuple(label.item() if isinstance(label, np.generic) else label for label in labels)
+    given = _checks.listed("class_labels", labels, "a label for each class")
+    plain = tuple(label.item() if isinstance(label, np.generic) else label for label in given)
     for label in plain:
         if not isinstance(label, (str, int, float)) or (isinstance(label, float) and not math.isfinite(label)):
             raise TypeError(f"class_labels: expected texts or numbers, got {label!r:.80}")

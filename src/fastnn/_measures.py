@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn.engine.tally import Tally
 from fastnn.metrics._objects import Metric, Setting, measure
 
@@ -52,10 +54,15 @@ def of(model: Model, data: Any, keep: bool = False) -> Measures | None:
     return Measures(model, data.n, data.has_labels, keep) if native or keep else None
 
 
-def of_functions(model: Model, y_true: Array, y_pred: Array) -> dict[str, float]:
-    """The metrics written in Python."""
+def of_functions(model: Model, y_true: Any, y_pred: Array) -> dict[str, float]:
+    """The metrics written in Python, of labels (rows,) or targets of the predictions' shape: beside (rows, 1), NumPy
+    would make a square of (rows,). They are a view that cannot be written: they are the caller's own."""
+    targets = np.asarray(y_true).view()
+    if targets.ndim == 1 and y_pred.shape[1] == 1:
+        targets = targets.reshape(-1, 1)
+    targets.flags.writeable = False
     return {
-        name: measure(name, metric, y_true, y_pred)
+        name: measure(name, metric, targets, y_pred)
         for name, metric in model.metrics.items()
         if not isinstance(metric, Metric)
     }

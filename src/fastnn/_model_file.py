@@ -75,12 +75,13 @@ def parts(model: Model) -> list[Registered]:
 
 def describe_network(model: Model) -> dict[str, Any]:
     """The part of the description that a prediction needs."""
+    model.need_listed()
     graph = {} if model._graph is None else {"graph": [list(reads) for reads in model._graph]}
     return {
         "layers": [layer.describe() for layer in model.layers],
         "n_inputs": None if model._plan is None else model._plan.n_in,
         "dtype": model.dtype.name,
-        "seed": model.seed,
+        "seed": _checks.whole("seed", model.seed, 0, MOST_SEED),
         **graph,
     }
 
@@ -91,6 +92,9 @@ def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
     labels = model.class_labels
     if labels is not None:
         model._need_outputs(labels)
+    if not isinstance(model.accuracy, Accuracy) and model.accuracy not in ("auto", None):
+        raise TypeError(f'accuracy: expected "auto", None or an Accuracy (set takes names), got {model.accuracy!r:.80}')
+    _need_json(model.metadata)
     description: dict[str, Any] = {
         "kind": KIND,
         **describe_network(model),
@@ -122,6 +126,27 @@ def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
     if model.position is not None:  # what metrics have counted of the epoch
         arrays |= {f"{POSITION}{name}": array for name, array in model.position.get("arrays", {}).items()}
     return description, {**tensors, **columns, **arrays}
+
+
+def _need_json(metadata: Any) -> None:
+    """TypeError for metadata that would not come back from a file."""
+    if not isinstance(metadata, dict):
+        raise TypeError(f"metadata: expected a dict, got {metadata!r:.80}")
+    import json
+
+    try:
+        json.dumps(metadata)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"metadata: expected values that JSON can hold: {error!s:.200}") from None
+    values: list[Any] = [metadata]
+    for value in values:
+        if isinstance(value, dict):
+            other = next((key for key in value if not isinstance(key, str)), None)
+            if other is not None:
+                raise TypeError(f"metadata: expected texts as keys, got {other!r:.80}")
+            values += value.values()
+        elif isinstance(value, (list, tuple)):
+            values += value
 
 
 def _history(history: History) -> tuple[dict[str, Any], Tensors]:

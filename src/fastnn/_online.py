@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastnn.history import History
 
 Callbacks: TypeAlias = "Iterable[Callback] | Callback"
-Batches: TypeAlias = "Iterable[tuple[ArrayLike, ArrayLike]] | Callable[[], Iterable[tuple[ArrayLike, ArrayLike]]]"
+Batches: TypeAlias = "Iterable[tuple[ArrayLike, ...]] | Callable[[], Iterable[tuple[ArrayLike, ...]]]"
 
 
 class Readied:
@@ -52,14 +52,21 @@ class Online:
         self._callbacks: CallbackSet | None = None  # of the last training
         self._callback_states: list[dict[str, Any]] = []  # of the file that was loaded
         self._busy = False
+        self._averaged = False  # whether the running average is in the weights' place
 
     def _ready_to_train(self, X: Any) -> Readied:
         """Finalized for X, to train."""
         model: Any = self
-        if self._busy:
-            raise RuntimeError("the model is being trained: a callback or a stream cannot train it at the same time")
+        self._need_rest("be trained")
         model.loss_object, model.optimizer_object  # noqa: B018 (their errors come before the data's)
         return self._readied(X)
+
+    def _need_rest(self, what: str) -> None:
+        """RuntimeError while the model is being trained, in callbacks and streams."""
+        if self._averaged:
+            raise RuntimeError(f"the averaged weights are in place: the model cannot {what}")
+        if self._busy:
+            raise RuntimeError(f"the model is being trained: it cannot {what} by a callback or a stream")
 
     def _readied(self, X: Any) -> Readied:
         """Finalized for X."""
@@ -98,16 +105,18 @@ class Online:
     ) -> History:
         """Train on batches as they come, for data that do not fit into memory or have no end; returns the history.
 
-        batches: pairs (X, y), each one batch of any number of rows: a list or another iterable, gone through once an
-        epoch; an iterator or generator, which lasts for one epoch, or as many as steps_per_epoch takes from it; or a
-        function that makes a new iterator for each epoch. steps_per_epoch: batches an epoch, None for all. All else as
-        in ``train``. Batches of the rows that ``train`` would take, in their order, give its bits. Rows that lie in one
-        array, memory-mapped for instance, need no stream.
+        batches: (X, y) or (X, y, sample_weight), each one batch of any number of rows: a list or another iterable, gone
+        through once an epoch, or with steps_per_epoch on from where the last epoch ended; an iterator or generator,
+        which lasts for one epoch, or as many as steps_per_epoch takes from it; or a function that makes a new iterator
+        for each epoch. steps_per_epoch: batches an epoch, None for all. All else as in ``train``. Batches of the rows
+        that ``train`` would take, in their order, give its bits. Rows that lie in one array, memory-mapped for
+        instance, need no stream.
 
         resume: a file to go on from, as in ``train``; ``epochs`` is then the total. Of an epoch that was broken off, as
         many batches as it had taken are drawn and passed over, so that the bits are those of an unbroken training
         where the stream gives the same batches again: a list does, a function does that makes each epoch's from
-        ``model.epochs_done``; an iterator has to begin where that epoch began.
+        ``model.epochs_done``; an iterator has to begin where that epoch began. A list begins at its first batch again,
+        which is not where a steps_per_epoch that does not divide its length had left it.
 
         Raises as ``train`` does, naming the batch, and ValueError for a stream that has ended before its epochs.
         """

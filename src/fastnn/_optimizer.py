@@ -38,6 +38,11 @@ def yes_or_no(name: str, value: bool) -> bool:
     return value
 
 
+def _need_one(rate: float | Schedule, decay: float) -> None:
+    if decay and isinstance(rate, Schedule):
+        raise ValueError(f"decay: expected 0 where learning_rate is a schedule, got {decay!r}")
+
+
 BOUNDS = ("clip_value", "clip_tensor_norm", "clip_norm")
 AVERAGING = {"use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None}
 
@@ -73,11 +78,9 @@ class Optimizer(Registered):
                 raise ImportError(f"{cls.__name__}: add O({kernel}, ...) to csrc/registry.h and build again")
 
     def __init__(self, learning_rate: float | Schedule, decay: float, **options: Unpack[Options]) -> None:
-        scheduled = isinstance(learning_rate, Schedule)
-        self.learning_rate = learning_rate if scheduled else number("learning_rate", learning_rate, 0.0)
-        self.decay = number("decay", decay, 0.0)
-        if scheduled and decay:
-            raise ValueError(f"decay: expected 0 where learning_rate is a schedule, got {decay!r}")
+        self._decay = 0.0
+        self.learning_rate = learning_rate
+        self.decay = decay
         unknown = set(options) - {*BOUNDS, *AVERAGING}
         if unknown:
             raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {sorted(unknown)[0]!r}")
@@ -90,6 +93,26 @@ class Optimizer(Registered):
         self.ema_overwrite_frequency = None if every is None else whole("ema_overwrite_frequency", every, 1)
         if every is not None and not self.use_ema:
             raise ValueError("ema_overwrite_frequency: expected use_ema=True with it")
+
+    @property
+    def learning_rate(self) -> float | Schedule:
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float | Schedule) -> None:
+        rate = value if isinstance(value, Schedule) else number("learning_rate", value, 0.0)
+        _need_one(rate, self._decay)
+        self._learning_rate = rate
+
+    @property
+    def decay(self) -> float:
+        return self._decay
+
+    @decay.setter
+    def decay(self, value: float) -> None:
+        decay = number("decay", value, 0.0)
+        _need_one(self._learning_rate, decay)
+        self._decay = decay
 
     @property
     def kernel(self) -> str:

@@ -42,7 +42,7 @@ class Probes:
         Raises ValueError for data that do not fit, and where both of y and output are given, or neither of them.
         """
         model: Any = self
-        with self._lock:
+        with self._lock, model._readied(X) as X:
             X = _rows(model, X)
             outputs = head = None
             if y is None:
@@ -61,7 +61,7 @@ class Probes:
         All else as in ``input_gradient``; it takes as many passes backward as the model has outputs.
         """
         model: Any = self
-        with self._lock:
+        with self._lock, model._readied(X) as X:
             X = _rows(model, X)
             data = feed.Data(model.plan, X)
             return _gradients(model, data, (data.n, model.plan.n_out, model.plan.n_in), batch_size)
@@ -81,7 +81,7 @@ class Probes:
         """
         model: Any = self
         samples = _checks.whole("samples", samples, 1)
-        with self._lock:
+        with self._lock, model._readied(X) as X:
             X = _rows(model, X)
             seed = model.seed if seed is None else _checks.whole("seed", seed, 0, 2**64 - 1)
             if not any(isinstance(spec, (*TRAINING_ONLY, PythonSpec)) for spec in model.plan.specs):
@@ -96,7 +96,6 @@ class Probes:
 
 
 def _rows(model: Any, X: Any) -> _checks.Array:
-    X = model._ready(X)
     return _checks.as_rows("X", X, model.plan.n_in, "layer 0: ")
 
 

@@ -54,7 +54,7 @@ class Saved:
             *((f"layer {i}", a, b) for i, (a, b) in enumerate(zip(mine, theirs, strict=False))),
             ("dtype", model.dtype.name, saved.dtype.name),
             ("the width of the input", model.plan.n_in, saved.plan.n_in),
-            ("loss", _name(model.loss), _name(saved.loss)),
+            ("loss", _description(model.loss), _description(saved.loss)),
             ("optimizer", _name(model.optimizer), _name(saved.optimizer)),
         ):
             if here != there:
@@ -102,7 +102,13 @@ def _count(value: Any) -> bool:
 
 def saved(model: Model, path: str | os.PathLike[str] | None) -> Saved | None:
     """The training to go on from, None where there is no such file yet."""
+    if path is not None and not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"resume: expected the path of a file, got {path!r:.80}")
     return None if path is None or not os.path.exists(path) else Saved(model, path)
+
+
+def _description(part: Any) -> dict[str, Any] | None:
+    return None if part is None else dict(part.describe())
 
 
 def _name(part: Any) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn import _adapting, _checks, _measures, _resume
-from fastnn._training import Control, Run, not_finite, nothing
+from fastnn._training import Control, Run, need_finite_parameters, not_finite, nothing
 from fastnn._updates import need_all_rows, need_arenas
 from fastnn._weights import row_weights
 from fastnn.engine import feed, loop
@@ -97,36 +97,40 @@ def make_loss_head(model: Model) -> feed.Head:
     return feed.Head(loss.kernel, model.merged, None, 0.0, loss.parameter, *smoothing, part)
 
 
-def make_head(model: Model, measures: _measures.Measures | None = None) -> feed.Head:
+def make_head(model: Model, measures: _measures.Measures | None = None, precision: float | None = None) -> feed.Head:
+    """precision: of the regression accuracy, where the model has none yet."""
     accuracy, loss = model.accuracy_object, model.loss_object
     kernel = None if accuracy is None else accuracy.kernel
-    limit = loss.threshold if kernel == "binary" else model.precision or 0.0
+    if model.precision is not None:
+        precision = model.precision
+    limit = loss.threshold if kernel == "binary" else precision or 0.0
     part = loss if loss.kernel == "python" else None
     smoothing = loss.smoothing(model.plan.n_out)
     tally = None if measures is None else measures.tally
     return feed.Head(loss.kernel, model.merged, kernel, limit, loss.parameter, *smoothing, part, tally)
 
 
-def set_precision(model: Model, targets: Array) -> None:
+def precision_of(model: Model, known: float | None, targets: Array) -> float | None:
+    """Of the regression accuracy: the one that is known, or where there is none yet that of these targets."""
     accuracy = model.accuracy_object
-    if accuracy is not None and accuracy.kernel == "regression" and model.precision is None:
-        model.precision = regression_precision(targets)
+    if accuracy is not None and accuracy.kernel == "regression" and known is None:
+        return regression_precision(targets)
+    return known
 
 
 def evaluate(
     model: Model, X: Any, y: Any, batch_size: int | None, sample_weight: Any = None, class_weight: Any = None
 ) -> Evaluation:
     data, _, targets = make_data(model, X, y, NAMES, False, sample_weight, class_weight)
-    set_precision(model, targets)
     functions = [name for name, metric in model.metrics.items() if not isinstance(metric, Metric)]
     measures = _measures.of(model, data, bool(functions))
-    head = make_head(model, measures)
+    head = make_head(model, measures, precision_of(model, model.precision, targets))
     pair = feed.Evaluator(model.plan, model.inference_buffers(batch_size, data.n), data, head).run(nothing)
     if measures is None:
         return Evaluation(*pair)
     values = measures.values()
     if functions:
-        values |= _measures.of_functions(model, np.asarray(y), measures.tally.predictions)
+        values |= _measures.of_functions(model, y, measures.tally.predictions)
     return Evaluation(*pair, values)
 
 
@@ -165,9 +169,9 @@ def train_on_batch(
     _adapting.find(model, None)
     update = need_arenas(model)
     model.plan.ended = 0
-    set_precision(model, targets)
     buffers = model.training_buffers(data.n)
     measures = _measures.of(model, data)
+    model.precision = precision_of(model, model.precision, targets)
     trainer = make_trainer(
         model, buffers, data, batch=data.n, check_finite=check_finite, step_every=1, measures=measures, update=update
     )
@@ -180,6 +184,8 @@ def train_on_batch(
     if why == loop.NONFINITE:
         raise FloatingPointError(not_finite(model, trainer))
     model.steps_done, model.position = trainer.steps_done, None
+    if check_finite:
+        need_finite_parameters(model)
     return Evaluation(*trainer.last_step()[:2], None if measures is None else measures.values())
 
 
@@ -216,8 +222,11 @@ def make_evaluator(model: Model, X: Any, y: Any) -> feed.Evaluator:
     return feed.Evaluator(model.plan, model.inference_buffers(None, data.n), data, make_head(model))
 
 
-def make_validation(model: Model, validation_data: Any, check_finite: bool) -> Validation:
-    """The evaluation of (X, y) or (X, y, sample_weight) and its metrics, None where there is none."""
+def make_validation(
+    model: Model, validation_data: Any, check_finite: bool, precision: float | None = None
+) -> Validation:
+    """The evaluation of (X, y) or (X, y, sample_weight) and its metrics, None where there is none. precision: as in
+    ``make_head``."""
     if validation_data is None:
         return None, None
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
@@ -227,7 +236,7 @@ def make_validation(model: Model, validation_data: Any, check_finite: bool) -> V
     data, _, _ = make_data(model, X, y, names, check_finite, weights[0] if weights else None)
     measures = _measures.of(model, data)
     buffers = model.inference_buffers(None, data.n)
-    return feed.Evaluator(model.plan, buffers, data, make_head(model, measures)), measures
+    return feed.Evaluator(model.plan, buffers, data, make_head(model, measures, precision)), measures
 
 
 def split(X: Array, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any, Any, tuple[Any, Any, Any]]:
@@ -241,7 +250,7 @@ def split(X: Array, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any,
     weights = None if sample_weight is None else _checks.as_array("sample_weight", sample_weight)
     if weights is not None and (weights.ndim == 0 or len(weights) != len(X)):
         raise ValueError(f"sample_weight: expected shape ({len(X)},), a weight for each row of X, got {weights.shape}")
-    kept = int(len(X) * (1.0 - share))
+    kept = int(len(X) * (1.0 - share) + 1e-9)  # 1 of 10 rows at 0.9, where 1.0 - 0.9 is a little less than 0.1
     if not 0 < kept < len(X):
         raise ValueError(f"validation_split: {share!r} of {len(X)} rows leaves nothing to train or to validate on")
     if weights is None:
@@ -292,17 +301,16 @@ class TrainingRun(Run):
         data, _, targets = make_data(model, X, y, NAMES, check_finite, sample_weight, class_weight)
         if shuffle and n >= 2**32:
             raise ValueError(f"X: at most 2**32 - 1 rows can be shuffled, got {n}; pass shuffle=False")
-        if resumed is not None:
-            model.precision = resumed.model.precision
-        set_precision(model, targets)
+        precision = precision_of(model, (model if resumed is None else resumed.model).precision, targets)
         measures = _measures.of(model, data)
-        validation, validated = make_validation(model, validation_data, check_finite)
+        validation, validated = make_validation(model, validation_data, check_finite, precision)
         found = _adapting.find(model, X) if resumed is None else []
         order = {"rows": n, "batch_size": batch, "shuffle": bool(shuffle), "accumulate": accumulate}
         model.plan.ended = 0
         at = None
         if resumed is not None:
             at, update = resumed.take_up(model, order), None  # nothing that is checked comes after
+        model.precision = precision
         _adapting.take(found)
         if total_epochs:
             epochs = max(epochs - model.epochs_done, 0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _adapting, _checks, _measures, _resume
-from fastnn._runs import make_data, make_trainer, make_validation, set_precision
+from fastnn._runs import make_data, make_trainer, make_validation, precision_of
 from fastnn._training import Control, Run
 from fastnn._updates import need_arenas
 
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from fastnn.engine import feed
     from fastnn.model import Model
 
-Pair = tuple[Any, Any]
+Batch = tuple[Any, Any, Any]  # X, y, sample_weight
+_END = object()
 
 
 class Source:
-    """Pairs (X, y), epoch by epoch. The first is looked at beforehand: it says how wide the input is."""
+    """Batches (X, y) or (X, y, sample_weight), epoch by epoch. The first is looked at beforehand: it says how wide the
+    input is."""
 
     def __init__(self, batches: Any, steps_per_epoch: int | None) -> None:
         self.steps = None if steps_per_epoch is None else _checks.whole("steps_per_epoch", steps_per_epoch, 1)
@@ -30,8 +32,8 @@ class Source:
         first = self._draw()
         if first is None:
             raise ValueError("batches: there are none")
-        self.first: Pair = first
-        self.ahead: Pair | None = first
+        self.first: Batch = first
+        self.ahead: Batch | None = first
 
     def _start(self) -> Iterator[Any]:
         made = self.batches() if callable(self.batches) else self.batches
@@ -46,16 +48,19 @@ class Source:
         """How messages name the batch at hand."""
         return f"batches[{self.taken - 1}]"
 
-    def _draw(self) -> Pair | None:
-        pair = next(self.running, None)
-        if pair is None:
+    def _draw(self) -> Batch | None:
+        batch = next(self.running, _END)
+        if batch is _END:
             return None
         self.taken += 1
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise TypeError(f"{self.name}: expected a pair (X, y), got {type(pair).__name__}")
-        return pair[0], pair[1]
+        if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+            got = f" of {len(batch)}" if isinstance(batch, (tuple, list)) else ""
+            raise TypeError(
+                f"{self.name}: expected a pair (X, y), or (X, y, sample_weight), got {type(batch).__name__}{got}"
+            )
+        return batch[0], batch[1], batch[2] if len(batch) == 3 else None
 
-    def next(self) -> Pair | None:
+    def next(self) -> Batch | None:
         """The epoch's next batch, None at its end. ValueError where an epoch has none at all."""
         if self.steps is not None and self.in_epoch == self.steps:
             return None
@@ -72,7 +77,7 @@ class Source:
         self.in_epoch += 1
         return pair
 
-    def pass_over(self, least: int, most: int) -> Pair | None:
+    def pass_over(self, least: int, most: int) -> Batch | None:
         """The batch after the first ``most`` of an epoch, None where it ends before. ValueError where it has not even
         ``least``."""
         for taken in range(most + 1):
@@ -107,13 +112,13 @@ class StreamRun(Run):
             _adapting.find(model, None)
         order = {"stream": True, "accumulate": self.accumulate}
         pair = source.pass_over(0, 0) if resumed is None else self._place(model, resumed, order)
-        if resumed is not None:
-            model.precision = resumed.model.precision
-        data = self._data(model, source.first if pair is None else pair)
+        data, targets = self._data(model, source.first if pair is None else pair)
+        precision = precision_of(model, (model if resumed is None else resumed.model).precision, targets)
         self.buffers, self.n = model.training_buffers(data.n), data.n
         measures = _measures.of(model, data)
-        validation, validated = make_validation(model, validation_data, control.check_finite)
+        validation, validated = make_validation(model, validation_data, control.check_finite, precision)
         at = None if resumed is None else resumed.take_up(model, order)  # nothing that is checked comes after
+        model.precision = precision
         if total_epochs:
             epochs = max(epochs - model.epochs_done, 0)
         super().__init__(model, control, epochs, validation, None if resumed is None else model.callback_states)
@@ -136,7 +141,7 @@ class StreamRun(Run):
             if pair is None:  # its last step was the file's
                 self._close()
 
-    def _place(self, model: Model, resumed: _resume.Saved, order: dict[str, Any]) -> Pair | None:
+    def _place(self, model: Model, resumed: _resume.Saved, order: dict[str, Any]) -> Batch | None:
         """The batch to go on with: those that the broken epoch had taken are drawn and passed over."""
         at, before = resumed.place(order), model.epochs_done
         steps = 0 if at is None else at["at"][1]
@@ -151,11 +156,11 @@ class StreamRun(Run):
         self.trainer.close_epoch()
         self.source.in_epoch = 0
 
-    def _data(self, model: Model, pair: Pair) -> feed.Data:
+    def _data(self, model: Model, pair: Batch) -> tuple[feed.Data, Any]:
         names = f"{self.source.name}[0]", f"{self.source.name}[1]", f"{self.source.name}[2]"
-        data, _, targets = make_data(model, *pair, names, self.check_finite)
-        set_precision(model, targets)
-        return data
+        X, y, sample_weight = pair
+        data, _, targets = make_data(model, X, y, names, self.check_finite, sample_weight)
+        return data, targets
 
     def rows(self) -> int:
         return self.n
@@ -171,7 +176,7 @@ class StreamRun(Run):
         if pair is None:
             self._close()
             return
-        data = self._data(self.model, pair)
+        data, _ = self._data(self.model, pair)
         if data.n > self.buffers.rows:
             self.buffers = self.model.training_buffers(data.n)
         self.n = data.n

@@ -137,9 +137,8 @@ class Run:
                     self.callbacks.epoch_end(model.epochs_done, self._logs())
                 self._report()
             trainer.settle()
-            # a step is refused where its loss is not finite; whether the last one was good shows only in the weights
-            if self.check_finite and not all_finite(model.plan.params):
-                raise FloatingPointError(not_finite(model, trainer))
+            if self.check_finite:
+                need_finite_parameters(model)
             if why != loop.DONE:
                 trainer.finish_epoch()
                 self._take_in()
@@ -189,8 +188,7 @@ class Run:
             return
         self.measured_at = model.epochs_done
         for prefix, (X, y) in self.measured.items():
-            predicted, targets = model.predict(X), np.asarray(y)
-            for name, value in _measures.of_functions(model, targets, predicted).items():
+            for name, value in _measures.of_functions(model, y, model.predict(X)).items():
                 model.history.enter(prefix + name, value)
 
     def _measures(self, key: str) -> bool:
@@ -308,19 +306,35 @@ class Run:
 
 def not_finite(model: Model, trainer: loop.Trainer) -> str:
     """Where the loss went wrong: the epoch, the step, and the first layer that shows it."""
-    plan = model.plan
-    where = f"at epoch {trainer.epochs_done + 1}, step {trainer.step_in_epoch + 1}"
-    for (layer, name), _ in plan.tensors.items():
-        if not np.isfinite(plan.view(plan.params, layer, name)).all():
-            culprit = f"the {name} of {model.numbered[layer].label()} are not finite any more"
-            break
-    else:
+    culprit = spoilt(model)
+    if culprit is None:
         index = trainer.first_not_finite()
         culprit = "in the loss itself" if index is None else f"first in the output of {model.numbered[index].label()}"
     return (
-        f"the loss is not finite {where}: {culprit}. The model is as after its last full step; a smaller "
-        f"learning_rate often helps, check_finite=False trains on regardless"
+        f"the loss is not finite at epoch {trainer.epochs_done + 1}, step {trainer.step_in_epoch + 1}: {culprit}. The "
+        f"model is as after its last full step; {ADVICE}"
     )
+
+
+ADVICE = "a smaller learning_rate often helps, check_finite=False trains on regardless"
+
+
+def spoilt(model: Model) -> str | None:
+    """What says which parameters are not finite any more, None where all are."""
+    plan = model.plan
+    if all_finite(plan.params):
+        return None
+    for layer, name in plan.tensors:
+        if not np.isfinite(plan.view(plan.params, layer, name)).all():
+            return f"the {name} of {model.numbered[layer].label()} are not finite any more"
+    return None  # what lies between the tensors is no parameter
+
+
+def need_finite_parameters(model: Model) -> None:
+    """A step is refused where its loss is not finite; whether the last one was good shows only in what it made."""
+    culprit = spoilt(model)
+    if culprit is not None:
+        raise FloatingPointError(f"the last step was too long: {culprit}; {ADVICE}")
 
 
 def _figures(loss: float, penalty: float, accuracy: float) -> str:

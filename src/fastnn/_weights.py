@@ -66,9 +66,10 @@ def _class_weights(value: Any, targets: Array | None, labels: Array | None, outp
     elif isinstance(value, Mapping):
         table = np.ones(count)
         for key, weight in value.items():
-            if isinstance(key, (bool, str)) or key != (place := int(key)) or not 0 <= place < count:
-                raise ValueError(f"class_weight: expected classes 0 to {count - 1} as keys, got {key!r}")
-            table[place] = _weight(weight, place)
+            whole = isinstance(key, (int, np.integer)) or (isinstance(key, (float, np.floating)) and key == key // 1)
+            if isinstance(key, bool) or not whole or not 0 <= key < count:
+                raise ValueError(f"class_weight: expected classes 0 to {count - 1} as keys, got {key!r:.80}")
+            table[int(key)] = _weight(weight, int(key))
     else:
         table = _checks.as_array("class_weight", value).astype(np.float64)
         if table.shape != (count,):
@@ -82,10 +83,10 @@ def _class_weights(value: Any, targets: Array | None, labels: Array | None, outp
 def _weight(value: Any, place: int) -> float:
     try:
         weight = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         weight = float("nan")
     if not 0 <= weight < float("inf"):
-        raise ValueError(f"class_weight: expected finite numbers of at least 0, got {value!r} for class {place}")
+        raise ValueError(f"class_weight: expected finite numbers of at least 0, got {value!r:.80} for class {place}")
     return weight
 
 

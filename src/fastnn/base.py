@@ -80,12 +80,16 @@ class Registered:
         """What ``repr`` tells, where it is not the default."""
         return self.config()
 
+    def _leading(self) -> Sequence[Any]:
+        """What ``repr`` gives without names, before that."""
+        return ()
+
     def __repr__(self) -> str:
         import inspect  # only here: it would lengthen every import of the package
 
         defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
         shown = [f"{key}={value!r}" for key, value in self._shown().items() if value != defaults.get(key)]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return f"{type(self).__name__}({', '.join([*map(repr, self._leading()), *shown])})"
 
 
 class Node:
@@ -134,10 +138,29 @@ class Layer(Registered):
     begins = False  # whether it is where rows come in
     joins = False  # whether it reads several values
     holds: ClassVar[tuple[str, ...]] = ()  # the entries of ``config`` that describe layers, by themselves or in lists
+    fixed: ClassVar[frozenset[str]] = frozenset()  # attributes that are worked into the plan when it is made
     _plan: Plan | None = None
     _node: Node | None = None
     _trainable: bool = True
     _learning_rate_multiplier: float = 1.0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        code = getattr(cls.__init__, "__code__", None)  # of a class without a constructor there is none
+        given = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if code else ()
+        cls.fixed = frozenset(  # not initializers, whose work is done
+            name
+            for name in given
+            if not name.endswith("_initializer") and not hasattr(getattr(cls, name, None), "__set__")
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._plan is not None and name in self.fixed:
+            raise AttributeError(
+                f"{self.label()}: {name} cannot be changed once the model is finalized: make a new model, and take the "
+                f"weights over by set_parameters"
+            )
+        object.__setattr__(self, name, value)
 
     @property
     def trainable(self) -> bool:
@@ -145,9 +168,7 @@ class Layer(Registered):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        if not isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"trainable: expected True or False, got {value!r}")
-        self._trainable = bool(value)
+        self.train_as(trainable=value)
         for layer in self.held():
             layer.trainable = self._trainable
 
@@ -157,13 +178,25 @@ class Layer(Registered):
 
     @learning_rate_multiplier.setter
     def learning_rate_multiplier(self, value: float) -> None:
-        if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.integer, np.floating)):
-            raise TypeError(f"learning_rate_multiplier: expected a number, got {value!r}")
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"learning_rate_multiplier: expected at least 0, got {value!r}")
-        self._learning_rate_multiplier = float(value)
+        self.train_as(learning_rate_multiplier=value)
         for layer in self.held():
             layer.learning_rate_multiplier = self._learning_rate_multiplier
+
+    def train_as(self, *, trainable: Any = ..., learning_rate_multiplier: Any = ...) -> None:
+        """Take these settings; the layers that it holds keep theirs."""
+        new: dict[str, Any] = {}
+        value = learning_rate_multiplier
+        if trainable is not ...:
+            if not isinstance(trainable, (bool, np.bool_)):
+                raise TypeError(f"trainable: expected True or False, got {trainable!r}")
+            new["_trainable"] = bool(trainable)
+        if value is not ...:
+            if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.integer, np.floating)):
+                raise TypeError(f"learning_rate_multiplier: expected a number, got {value!r}")
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"learning_rate_multiplier: expected at least 0, got {value!r}")
+            new["_learning_rate_multiplier"] = float(value)
+        self.__dict__.update(new)
 
     def held(self) -> Sequence[Layer]:
         """The layers that it holds, which train as it does when that is set."""

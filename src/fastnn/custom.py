@@ -54,6 +54,7 @@ class Layer(base.Layer):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls.fixed = frozenset()  # its own methods look at what they need each time
         _name(cls)
 
     def build(self, n_in: int) -> dict[str, ArrayLike]:

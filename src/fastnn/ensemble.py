@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _atomic, checkpoint
+from fastnn import _atomic, _checks, checkpoint
 from fastnn._safetensors import parse
 from fastnn.kernels.metrics import argmax_rows
 from fastnn.layers import Input
@@ -40,7 +40,7 @@ class Ensemble:
     def __init__(
         self, models: Iterable[Model], *, method: str = "mean", weights: Sequence[float] | None = None
     ) -> None:
-        self.models = list(models)
+        self.models: list[Model] = _checks.listed("models", models, "a list of models")
         if not self.models:
             raise ValueError("models: expected at least one")
         for i, model in enumerate(self.models):

@@ -71,16 +71,18 @@ def fit_many(
     loss=, accuracy=)`` is called about ten times a second for each running model.
 
     Where one model fails, the others stop at a full step and its error is raised, with the model's index in a note;
-    Ctrl-C stops all of them in the same way. ValueError for the same model given twice.
+    Ctrl-C stops all of them in the same way. ValueError for the same model given twice, and for models that share an
+    optimizer, whose learning rate a callback of one would change for the other.
     """
-    jobs = list(models)
+    jobs: list[Model] = _checks.listed("models", models, "a list of models")
     for i, model in enumerate(jobs):
         if not isinstance(model, Model):
             raise TypeError(f"models[{i}]: expected a Model, got {type(model).__name__}")
     if len({id(model) for model in jobs}) != len(jobs):
         raise ValueError("models: the same model is given twice; make one for each fit")
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
-        raise ValueError(f"n_jobs: expected -1 or at least 1, got {n_jobs!r}")
+    _need_own_optimizers(jobs)
+    if _checks.whole("n_jobs", n_jobs, -1) == 0:
+        raise ValueError("n_jobs: expected -1 or at least 1, got 0")
     each_epochs, each_batch = _each("epochs", epochs, len(jobs)), _each("batch_size", batch_size, len(jobs))
     each_callbacks = _callbacks(callbacks, len(jobs))
     graphs = any(model._graph is not None for model in jobs)  # their lists and dicts of arrays each has to order itself
@@ -146,10 +148,18 @@ def _callbacks(given: Any, count: int) -> list[Any]:
     return list(given)
 
 
+def _need_own_optimizers(models: Sequence[Model]) -> None:
+    seen: dict[int, int] = {}
+    for i, model in enumerate(models):
+        first = i if model.optimizer is None else seen.setdefault(id(model.optimizer), i)
+        if first != i:
+            raise ValueError(f"models: models[{first}] and models[{i}] share one optimizer object: give each its own")
+
+
 def _each(name: str, value: Any, count: int) -> list[Any]:
     if value is None or isinstance(value, (int, np.integer)):
         return [value] * count
-    values = list(value)
+    values = _checks.listed(name, value, "a whole number, or one for each model")
     if len(values) != count:
         raise ValueError(f"{name}: expected one, or {count}, one for each model, got {len(values)}")
     return values

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fastnn.session import Session
 
 MOST_SEED = 2**64 - 1
+_CHANGED = "layers: the list was changed after finalize: make a new Model of these layers, or of others like them"
 
 
 class Model(Online, Probes, Files, Labelled, Conversions):
@@ -85,12 +86,13 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         self._fused = True
         self._plan: Plan | None = None
         self._numbered: list[Layer] = []  # once there is a plan
+        self._listed: list[Layer] = []  # the same, of ``layers``
         self._buffers: dict[Any, Buffers] = {}
         import threading  # NumPy does without it, and so does the import of this package
 
         self._lock = threading.RLock()
         self._graph: list[tuple[int, ...]] | None = None  # what each layer reads; None: the one before
-        for layer in layers:
+        for layer in _checks.listed("layers", layers, "a list of layers"):
             self.add(layer)
         if inputs is not None or outputs is not None:
             if self.layers:
@@ -141,10 +143,12 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         "f1", objects of ``fastnn.metrics``, and functions ``f(y_true, y_pred)`` that give a number. Each epoch of
         ``train`` enters them into the history, as ``val_...`` for the validation data, and ``evaluate`` gives them.
         Native ones are of the epoch's predictions as they were trained on, like the accuracy, and count each row once;
-        functions are called after the epoch, for all training rows at the weights of the moment, and a file does not
-        hold them. A new optimizer starts its state and step count anew. ValueError for unknown names.
+        functions are called after the epoch, for all training rows at the weights of the moment, with labels (rows,) or
+        targets of the predictions' shape, and a file does not hold them. A new optimizer starts its state and step
+        count anew. ValueError for unknown names, RuntimeError while the model is being trained.
         """
         with self._lock:
+            self._need_rest("be set anew")
             if metrics is not None:
                 metrics, named = metrics_by_name(metrics, KEYS)
                 accuracy = named if named is not None and accuracy is ... else accuracy
@@ -191,7 +195,13 @@ class Model(Online, Probes, Files, Labelled, Conversions):
             except BaseException:
                 self._unfinalize()
                 raise
-            self._plan, self._numbered = plan, numbered
+            self._plan, self._numbered, self._listed = plan, numbered, list(self.layers)
+            try:
+                if self.class_labels is not None:
+                    self._need_outputs(self.class_labels)
+            except ValueError:
+                self._unfinalize()
+                raise
 
     def _unfinalize(self) -> None:
         """As before finalize: what turned out not to be possible leaves no trace."""
@@ -227,6 +237,11 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         if self._plan is None:
             raise ValueError("the model is not finalized: call finalize() or train() first")
         return self._plan
+
+    def need_listed(self) -> None:
+        """ValueError where other layers are listed than the plan was made of, those that layers hold among them."""
+        if self._plan is not None and self._numbered != [call.layer for call in self._network().numbered()]:
+            raise ValueError(_CHANGED)
 
     @property
     def loss_object(self) -> Loss:
@@ -289,6 +304,8 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         if self._plan is None:
             X = _checks.as_rows("X", X)
             self.finalize(X.shape[1] if self.layers and self._network().input_width() is None else None)
+        elif self.layers != self._listed:
+            raise ValueError(_CHANGED)
         return X
 
     # --- the verbs ---
@@ -419,18 +436,20 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         return views
 
     def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ...]]) -> None:
-        """Copy what ``get_parameters`` gives into each layer, in order; all shapes are checked first."""
-        views, given, numbered = self._parameter_views(), list(parameters), self.numbered
-        if len(given) != len(views):
-            raise ValueError(f"parameters: expected {len(views)} pairs (weights, biases), got {len(given)}")
+        """Copy what ``get_parameters`` gives into each layer, in order. Everything is checked first: ValueError or
+        TypeError for what does not fit, and nothing has changed."""
+        views, numbered = self._parameter_views(), self.numbered
+        given = _a_list("parameters", parameters, len(views), "tuples, one for each layer that has parameters")
         pairs = []
-        for (index, mine), values in zip(views.items(), given, strict=True):
-            for (name, view), value in zip(mine.items(), values, strict=True):
+        for i, ((index, mine), values) in enumerate(zip(views.items(), given, strict=True)):
+            arrays = _a_list(f"parameters[{i}]", values, len(mine), f"arrays: {', '.join(mine)}")
+            for (name, view), value in zip(mine.items(), arrays, strict=True):
+                label = numbered[index].label()
                 new = np.asarray(as_ndarray(name, value))
+                if new.dtype.kind not in "fiub":
+                    raise TypeError(f"{label}: expected {name} of real numbers, got dtype {new.dtype}")
                 if new.shape != view.shape:
-                    raise ValueError(
-                        f"{numbered[index].label()}: expected {name} of shape {view.shape}, got {new.shape}"
-                    )
+                    raise ValueError(f"{label}: expected {name} of shape {view.shape}, got {new.shape}")
                 pairs.append((view, new))
         with self._lock:
             for view, new in pairs:
@@ -438,7 +457,8 @@ class Model(Online, Probes, Files, Labelled, Conversions):
 
     def averaged_weights(self) -> AbstractContextManager[Model]:
         """``with model.averaged_weights():`` the parameters are the running average that an optimizer with
-        ``use_ema=True`` keeps: predict, evaluate, save. Afterwards they are those of the training again.
+        ``use_ema=True`` keeps: predict, evaluate, save. Afterwards they are those of the training again. A callback may
+        do so too, after each epoch for instance.
 
         ValueError where there is none; training inside raises RuntimeError.
         """
@@ -446,3 +466,10 @@ class Model(Online, Probes, Files, Labelled, Conversions):
 
     def __repr__(self) -> str:
         return f"Model([{', '.join(repr(layer) for layer in self.layers)}], seed={self.seed}, dtype='{self.dtype}')"
+
+
+def _a_list(name: str, values: Any, count: int, what: str) -> list[Any]:
+    items = _checks.listed(name, values, f"{count} {what}")
+    if len(items) != count:
+        raise ValueError(f"{name}: expected {count} {what}, got {len(items)}")
+    return items

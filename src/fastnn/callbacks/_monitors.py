@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn.callbacks._base import Callback, Logs
+from fastnn.schedules import Schedule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,9 @@ class Best:
     def need(self, params: dict[str, Any]) -> None:
         """ValueError where the training will never measure it."""
         if self.monitor not in params["metrics"]:
-            hint = " (it needs validation_data= or validation_split=)" if self.monitor.startswith("val_") else ""
+            validated = any(name.startswith("val_") for name in params["metrics"])
+            missing = self.monitor.startswith("val_") and not validated
+            hint = " (it needs validation_data= or validation_split=)" if missing else ""
             raise ValueError(
                 f"{self.owner}: monitor: expected one of {', '.join(params['metrics'])}, got {self.monitor!r}{hint}"
             )
@@ -184,6 +187,10 @@ class ModelCheckpoint(Callback):
     def on_train_begin(self, logs: Logs) -> None:
         if self.save_best_only:
             self._best.need(self.params)
+        known = ("loss", "accuracy", "learning_rate") if self.every else self.params["metrics"]
+        folder = os.path.dirname(self._path(0, dict.fromkeys(known, 0.0)))
+        if "{" not in os.path.dirname(self.path) and folder and not os.path.isdir(folder):
+            raise FileNotFoundError(f"ModelCheckpoint: path: there is no folder {folder!r}")
         self._best.value = None
 
     def _step_end(self, batch: int, logs: Logs) -> None:
@@ -197,14 +204,16 @@ class ModelCheckpoint(Callback):
             self._save(epoch, logs)
 
     def _save(self, epoch: int, logs: Logs) -> None:
+        self.model.save(self._path(epoch, logs))
+
+    def _path(self, epoch: int, logs: Logs) -> str:
         try:
-            path = self.path.format(epoch=epoch + 1, **logs)
+            return self.path.format(epoch=epoch + 1, **logs)
         except (KeyError, IndexError, ValueError) as error:
             raise ValueError(
                 f"ModelCheckpoint: path: {self.path!r} has a field that is not known ({error!r}); "
                 f"known: epoch, {', '.join(logs)}"
             ) from None
-        self.model.save(path)
 
     def state(self) -> dict[str, Any]:
         return {"best": self.best}
@@ -248,6 +257,9 @@ class ReduceLROnPlateau(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         self._best.need(self.params)
+        rate = self.model.optimizer_object.learning_rate
+        if isinstance(rate, Schedule):
+            raise TypeError(f"ReduceLROnPlateau: expected an optimizer with a number as learning_rate, got {rate!r}")
         self._best.value, self.wait, self.cooling = None, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:

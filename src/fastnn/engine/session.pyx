@@ -324,8 +324,8 @@ cdef class Runner:
         cdef char *y = <char *>cnp.PyArray_DATA(out)
         cdef int failed = 0
         if not w.native:
-            two = (rows, -1)
-            w.portable(np.asarray(a).reshape(two), np.asarray(out).reshape(two))
+            w.portable(np.asarray(a).reshape(rows, a.shape[a.ndim - 1]),
+                       np.asarray(out).reshape(rows, out.shape[out.ndim - 1]))
             return out
         x.data = cnp.PyArray_DATA(a)
         x.source = _source_of[a.descr.type_num]

@@ -126,7 +126,7 @@ def _layers(parts: Sequence[Part], given: Given) -> list[Layer]:
         elif isinstance(part, Affine):
             layers.append(Rescale(float(part.scale), float(part.offset)))
         elif isinstance(part, Activation) and layers and _linear(layers[-1]):
-            layers[-1].activation = part  # type: ignore[attr-defined]
+            layers[-1].activation = part
         else:
             layers.append(part)
     return layers

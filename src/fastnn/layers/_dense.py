@@ -63,9 +63,8 @@ class Dense(Layer):
         self.trainable, self.learning_rate_multiplier = trainable, learning_rate_multiplier
 
     def config(self) -> dict[str, Any]:
-        sizes = [self.n_neurons] if self.n_inputs is None else [self.n_inputs, self.n_neurons]
         return {
-            **dict(zip(("n_inputs", "n_neurons"), sizes, strict=False)),
+            **dict(zip(("n_inputs", "n_neurons"), self._leading(), strict=False)),
             "activation": self.activation.describe() if self._described() else self.activation.names[0],
             "weight_regularizer_l1": self.weight_regularizer_l1,
             "weight_regularizer_l2": self.weight_regularizer_l2,
@@ -74,6 +73,17 @@ class Dense(Layer):
             "weight_initializer": self.weight_initializer.describe(),
             **{f"{name}_constraint": part.describe() for name, part in self._constraints().items()},
         }
+
+    def _leading(self) -> list[int]:
+        return [self.n_neurons] if self.n_inputs is None else [self.n_inputs, self.n_neurons]
+
+    def _shown(self) -> dict[str, Any]:
+        shown = super()._shown()
+        del shown["n_inputs"]
+        shown.pop("n_neurons", None)
+        initializer = shown.pop("weight_initializer")
+        name = initializer["name"] if initializer.keys() == {"name"} else initializer
+        return {**shown, **({} if name == "he_normal" else {"weight_initializer": name})}
 
     def _constraints(self) -> dict[str, Constraint]:
         both = {"weight": self.weight_constraint, "bias": self.bias_constraint}

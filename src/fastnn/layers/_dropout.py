@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn.base import Layer
 from fastnn.engine.spec import DropoutSpec
+from fastnn.layers._sizes import share
 
 if TYPE_CHECKING:
     from fastnn.engine.spec import Spec
@@ -20,9 +21,7 @@ class Dropout(Layer):
     names = ("Dropout",)
 
     def __init__(self, rate: float) -> None:
-        if not 0 <= float(rate) < 1:
-            raise ValueError(f"rate: expected the share to drop, at least 0 and below 1, got {rate!r}")
-        self.rate = float(rate)
+        self.rate = share(rate)
 
     def config(self) -> dict[str, Any]:
         return {"rate": self.rate}

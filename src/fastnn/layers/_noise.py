@@ -6,15 +6,10 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _checks
 from fastnn.base import Layer
 from fastnn.engine.spec import AlphaDropoutSpec, GaussianSpec
+from fastnn.layers._sizes import share
 
 if TYPE_CHECKING:
     from fastnn.engine.spec import Spec
-
-
-def _share(rate: float) -> float:
-    if isinstance(rate, bool) or not 0 <= float(rate) < 1:
-        raise ValueError(f"rate: expected the share to drop, at least 0 and below 1, got {rate!r}")
-    return float(rate)
 
 
 class GaussianNoise(Layer):
@@ -47,7 +42,7 @@ class GaussianDropout(Layer):
     names = ("GaussianDropout",)
 
     def __init__(self, rate: float) -> None:
-        self.rate = _share(rate)
+        self.rate = share(rate)
 
     def config(self) -> dict[str, Any]:
         return {"rate": self.rate}
@@ -68,7 +63,7 @@ class AlphaDropout(Layer):
     names = ("AlphaDropout",)
 
     def __init__(self, rate: float) -> None:
-        self.rate = _share(rate)
+        self.rate = share(rate)
 
     def config(self) -> dict[str, Any]:
         return {"rate": self.rate}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from fastnn.base import Layer
 from fastnn.engine.spec import AffineSpec
@@ -20,6 +20,8 @@ class Rescale(Layer):
 
     def __init__(self, scale: float, offset: float = 0.0) -> None:
         for name, value in (("scale", scale), ("offset", offset)):
+            if isinstance(value, (bool, str)) or not isinstance(value, SupportsFloat):
+                raise TypeError(f"{name}: expected a number, got {value!r:.80}")
             if not math.isfinite(value):
                 raise ValueError(f"{name}: expected a finite number, got {value!r}")
         self.scale, self.offset = float(scale), float(offset)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fastnn import _checks
 from fastnn.base import Layer
 from fastnn.engine.spec import MOST_HELD, MergeSpec
 from fastnn.layers._dense import Dense
@@ -26,7 +27,7 @@ class Residual(Layer):
     holds = ("layers", "projection")
 
     def __init__(self, layers: Iterable[Layer], *, projection: bool | Layer = False) -> None:
-        self.layers = list(layers)
+        self.layers: list[Layer] = _checks.listed("layers", layers, "a list of layers")
         for i, layer in enumerate(self.layers):
             if not isinstance(layer, Layer):
                 raise TypeError(f"layers[{i}]: expected a Layer, got {layer!r}")

@@ -279,6 +279,10 @@ def _encoded(y_true: Any, y_pred: Any, labels: Any, threshold: float) -> tuple[A
     predicted, outputs_p = _classes("y_pred", y_pred, threshold)
     if len(true) != len(predicted):
         raise ValueError(f"y_pred: expected {len(true)} rows, as many as y_true, got {len(predicted)}")
+    if (true.dtype.kind in "US") != (predicted.dtype.kind in "US"):
+        beside, got = _kind(true, outputs_t), _kind(predicted, outputs_p)
+        hint = "; predict_labels gives labels" if outputs_p else ""
+        raise ValueError(f"y_pred: expected labels of y_true's kind, got {got} beside {beside}{hint}")
     whole = true.dtype.kind in "iu" and predicted.dtype.kind in "iu"
     if labels is None and whole:
         low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
@@ -289,6 +293,10 @@ def _encoded(y_true: Any, y_pred: Any, labels: Any, threshold: float) -> tuple[A
     if labels is not None and (not len(known) or len(np.unique(known)) != len(known)):
         raise ValueError("labels: expected different classes, at least one")
     return _numbers(true, known), _numbers(predicted, known), known
+
+
+def _kind(a: NDArray[Any], outputs: int) -> str:
+    return "text" if a.dtype.kind in "US" else f"scores of {outputs} columns" if outputs else "numbers"
 
 
 def _small(true: Any, predicted: Any, outputs: int, high: int) -> tuple[Any, Any, NDArray[Any]]:
@@ -317,6 +325,8 @@ def _numbers(values: Any, known: Any) -> NDArray[np.int32]:
 def _classes(name: str, value: Any, threshold: float) -> tuple[NDArray[Any], int]:
     """(class of each row, columns of the scores or 0)."""
     a = np.asarray(value)
+    if a.dtype.kind == "O" and a.ndim == 1 and all(isinstance(label, str) for label in a):
+        a = a.astype(str)  # as a column of a data frame has them
     if a.ndim == 2 and a.shape[1] >= 1 and len(a) and a.dtype.kind in "fiub":
         if a.shape[1] == 1 and a.dtype.kind in "iub":
             a = a.reshape(-1)
