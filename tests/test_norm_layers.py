@@ -11,7 +11,7 @@ from compare import Array, assert_near, assert_same_bits, gradient
 from oracle import Network
 
 import fastnn
-from fastnn import BatchNorm, Dense, Dropout, Input, LayerNorm, Model, ReLU, _runs, callbacks, custom
+from fastnn import BatchNorm, Dense, Dropout, Input, LayerNorm, Model, ReLU, _runs, _state_dict, callbacks, custom
 from fastnn.optimizers import SGD, Adam
 
 RNG = np.random.default_rng(8)
@@ -29,7 +29,7 @@ def shaken(model: Model) -> Model:
     """Finalized, with gamma, beta and moving averages that are not what they start as."""
     model.finalize(5)
     rng = np.random.default_rng(4)
-    for parameters in model._parameter_views().values():
+    for parameters in _state_dict.by_layer(model).values():
         for name, view in parameters.items():
             if name not in ("weights",):
                 view[...] = rng.uniform(0.5, 1.5, view.shape)

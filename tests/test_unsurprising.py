@@ -296,9 +296,9 @@ def test_a_probe_that_fails_does_not_fix_the_width() -> None:
 @pytest.mark.parametrize(
     ("spoil", "error", "text"),
     [
-        (lambda p: [(p[0][0] * 3, p[0][1]), (p[1][0], np.full((1, 3), "a"))], TypeError, "biases of real numbers"),
+        (lambda p: [(p[0][0] * 3, p[0][1]), (p[1][0], np.full((1, 3), "a"))], TypeError, "biases of real"),
         (lambda p: [(p[0][0] * 3, p[0][1]), (None, p[1][1])], TypeError, "weights of real numbers, got dtype object"),
-        (lambda p: [(p[0][0] * 3, p[0][1]), (p[1][0] * 1j, p[1][1])], TypeError, "weights of real numbers, got dtype c"),
+        (lambda p: [(p[0][0] * 3, p[0][1]), (p[1][0] * 1j, p[1][1])], TypeError, "weights of real numbers, got"),
         (lambda p: [(p[0][0] * 3,), p[1]], ValueError, r"parameters\[0\]: expected 2 arrays: weights, biases, got 1"),
         (lambda p: None, TypeError, "parameters: expected 2 tuples, one for each layer that has parameters, got None"),
         (lambda p: [None, p[1]], TypeError, r"parameters\[0\]: expected 2 arrays: weights, biases, got None"),
@@ -419,6 +419,29 @@ def test_text_labels_beside_numbers_are_refused_and_columns_of_data_frames_taken
     assert metrics.accuracy_score(names.astype(object), names) == 1.0
 
 
+def test_an_ensemble_names_classes_as_a_model_does() -> None:
+    models = [classifier(seed) for seed in range(3)]
+    for model in models:
+        model.train(X, Y, epochs=3)
+        model.class_labels = ("a", "b", "c")
+    for method in ("mean", "vote"):
+        ensemble = Ensemble(models, method=method)
+        numbers = ensemble.predict(X).argmax(axis=1)
+        np.testing.assert_array_equal(ensemble.predict_labels(X), np.array(list("abc"))[numbers])
+    np.testing.assert_array_equal(Ensemble(models[:1]).predict_labels(X), models[0].predict_labels(X))
+    one = regressor()
+    one.train(X, TARGETS)
+    np.testing.assert_array_equal(Ensemble([one]).predict_labels(X), one.predict_labels(X))
+
+
+def test_nan_is_no_largest_output_wherever_classes_are_counted() -> None:
+    model = Model([Input(3)], dtype="float64")
+    model.set(loss="categorical_crossentropy", optimizer="sgd")
+    rows = np.array([[0.3, np.nan, 0.7], [0.9, 0.1, np.nan]])
+    assert model.predict_labels(rows).tolist() == [2, 0]
+    assert model.evaluate(rows, np.array([2, 0])).accuracy == 1.0
+
+
 def test_sessions_of_graphs_take_no_rows() -> None:
     a, b = Input(3), Input(1)
     from fastnn import Concatenate
@@ -427,6 +450,13 @@ def test_sessions_of_graphs_take_no_rows() -> None:
     model.finalize()
     empty = [np.zeros((0, 3)), np.zeros((0, 1))]
     assert model.session()(empty).shape == model.predict(empty).shape == (0, 2)
+
+
+class Sparse:
+    """As SciPy's matrices are seen by NumPy."""
+
+    def toarray(self) -> Any:
+        return X
 
 
 @pytest.mark.parametrize(
@@ -438,6 +468,7 @@ def test_sessions_of_graphs_take_no_rows() -> None:
         (lambda: fit_many(classifier(), X, Y), TypeError, "models: expected a list of models, got Model"),
         (lambda: setattr(classifier(), "class_labels", 5), TypeError, "class_labels: expected a label for each class"),
         (lambda: Model.from_bytes(b"", custom_objects=Dense), TypeError, "custom_objects: expected a list of classes"),
+        (lambda: classifier().predict(Sparse()), TypeError, "dtype object: make a sparse matrix an array"),
         (lambda: Dropout("a"), TypeError, "rate: expected the share to drop, a number, got 'a'"),
         (lambda: Dropout(True), TypeError, "rate: expected the share to drop, a number, got True"),
         (lambda: SGD(float("inf")), ValueError, "learning_rate: expected at least 0 and finite, got inf"),

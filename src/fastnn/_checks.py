@@ -34,7 +34,8 @@ def as_array(name: str, value: Any) -> Array:
     if np.ma.isMaskedArray(value):
         raise TypeError(f"{name}: masked arrays are not supported: fill the masked values first")
     if a.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}")
+        hint = ": make a sparse matrix an array by .toarray()" if hasattr(value, "toarray") else ""
+        raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}{hint}")
     if a.dtype.kind == "b":
         return a.view(np.uint8)
     if not Data.can_gather(a.dtype):

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from fastnn import _state_dict
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -79,7 +81,7 @@ class Conversions:
         model = cast("Model", self)
         with model._lock:
             _finalized(model)
-            views = model._parameter_views()
+            views = _state_dict.by_layer(model)
             return {f"layer{i}.{name}": view.copy() for i, tensors in views.items() for name, view in tensors.items()}
 
 

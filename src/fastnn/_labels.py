@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fastnn import _checks
+from fastnn.kernels.metrics import argmax_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -29,6 +30,18 @@ def checked(labels: Any) -> tuple[Label, ...]:
     if len(plain) < 2:
         raise ValueError(f"class_labels: expected at least 2, got {len(plain)}")
     return plain
+
+
+def named(outputs: NDArray[Any], threshold: float, labels: tuple[Label, ...] | None) -> NDArray[Any]:
+    """The label (rows,) of each row of outputs, or its class's number: the largest output's, as accuracies count it, or
+    of one output a yes where it is above the threshold."""
+    yes = outputs[:, 0] > threshold if outputs.shape[1] == 1 else None
+    numbers = (argmax_rows(outputs) if yes is None else yes).astype(np.intp)
+    if labels is None:
+        return numbers
+    kinds = {type(label) for label in labels}
+    names = np.array(labels, dtype=None if len(kinds) == 1 else object)
+    return names[numbers]
 
 
 class Labelled:
@@ -63,13 +76,6 @@ class Labelled:
         is above 0.5 (above 0 where the loss takes scores). Without ``class_labels`` its number. Else as ``predict``."""
         model: Any = self
         outputs = model.predict(X, batch_size=batch_size)
-        if outputs.shape[1] == 1:
-            numbers = (outputs[:, 0] > (0.5 if model.loss is None else model.loss.threshold)).astype(np.intp)
-        else:
-            numbers = outputs.argmax(axis=1)
-        if self._class_labels is None:
-            return numbers
-        self._need_outputs(self._class_labels)
-        kinds = {type(label) for label in self._class_labels}
-        names = np.array(self._class_labels, dtype=None if len(kinds) == 1 else object)
-        return names[numbers]
+        if self._class_labels is not None:
+            self._need_outputs(self._class_labels)
+        return named(outputs, 0.5 if model.loss is None else model.loss.threshold, self._class_labels)

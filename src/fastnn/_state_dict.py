@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastnn import _checks
+from fastnn._dlpack import as_ndarray
 from fastnn._model_file import parameter_name
 
 if TYPE_CHECKING:
@@ -49,6 +51,47 @@ def views(model: Any) -> dict[str, NDArray[Any]]:
     """Live views of the parameters by their names in files."""
     plan = model.plan
     return {parameter_name(layer, name): plan.view(plan.params, layer, name) for layer, name in plan.tensors}
+
+
+# --- by the place in the model: get_parameters, set_parameters ---
+
+
+def by_layer(model: Any) -> dict[int, dict[str, NDArray[Any]]]:
+    """Live views of the parameters by layer and name."""
+    plan = model.plan
+    found: dict[int, dict[str, NDArray[Any]]] = {}
+    for index, name in sorted(plan.tensors, key=lambda tensor: tensor[0]):  # what is only kept comes last in each
+        found.setdefault(index, {})[name] = plan.view(plan.params, index, name)
+    return found
+
+
+def set_by_layer(model: Any, parameters: Any) -> None:
+    """Copy a tuple of arrays into each layer, in order; ValueError or TypeError, and nothing changed, for what does not
+    fit."""
+    views, numbered, pairs = by_layer(model), model.numbered, []
+    given = _a_list("parameters", parameters, len(views), "tuples, one for each layer that has parameters")
+    for i, ((index, mine), values) in enumerate(zip(views.items(), given, strict=True)):
+        arrays = _a_list(f"parameters[{i}]", values, len(mine), f"arrays: {', '.join(mine)}")
+        for (name, view), value in zip(mine.items(), arrays, strict=True):
+            label = numbered[index].label()
+            new = np.asarray(as_ndarray(name, value))
+            if new.dtype.kind not in "fiub":
+                raise TypeError(f"{label}: expected {name} of real numbers, got dtype {new.dtype}")
+            if new.shape != view.shape:
+                raise ValueError(f"{label}: expected {name} of shape {view.shape}, got {new.shape}")
+            pairs.append((view, new))
+    for view, new in pairs:
+        view[...] = new
+
+
+def _a_list(name: str, values: Any, count: int, what: str) -> list[Any]:
+    items = _checks.listed(name, values, f"{count} {what}")
+    if len(items) != count:
+        raise ValueError(f"{name}: expected {count} {what}, got {len(items)}")
+    return items
+
+
+# --- by name ---
 
 
 class Given(NamedTuple):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _atomic, _checks, checkpoint
+from fastnn._labels import named
 from fastnn._safetensors import parse
 from fastnn.kernels.metrics import argmax_rows
 from fastnn.layers import Input
@@ -91,6 +92,13 @@ class Ensemble:
         return mean
 
     __call__ = predict
+
+    def predict_labels(self, X: ArrayLike, *, batch_size: int | None = None) -> NDArray[Any]:
+        """The label (rows,) of each row's class, as ``Model.predict_labels`` gives it, by ``class_labels`` of the first
+        model."""
+        first, voted = self.models[0], self.method == "vote"
+        threshold = 0.5 if voted or first.loss is None else first.loss.threshold
+        return named(self.predict(X, batch_size=batch_size), threshold, first.class_labels)
 
     def std(self, X: ArrayLike, *, batch_size: int | None = None) -> NDArray[Any]:
         """(rows, outputs): the standard deviation of the models' predictions (divided by their number), how far they

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fastnn import _checks, _network, _resume, _runs
+from fastnn import _checks, _network, _resume, _runs, _state_dict
 from fastnn._average import averaged_weights
 from fastnn._conversions import Conversions
-from fastnn._dlpack import as_ndarray
 from fastnn._files import Files
 from fastnn._labels import Labelled
 from fastnn._online import Callbacks, Online
@@ -425,35 +424,13 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         """Copies of the parameters of each layer that has some, in order: (weights, biases), (gamma, beta, moving_mean,
         moving_variance), (mean, variance); of one written in Python, what it has."""
         with self._lock:
-            return [tuple(view.copy() for view in views.values()) for views in self._parameter_views().values()]
-
-    def _parameter_views(self) -> dict[int, dict[str, NDArray[Any]]]:
-        """Live views of the parameters by layer and name."""
-        plan = self.plan
-        views: dict[int, dict[str, NDArray[Any]]] = {}
-        for index, name in sorted(plan.tensors, key=lambda tensor: tensor[0]):  # what is only kept comes last in each
-            views.setdefault(index, {})[name] = plan.view(plan.params, index, name)
-        return views
+            return [tuple(view.copy() for view in views.values()) for views in _state_dict.by_layer(self).values()]
 
     def set_parameters(self, parameters: Iterable[tuple[ArrayLike, ...]]) -> None:
         """Copy what ``get_parameters`` gives into each layer, in order. Everything is checked first: ValueError or
         TypeError for what does not fit, and nothing has changed."""
-        views, numbered = self._parameter_views(), self.numbered
-        given = _a_list("parameters", parameters, len(views), "tuples, one for each layer that has parameters")
-        pairs = []
-        for i, ((index, mine), values) in enumerate(zip(views.items(), given, strict=True)):
-            arrays = _a_list(f"parameters[{i}]", values, len(mine), f"arrays: {', '.join(mine)}")
-            for (name, view), value in zip(mine.items(), arrays, strict=True):
-                label = numbered[index].label()
-                new = np.asarray(as_ndarray(name, value))
-                if new.dtype.kind not in "fiub":
-                    raise TypeError(f"{label}: expected {name} of real numbers, got dtype {new.dtype}")
-                if new.shape != view.shape:
-                    raise ValueError(f"{label}: expected {name} of shape {view.shape}, got {new.shape}")
-                pairs.append((view, new))
         with self._lock:
-            for view, new in pairs:
-                view[...] = new
+            _state_dict.set_by_layer(self, parameters)
 
     def averaged_weights(self) -> AbstractContextManager[Model]:
         """``with model.averaged_weights():`` the parameters are the running average that an optimizer with
@@ -466,10 +443,3 @@ class Model(Online, Probes, Files, Labelled, Conversions):
 
     def __repr__(self) -> str:
         return f"Model([{', '.join(repr(layer) for layer in self.layers)}], seed={self.seed}, dtype='{self.dtype}')"
-
-
-def _a_list(name: str, values: Any, count: int, what: str) -> list[Any]:
-    items = _checks.listed(name, values, f"{count} {what}")
-    if len(items) != count:
-        raise ValueError(f"{name}: expected {count} {what}, got {len(items)}")
-    return items
