@@ -195,7 +195,6 @@ def test_another_graph_is_not_resumed(tmp_path: Path) -> None:
 def test_a_file_with_a_graph_that_is_none_is_refused(graph: Any, tmp_path: Path) -> None:
     model = two()
     model.finalize()
-    model._graph = graph if isinstance(graph, list) else model._graph
     description, tensors = fastnn._model_file.describe(model)
     description["graph"] = graph
     checkpoint.save(tmp_path / "m.fnn", description, tensors)

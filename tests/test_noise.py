@@ -173,7 +173,7 @@ def test_nothing_to_add_or_drop_is_no_operation() -> None:
         (GaussianDropout, 1.0, ValueError, "rate: expected the share to drop, at least 0 and below 1, got 1.0"),
         (AlphaDropout, -0.1, ValueError, "rate: expected the share to drop, .* got -0.1"),
         (AlphaDropout, math.nan, ValueError, "rate: .* got nan"),
-        (AlphaDropout, True, ValueError, "rate: .* got True"),
+        (AlphaDropout, True, TypeError, "rate: .* got True"),
     ],
 )
 def test_arguments_out_of_range_are_refused(layer: Any, value: Any, error: type[Exception], text: str) -> None:
