@@ -12,7 +12,20 @@ import numpy as np
 import pytest
 from small import X, Y, bits, classifier
 
-from fastnn import Dense, Dropout, Ensemble, Input, LeakyReLU, Model, Residual, callbacks, custom, fit_many, metrics
+from fastnn import (
+    Dense,
+    Dropout,
+    Ensemble,
+    Input,
+    LeakyReLU,
+    Model,
+    Residual,
+    callbacks,
+    check_gradients,
+    custom,
+    fit_many,
+    metrics,
+)  # fmt: skip
 from fastnn.callbacks import LambdaCallback
 from fastnn.layers import BatchNorm
 from fastnn.losses import CategoricalCrossentropy, Huber
@@ -452,6 +465,25 @@ def test_sessions_of_graphs_take_no_rows() -> None:
     assert model.session()(empty).shape == model.predict(empty).shape == (0, 2)
 
 
+class Forgetful(custom.Layer):
+    """Its backward gives no gradient of its weights."""
+
+    def build(self, n_in: int) -> dict[str, Any]:
+        return {"weights": np.ones((1, n_in))}
+
+    def forward(self, x: Any) -> Any:
+        return x * self.weights  # type: ignore[attr-defined]
+
+    def backward(self, dy: Any) -> Any:
+        return dy * self.weights  # type: ignore[attr-defined]
+
+
+def with_scale() -> Model:
+    model = Model([Forgetful(), Dense(3, activation="softmax")])
+    model.set(loss="categorical_crossentropy", optimizer="sgd")
+    return model
+
+
 class Sparse:
     """As SciPy's matrices are seen by NumPy."""
 
@@ -469,6 +501,12 @@ class Sparse:
         (lambda: setattr(classifier(), "class_labels", 5), TypeError, "class_labels: expected a label for each class"),
         (lambda: Model.from_bytes(b"", custom_objects=Dense), TypeError, "custom_objects: expected a list of classes"),
         (lambda: classifier().predict(Sparse()), TypeError, "dtype object: make a sparse matrix an array"),
+        (lambda: Model(dtype="abc"), ValueError, "dtype: expected float32 or float64, got 'abc'"),
+        (lambda: Model.from_bytes("abc"), TypeError, "blob: expected the bytes of a file, got str: load"),
+        (lambda: classifier().train(X, Y, progress=3), TypeError, r"progress: expected an object with a method update"),
+        (lambda: check_gradients(3, X, Y), TypeError, "model: expected a Model, got int"),
+        (lambda: callbacks.ModelCheckpoint(None), TypeError, "ModelCheckpoint: path: expected the path"),
+        (lambda: with_scale().train(X, Y), TypeError, r"backward: expected a pair \(dx, .* for weights, got ndarray"),
         (lambda: Dropout("a"), TypeError, "rate: expected the share to drop, a number, got 'a'"),
         (lambda: Dropout(True), TypeError, "rate: expected the share to drop, a number, got True"),
         (lambda: SGD(float("inf")), ValueError, "learning_rate: expected at least 0 and finite, got inf"),

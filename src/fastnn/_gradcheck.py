@@ -68,6 +68,8 @@ def check_gradients(
         samples = _checks.whole("samples", samples, 1)
     if not 0 < rtol < 1:
         raise ValueError(f"rtol: expected more than 0 and below 1, got {rtol!r}")
+    if not isinstance(model, Model):
+        raise TypeError(f"model: expected a Model, got {type(model).__name__}")
     twin = float64_copy(model, X)
     plan = twin.plan
     if not plan.trained:

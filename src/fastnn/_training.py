@@ -55,6 +55,8 @@ def control(
         if not time_limit > 0:
             raise ValueError(f"time_limit: expected more than 0 seconds, got {time_limit!r}")
         time_limit = float(time_limit)
+    if progress is not None and not callable(getattr(progress, "update", None)):
+        raise TypeError(f"progress: expected an object with a method update(...), got {progress!r:.80}")
     every = _checks.whole("print_every", print_every, 0)
     return Control(CallbackSet(callbacks), every, progress, time_limit, bool(check_finite))
 

@@ -156,6 +156,8 @@ def opened(path: str | os.PathLike[str], *, foreign: bool = False) -> Iterator[C
 @contextlib.contextmanager
 def opened_bytes(blob: Any) -> Iterator[Contents]:
     """The same of the bytes of a file."""
+    if isinstance(blob, str):
+        raise TypeError("blob: expected the bytes of a file, got str: load(path) reads a file")
     if not isinstance(blob, bytes):
         blob = bytes(memoryview(blob))
     with _named("the bytes", Exception):

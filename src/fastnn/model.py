@@ -68,7 +68,10 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        try:
+            self.dtype: np.dtype[Any] = np.dtype(dtype)
+        except TypeError:
+            raise ValueError(f"dtype: expected float32 or float64, got {dtype!r:.80}") from None
         if self.dtype not in (np.float32, np.float64):
             raise ValueError(f"dtype: expected float32 or float64, got {self.dtype}")
         self.seed = int.from_bytes(os.urandom(8)) >> 1 if seed is None else _checks.whole("seed", seed, 0, MOST_SEED)

@@ -170,6 +170,8 @@ class ModelCheckpoint(Callback):
         min_delta: float = 0.0,
         save_freq: str | int = "epoch",
     ) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"ModelCheckpoint: path: expected the path of a file, got {path!r:.80}")
         self.path = os.fspath(path)
         self._best = Best("ModelCheckpoint", monitor, mode, min_delta)
         self.save_best_only = bool(save_best_only)

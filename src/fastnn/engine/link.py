@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,9 @@ class LayerLink:
     def backward(self, dy: Array, need_dx: bool) -> Array | None:
         """dx, None where nothing before needs it; the gradients of the layer's own tensors go into their arena."""
         given = self.spec.part.backward(dy)
+        if self.spec.tensors and not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Mapping)):
+            what = f"(dx, {{name: gradient}}) for {', '.join(name for name, _ in self.spec.tensors)}"
+            raise TypeError(f"backward: expected a pair {what}, got {type(given).__name__}")
         dx, grads = given if self.spec.tensors else (given, {})
         if self.to_input:
             return _result("backward", dx, (len(dy), self.spec.n_in), dy.dtype)
