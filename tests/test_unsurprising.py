@@ -87,6 +87,16 @@ def test_what_the_plan_was_made_of_cannot_be_changed_any_more(layer: Any, name: 
     setattr(again, name, value)
 
 
+def test_nor_can_the_parameter_of_an_activation_within_a_layer() -> None:
+    activation = LeakyReLU(0.1)
+    model = Model([Dense(2, activation=activation)])
+    activation.alpha = 0.2
+    model.finalize(4)
+    with pytest.raises(AttributeError, match=r"LeakyReLU\): alpha cannot be changed once the model is finalized"):
+        activation.alpha = 0.3
+    assert copy.deepcopy(model).layers[0].activation.alpha == 0.2  # type: ignore[attr-defined]
+
+
 def test_a_layer_in_python_may_change_what_it_likes() -> None:
     class Scaled(custom.Layer):
         def __init__(self, factor: float) -> None:

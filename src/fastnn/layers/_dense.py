@@ -136,13 +136,14 @@ class Dense(Layer):
 
     def bind(self, plan: Plan, index: int, n_in: int) -> None:
         super().bind(plan, index, n_in)
-        if not isinstance(self.activation, Activation):  # it takes part by itself, and messages name it
+        if isinstance(self.activation, Activation):
+            self.activation._plan = plan  # so that its parameter is fixed as well
+        else:  # it takes part by itself, and messages name it
             self.activation.bind(plan, index, self.n_neurons)
 
     def unbind(self) -> None:
         super().unbind()
-        if not isinstance(self.activation, Activation):
-            self.activation.unbind()
+        self.activation.unbind()
 
     def __copy__(self) -> Self:
         new = type(self).__new__(type(self))
