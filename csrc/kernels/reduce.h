@@ -76,22 +76,20 @@ FNN_INLINE void store_columns(real *y, vf *column, size_t rows, size_t cols)
         vf_store_part(y + r * cols, column[r], cols);
 }
 
-/* the tree over s[0 .. cols), which it uses up */
+/* the tree over s[0 .. cols), which it uses up, without its empty branches */
 FNN_INLINE vf join_columns(vf *s, size_t cols)
 {
-    if (cols <= 4) { /* the tree without its empty branches */
-        if (cols > 2)
-            s[0] = vf_add(s[0], s[2]);
-        if (cols > 3)
-            s[1] = vf_add(s[1], s[3]);
-        return cols > 1 ? vf_add(s[0], s[1]) : s[0];
-    }
-    for (size_t half = CHAINS / 2, live = cols; half > 0; half /= 2) {
-        for (size_t j = 0; j + half < live; j++)
-            s[j] = vf_add(s[j], s[j + half]);
-        live = live < half ? live : half;
-    }
-    return s[0];
+    for (size_t half = CHAINS / 2; half > 2; half /= 2)
+        if (cols > half) {
+            for (size_t j = half; j < cols; j++)
+                s[j - half] = vf_add(s[j - half], s[j]);
+            cols = half;
+        }
+    if (cols > 2)
+        s[0] = vf_add(s[0], s[2]);
+    if (cols > 3)
+        s[1] = vf_add(s[1], s[3]);
+    return cols > 1 ? vf_add(s[0], s[1]) : s[0];
 }
 
 /* lanes of vector i that are left when n elements remain of a block of CHAINS */
