@@ -107,10 +107,12 @@ static int enter(void)
     return 0;
 }
 
-/* nothing to do for a helper: no region is open, or only one that has to do without helpers */
+/* nothing to do for a helper: no region is open, or only one that has to do without helpers. A helper that lies down counts
+ * itself among the sleepers and then looks at the gate; the owner opens the gate and then looks for sleepers: one of the two
+ * sees the other, for all four are in the one order of the sequentially consistent. */
 static int idle(void)
 {
-    const int open = atomic_load_explicit(&gate, memory_order_relaxed) & 1;
+    const int open = atomic_load(&gate) & 1;
     return (!open || atomic_load_explicit(&crowded, memory_order_relaxed)) && !atomic_load(&quitting);
 }
 
@@ -126,21 +128,27 @@ static void wait_awake(void)
     }
 }
 
+/* Until the bell rings, or for no reason, which does no harm: the caller looks for itself, and waits awake again. Where the
+ * region is over before a helper is up, the next may follow soon, and would again be too short for one that lies. */
+static void lie_down(void)
+{
+    pthread_mutex_lock(&bed);
+    atomic_fetch_add(&sleepers, 1);
+    if (idle())
+        pthread_cond_wait(&alarm_bell, &bed);
+    atomic_fetch_sub(&sleepers, 1);
+    pthread_mutex_unlock(&bed);
+}
+
 static void *help(void *unused)
 {
     (void)unused;
     fnn_fp_enter();
     while (!atomic_load(&quitting)) {
         wait_awake();
-        if (idle()) {
-            pthread_mutex_lock(&bed);
-            atomic_fetch_add(&sleepers, 1);
-            while (idle())
-                pthread_cond_wait(&alarm_bell, &bed);
-            atomic_fetch_sub(&sleepers, 1);
-            pthread_mutex_unlock(&bed);
-        }
-        if (enter()) {
+        if (idle())
+            lie_down();
+        else if (enter()) {
             if (in_the_way())
                 atomic_store_explicit(&crowded, 1, memory_order_relaxed);
             else

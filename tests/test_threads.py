@@ -240,13 +240,18 @@ def test_without_threadpoolctl_the_error_names_the_extra(monkeypatch: pytest.Mon
     ("what", "instead", "said"),
     [
         ("", "", "ok"),
+        (
+            "if (idle())\n        pthread_cond_wait",
+            "while (idle())\n        pthread_cond_wait",
+            "a helper that came late went back to sleep",
+        ),
         ("rest_until > 0 && ", "0 && ", "the pool did not rest after a lost processor"),
         ("min(2 * rests, LONGEST)", "1", "the pool did not rest longer for a loss that came again"),
     ],
 )
 def test_the_pool_rests_where_helpers_are_no_help(what: str, instead: str, said: str, tmp_path: Path) -> None:
     """After a helper that lost its processor in the middle of a task, longer if that comes again, and where it shares
-    its owner's. A pool that never rests, or never longer, fails the same check."""
+    its owner's. A pool that never rests, never longer, or in which a late helper stays late, fails it."""
     csrc = Path(__file__).parent.parent / "csrc"
     if not csrc.is_dir():
         pytest.skip("the sources are not here")
@@ -254,10 +259,10 @@ def test_the_pool_rests_where_helpers_are_no_help(what: str, instead: str, said:
     assert not what or source.count(what) == 1
     (tmp_path / "threads.c").write_text(source.replace(what, instead) if what else source, encoding="utf-8")
     check = Path(__file__).parent / "c" / "pool_check.c"
-    flags = ["-std=gnu11", "-O2", "-pthread", f"-I{csrc}"]
+    flags = ["-std=gnu11", "-O2", "-pthread", f"-I{tmp_path}", f"-I{csrc}"]
     try:
         subprocess.run(
-            [*os.environ.get("CC", "cc").split(), *flags, str(check), "threads.c", "-o", "pool"],
+            [*os.environ.get("CC", "cc").split(), *flags, str(check), "-o", "pool"],
             cwd=tmp_path,
             check=True,
         )

@@ -1,21 +1,19 @@
-/* pool_check.c - the pool on a busy machine: it rests where its helpers are no help, and comes back.
+/* pool_check.c - the pool on a busy machine: it rests where its helpers are no help, and comes back; and a helper that comes
+ * too late for a region waits awake for the next.
  *
- * Prints what went wrong and ends with 1; needs csrc/threads.c alone. */
-#define _GNU_SOURCE
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
+ * Prints what went wrong and ends with 1. Takes in threads.c, to see who sleeps and how long the pool rests. */
+#include "threads.c"
+
 #include <stdio.h>
 #include <time.h>
 
-#include "../../csrc/clock.h"
-#include "../../csrc/fnn.h"
-
 #define TASKS 4
-#define PATIENCE 20.0   /* seconds for what a machine may take its time with */
+#define LONG_ENOUGH 20.0 /* seconds for what a machine may take its time with */
+#define RINGS 500        /* a helper that is up stays so for PATIENCE, and is looked for this often */
+#define RING_SECONDS 4e-3
 #define LOSS 400000000L /* ns */
 
-static pthread_t owner;
+static pthread_t me;
 static atomic_int helped; /* tasks that were not the owner's */
 static long owner_ns, helper_ns;
 
@@ -28,7 +26,7 @@ static void nap(long ns)
 static void task(void *unused, size_t i)
 {
     (void)unused, (void)i;
-    const int mine = pthread_equal(pthread_self(), owner);
+    const int mine = pthread_equal(pthread_self(), me);
     if (!mine)
         atomic_fetch_add(&helped, 1);
     nap(mine ? owner_ns : helper_ns);
@@ -43,10 +41,10 @@ static int region(long owner_takes, long helper_takes)
     return atomic_load(&helped);
 }
 
-/* a helper takes part within PATIENCE */
+/* a helper takes part within LONG_ENOUGH */
 static int comes(long owner_takes, long helper_takes)
 {
-    const double until = fnn_seconds() + PATIENCE;
+    const double until = fnn_seconds() + LONG_ENOUGH;
     while (fnn_seconds() < until)
         if (region(owner_takes, helper_takes))
             return 1;
@@ -54,7 +52,7 @@ static int comes(long owner_takes, long helper_takes)
 }
 
 /* seconds from a loss, for which the owner waits LOSS, to the next helper; below 0 where none comes */
-static double rest_after_loss(void)
+static double rest_seen(void)
 {
     if (!comes(1000, LOSS))
         return -1;
@@ -62,19 +60,42 @@ static double rest_after_loss(void)
     return comes(1000000, 1000000) ? fnn_seconds() - began : -1;
 }
 
-static void stay_on(int processor)
+/* whether the helper is asleep, or awake, before the time is over */
+static int sleeps(int wanted_asleep, double seconds)
+{
+    const double until = fnn_seconds() + seconds;
+    while (atomic_load(&sleepers) != wanted_asleep)
+        if (fnn_seconds() > until)
+            return 0;
+    return 1;
+}
+
+/* a helper that is rung for a region which is over before it is up */
+static int waits_awake_again(void)
+{
+    for (int i = 0; i < RINGS; i++) {
+        if (!sleeps(1, LONG_ENOUGH))
+            return 0;
+        ring();
+        if (sleeps(0, RING_SECONDS))
+            return 1;
+    }
+    return 0;
+}
+
+static void stay_on(int one_processor)
 {
     cpu_set_t one;
     CPU_ZERO(&one);
-    CPU_SET(processor, &one);
+    CPU_SET(one_processor, &one);
     sched_setaffinity(0, sizeof one, &one);
 }
 
 /* a pool whose one helper is kept to that processor, as it inherits it */
-static void start_pool(int processor)
+static void start_pool(int at)
 {
     fnn_set_threads(1);
-    stay_on(processor);
+    stay_on(at);
     fnn_set_threads(2);
     region(1000, 1000);
 }
@@ -83,7 +104,7 @@ int main(void)
 {
     cpu_set_t all;
     int here = -1, there = -1;
-    owner = pthread_self();
+    me = pthread_self();
     sched_getaffinity(0, sizeof all, &all);
     for (int i = 0; i < CPU_SETSIZE; i++)
         if (CPU_ISSET(i, &all))
@@ -93,6 +114,8 @@ int main(void)
         stay_on(here);
         if (!comes(1000000, 1000000))
             return puts("no helper came"), 1;
+        if (!waits_awake_again())
+            return puts("a helper that came late went back to sleep"), 1;
         if (!comes(1000, LOSS)) /* the pool rests for as long as the owner waited */
             return puts("no helper came for the long task"), 1;
         for (int i = 0; i < 5; i++)
@@ -102,10 +125,10 @@ int main(void)
             return puts("the pool did not come back"), 1;
         start_pool(there); /* which forgets what was */
         stay_on(here);
-        const double once = rest_after_loss();
+        const double once = rest_seen();
         int longer = 0;
         for (int i = 0; i < 5 && !longer; i++) /* a machine may be too late for one loss to be soon after another */
-            longer = rest_after_loss() > 1.5 * once;
+            longer = rest_seen() > 1.5 * once;
         if (once < 0 || !longer)
             return puts("the pool did not rest longer for a loss that came again"), 1;
     }
