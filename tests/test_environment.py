@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from compare import assert_same_bits
 
 import fastnn.functional as F
 from fastnn import Dense, Dropout, Model, _core
+from fastnn._runs import gradient_trainer
+from fastnn.kernels import arrays, losses, metrics, twister
 from fastnn.kernels.losses import count_right
 from fastnn.kernels.optimizers import penalty, penalty_backward
 
@@ -191,7 +194,48 @@ def test_any_mode_of_the_process_gives_the_same_bits_and_is_put_back(bits: int, 
 
 
 @needs_glibc_x86
-def test_the_mode_of_the_test_above_does_change_what_is_computed_outside() -> None:
+@pytest.mark.parametrize("bits", [FLUSH, UPWARD, TOWARD_ZERO], ids=["flush to zero", "upward", "toward zero"])
+def test_no_mode_shows_at_the_doors_that_stand_beside_training(bits: int, isa: str) -> None:
+    """Where tiny numbers are flushed they are all one and 0; where rounding is another, so are sums and quotients."""
+    rng = np.random.default_rng(2)
+    tiny = np.array([[0, 1e-40, 2e-40], [3e-40, 1e-40, 2e-40]], np.float32)
+    p, t = rng.uniform(0.1, 1, (2, 77, 3)).astype(np.float32)
+    true, predicted = rng.integers(0, 3, (2, 77)).astype(np.int32)
+    weights, drops = rng.uniform(0, 1, 77), np.full(40, 3e-39, np.float32)
+    many, zeros, half = np.repeat(tiny, 39, axis=0)[:77].copy(), np.zeros_like(p), p / 2
+    limits, start = (1.5e-40, 0.0), (t[:5].T / 2, p[:5, :2] / 2)
+    X, y = np.arange(60).reshape(20, 3) / 64, np.arange(40).reshape(20, 2) / 32
+
+    def run() -> list[Any]:
+        found: list[Any] = [metrics.argmax_rows(tiny), metrics.yes_counts(tiny, tiny, *limits)]
+        found.append(metrics.top_k_count(tiny, np.array([2, 0], np.int32), 1))
+        found.append(metrics.pairs_in_order(tiny[0], np.array([0, 1, 1], np.uint8)))
+        found += [metrics.error_sums(p, t, np.zeros(3)), metrics.weighted_confusion(true, predicted, weights, 3)]
+        found += losses.quick_mean("mean_absolute_error", p, t) + losses.quick_mean("mean_absolute_error", many, zeros)
+        found += losses.quick_head("tanh", "mean_squared_error", p, t)
+        found += [arrays.multiply(p, t), arrays.multiply(half, many), arrays.all_finite(p.ravel())]
+        np.random.seed(0)
+        found += twister.drop(drops, 0.5)
+        model = Model([Dense(3, 5, activation="tanh", weight_regularizer_l2=0.3), Dense(5, 2)], seed=3)
+        model.set(loss="mse", optimizer="lbfgs")
+        model.finalize()
+        model.layers[0].weights, model.layers[1].weights = start
+        trainer = gradient_trainer(model, X, y)
+        found += [trainer.gradients(), trainer.regularization_loss(), model.plan.grads.copy()]
+        for _ in range(4):  # each takes up the corrections of the one before
+            model.train(X, y, epochs=2)
+            found.append(model.plan.params.copy())
+        return found
+
+    want = run()
+    with mode(bits):
+        got = run()
+    for i, (a, b) in enumerate(zip(got, want, strict=True)):
+        assert_same_bits(np.asarray(a), np.asarray(b), f"result {i}")
+
+
+@needs_glibc_x86
+def test_the_modes_of_the_tests_above_do_change_what_is_computed_outside() -> None:
     numbers, tiny = np.arange(1, 50, dtype=np.float32), np.full(8, 1e-40, np.float32)
     nearest = numbers / np.float32(7)
     with mode(UPWARD):

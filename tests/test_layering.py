@@ -232,6 +232,58 @@ def test_the_search_sees_what_is_forbidden() -> None:
     assert len(C_FILES) > 25
 
 
+# --- the floating-point mode: docs/numerics.md, rule 6 ---
+
+HEAD = re.compile(r"^( *)(cdef|def) (?!class |struct |enum|extern )([^=(]*?)(\w+)\(")
+KERNELS = set(re.findall(r"\(\*+(\w+)\)\(", (PACKAGE / "_core.pxd").read_text(encoding="utf-8")))  # of the table
+DRIVERS = {
+    *("gemm", "opt_constants", "opt_step_shared", "schedule_rate", "average_shared", "gather_shared", "batch_norm_fwd"),
+    *("batch_norm_bwd", "fnn_uniform", "fnn_normal", "fnn_sin", "fnn_cos", "fnn_schedule_rate", "fnn_opt_constants"),
+}
+
+
+def functions_of(code: str) -> list[tuple[str, bool, str]]:
+    """(name, whether Python can call it, body) of each function of a .pyx file."""
+    lines, found = code.splitlines(), []
+    for i, head in ((i, HEAD.match(line)) for i, line in enumerate(lines)):
+        if head:
+            ends = (j for j in range(i + 1, len(lines)) if re.match(rf" {{0,{len(head[1])}}}[^ ]", lines[j]))
+            found.append((head[4], head[2] == "def", "\n".join(lines[i + 1 : next(ends, len(lines))])))
+    return found
+
+
+def without_brackets(code: dict[str, str]) -> list[str]:
+    """What Python can call, of these files, and reaches a kernel in whatever mode the process has set."""
+    functions = [(file, *f) for file, text in code.items() for f in functions_of(text) if "fnn_fp_enter()" not in f[2]]
+    at_home = {(file, name) for file, text in code.items() for name, _, _ in functions_of(text)}
+    inside: dict[str, set[str]] = {}  # functions in C that leave the bracket to their callers, with their files
+
+    def reaches(file: str, body: str) -> bool:
+        for dot, name in re.findall(r"(self\.|\.|)\b(\w+)(?:\[[^\]]*\])?\(", body):
+            if name in (KERNELS if dot == "." else DRIVERS):
+                return True
+            if file in inside.get(name, ()) or (name in inside and (file, name) not in at_home):
+                return True
+        return False
+
+    before = -1
+    while before != sum(map(len, inside.values())):
+        before = sum(map(len, inside.values()))
+        for file, name, public, body in functions:
+            if not public and reaches(file, body):
+                inside.setdefault(name, set()).add(file)
+    return [f"{file}: {name}" for file, name, public, body in functions if public and reaches(file, body)]
+
+
+def test_what_python_calls_runs_kernels_in_their_own_mode() -> None:
+    code = {p.relative_to(PACKAGE).as_posix(): p.read_text(encoding="utf-8") for p in PACKAGE.rglob("*.pyx")}
+    assert {"act_fwd", "sum", "argmax_rows", "gather"} <= KERNELS
+    assert without_brackets(code) == []
+    for file, name in [("kernels/metrics.pyx", "argmax_rows"), ("engine/loop.pyx", "regularization_loss"),
+                       ("engine/lbfgs.pyx", "__init__"), ("kernels/losses.pyx", "quick_mean")]:  # fmt: skip
+        assert f"{file}: {name}" in without_brackets(code | {file: code[file].replace("fnn_fp_enter()", "0")})
+
+
 @pytest.mark.parametrize("path", [p for p in SOURCES if p.suffix == ".py"], ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_python_files_are_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 450

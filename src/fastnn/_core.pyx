@@ -417,6 +417,9 @@ def fma_peak(dtype="float32", Py_ssize_t repeats=100_000):
     """Run a loop of register-only fused multiply-adds; return the floating-point operations done."""
     cdef const fnn_kernels *t = tables[FNN_F64 if np.dtype(dtype) == np.float64 else FNN_F32]
     cdef double operations
+    cdef fnn_fp_state found
     with nogil:
+        found = fnn_fp_enter()
         operations = t.fma_peak(<size_t>repeats)
+        fnn_fp_leave(found)
     return operations

@@ -5,7 +5,7 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from fastnn._core cimport FNN_EPI_BACKWARD, FNN_EPI_NONE, workspace
+from fastnn._core cimport FNN_EPI_BACKWARD, FNN_EPI_NONE, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, workspace
 from fastnn.engine cimport merge, ops
 from fastnn.engine.ops cimport Op, Part, Step
 from fastnn.engine.plan cimport Plan
@@ -220,10 +220,12 @@ cdef class Buffers:
     def first_not_finite(self, Py_ssize_t rows):
         """Index of the first layer whose output for the batch at hand has a NaN or infinity, None where all is
         finite."""
-        for i in range(self.count):
-            if not self.plan.k.all_finite(self.ops[i].y, rows * self.ops[i].n_out):
-                return self.layer_of[i]
-        return None
+        cdef int i = 0
+        cdef fnn_fp_state found = fnn_fp_enter()
+        while i < self.count and self.plan.k.all_finite(self.ops[i].y, rows * self.ops[i].n_out):
+            i += 1
+        fnn_fp_leave(found)
+        return None if i == self.count else self.layer_of[i]
 
     cdef void fail(self, error) noexcept:
         self.failed, self.error = True, error

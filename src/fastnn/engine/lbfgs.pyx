@@ -12,6 +12,7 @@ cimport numpy as cnp
 from libc.math cimport INFINITY, fabs, fmax, fmin, isfinite, sqrt
 from libc.string cimport memcmp, memcpy
 
+from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state
 from fastnn.engine.plan cimport Plan
 from fastnn.engine.update cimport Updater
 from fastnn.engine.plan import aligned_empty
@@ -50,6 +51,7 @@ cdef class Search:
     """
 
     def __init__(self, Plan plan, Updater updater, parameters, bint noisy):
+        cdef fnn_fp_state found
         self.plan, self.updater, self.k, self.n = plan, updater, plan.k, updater.n
         self.nbytes = self.n * self.k.itemsize
         self.most, self.tolerance_grad, self.tolerance_change = parameters[:3]
@@ -62,8 +64,10 @@ cdef class Search:
         self.rho, self.alpha = <double *>_at(self.memory[1]), <double *>_at(self.memory[2])
         for i in range(2 * self.most):
             self.pairs[i] = _at(plan.states[i])
+        found = fnn_fp_enter()
         for i in range(min(<size_t>self.most, plan.pairs)):
             self.rho[i] = 1.0 / self.k.inner_product(self.pairs[2 * i], self.pairs[2 * i + 1], self.n)
+        fnn_fp_leave(found)
 
     @property
     def reason(self):

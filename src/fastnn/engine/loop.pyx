@@ -182,13 +182,17 @@ cdef class Trainer:
 
     def regularization_loss(self):
         """The penalties at the present weights."""
-        return self._penalty()
+        cdef fnn_fp_state found = fnn_fp_enter()
+        cdef double penalty = self._penalty()
+        fnn_fp_leave(found)
+        return penalty
 
     def gradients(self):
         """Fill plan.grads with the gradient of the mean loss and the penalties over all rows; return the loss (a
         float). Nothing else changes."""
         cdef Step step
         cdef fnn_fp_state found
+        cdef double loss
         if self.batch < <size_t>self.data.n:
             raise ValueError("gradients need the whole of the data in one batch")
         scratch(self.b)
@@ -197,9 +201,10 @@ cdef class Trainer:
         with nogil:
             found = fnn_fp_enter()
             self._gradients(&step, False)
+            loss = mean(&self.last_batch) + self._penalty()
             fnn_fp_leave(found)
         self.b.raise_error()
-        return mean(&self.last_batch) + self._penalty()
+        return loss
 
     def run(self, double seconds=INFINITY):
         """Train until all epochs are done or there is a reason to come up, such as that so many seconds have passed;
@@ -364,9 +369,12 @@ cdef class Trainer:
 
     def finish_epoch(self):
         """After a break: record an epoch whose steps are all done, without its validation if that was not reached."""
+        cdef fnn_fp_state found
         if self.epochs_left and not self.waiting and (
                 self.closing if self.streaming else self.row_done >= <size_t>self.data.n):
+            found = fnn_fp_enter()
             self._record(False)
+            fnn_fp_leave(found)
 
     cdef void _record(self, bint validated) noexcept nogil:
         cdef double *r = &self.records[self.recorded, 0]

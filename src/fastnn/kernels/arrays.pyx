@@ -66,9 +66,12 @@ def all_finite(const floating[::1] x):
     cdef const fnn_kernels *t = table(FNN_F32 if floating is float else FNN_F64)
     cdef size_t n = x.shape[0]
     cdef int finite = 1
+    cdef fnn_fp_state found
     if n:
         with nogil:
+            found = fnn_fp_enter()
             finite = t.all_finite(&x[0], n)
+            fnn_fp_leave(found)
     return finite != 0
 
 
@@ -80,6 +83,7 @@ def multiply(x, y):
     cdef const void *ap
     cdef const void *bp
     cdef size_t n
+    cdef fnn_fp_state found
     if not plain(x) or not like(y, x):
         return NotImplemented
     a, b = x, y
@@ -87,5 +91,7 @@ def multiply(x, y):
     t = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
     zp, ap, bp = cnp.PyArray_DATA(z), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b)
     with nogil:
+        found = fnn_fp_enter()
         t.multiply(zp, ap, bp, n)
+        fnn_fp_leave(found)
     return z

@@ -206,10 +206,13 @@ def quick_forward(str loss, p, targets):
 cdef _sum_and_mean(const Call *c, cnp.ndarray p):
     cdef double total, mean
     cdef float short_mean
+    cdef fnn_fp_state found
     _losses(c, c.losses)
+    found = fnn_fp_enter()
     total = c.k.sum(0, c.losses, c.rows)
     mean = total / <double>c.rows
     short_mean = <float>mean
+    fnn_fp_leave(found)
     return total, cnp.PyArray_ToScalar(<void *>&short_mean if p.itemsize == sizeof(float) else <void *>&mean, p)
 
 

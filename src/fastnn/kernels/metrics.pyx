@@ -35,21 +35,27 @@ def argmax_rows(const floating[:, ::1] x):
         raise ValueError("x: expected at least one column")
     best = np.empty(rows, np.int32)
     cdef int32_t[::1] to = best
+    cdef fnn_fp_state found
     if rows:
         with nogil:
+            found = fnn_fp_enter()
             _table(sizeof(floating)).argmax_rows(&to[0], &x[0, 0], rows, cols)
+            fnn_fp_leave(found)
     return best
 
 
 def top_k_count(const floating[:, ::1] p, const int32_t[::1] labels, size_t k):
     """In how many rows of p (rows, cols) the label is among the k first by falling score, equals by rising number."""
-    cdef size_t rows = p.shape[0], cols = p.shape[1], found = 0
+    cdef size_t rows = p.shape[0], cols = p.shape[1], count = 0
+    cdef fnn_fp_state found
     _check_shape("labels", (labels.shape[0],), (p.shape[0],))
     _check_classes("labels", labels, cols)
     if rows:
         with nogil:
-            found = _table(sizeof(floating)).top_k_count(&p[0, 0], &labels[0], rows, cols, k)
-    return found
+            found = fnn_fp_enter()
+            count = _table(sizeof(floating)).top_k_count(&p[0, 0], &labels[0], rows, cols, k)
+            fnn_fp_leave(found)
+    return count
 
 
 def yes_counts(const floating[:, ::1] p, const floating[:, ::1] t, double p_above, double t_above):
@@ -58,9 +64,12 @@ def yes_counts(const floating[:, ::1] p, const floating[:, ::1] t, double p_abov
     _check_shape("t", (t.shape[0], t.shape[1]), (p.shape[0], p.shape[1]))
     counts = np.zeros((cols, 3), np.int64)
     cdef int64_t[:, ::1] to = counts
+    cdef fnn_fp_state found
     if rows and cols:
         with nogil:
+            found = fnn_fp_enter()
             _table(sizeof(floating)).yes_counts_acc(&to[0, 0], &p[0, 0], &t[0, 0], rows, cols, p_above, t_above)
+            fnn_fp_leave(found)
     return counts
 
 
@@ -104,9 +113,12 @@ def weighted_confusion(const int32_t[::1] true, const int32_t[::1] predicted, co
     _check_classes("predicted", predicted, classes)
     counts = np.zeros((classes, classes))
     cdef double[:, ::1] to = counts
+    cdef fnn_fp_state found
     with nogil:
+        found = fnn_fp_enter()
         for i in range(rows):
             to[true[i], predicted[i]] += weights[i]
+        fnn_fp_leave(found)
     return counts
 
 
@@ -161,17 +173,20 @@ def pairs_in_order(const floating[:] scores, const uint8_t[:] yes):
     cdef bint bad = False
     cdef int64_t twice = 0
     cdef uint64_t key
+    cdef fnn_fp_state found
     _check_shape("yes", (yes.shape[0],), (n,))
     cdef uint64_t[:, ::1] room = np.empty((4, n + 1), np.uint64)
     cdef uint64_t *a = &room[0, 0]
     cdef uint64_t *b = &room[1, 0]
     with nogil:
+        found = fnn_fp_enter()
         for i in range(n):
             bad |= scores[i] != scores[i]
             key = _key(scores[i])
             a[ups] = b[downs] = key  # one of the two stays
             ups += yes[i]
             downs += 1 - yes[i]
+        fnn_fp_leave(found)
         if not bad:
             a = _sorted(a, &room[2, 0], ups, 8 * sizeof(floating))
             b = _sorted(b, &room[3, 0], downs, 8 * sizeof(floating))

@@ -10,7 +10,7 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastnn._core cimport FNN_F32, FNN_F64, fnn_kernels, table
+from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
 from fastnn.kernels.plain cimport fresh, plain
 
 cnp.import_array()
@@ -72,6 +72,7 @@ def drop(x, double keep):
     cdef size_t n
     cdef double below, above
     cdef uint64_t limit
+    cdef fnn_fp_state found
     if not plain(x):
         return NotImplemented
     generator = np.random.get_bit_generator()
@@ -87,5 +88,7 @@ def drop(x, double keep):
         yp, mp, xp, n = cnp.PyArray_DATA(y), cnp.PyArray_DATA(mask), cnp.PyArray_DATA(a), cnp.PyArray_SIZE(a)
         limit, below, above = twister_limit(keep)
         with nogil:
+            found = fnn_fp_enter()
             t.twister_dropout(yp, mp, xp, n, words, limit, below, above)
+            fnn_fp_leave(found)
     return y, mask
