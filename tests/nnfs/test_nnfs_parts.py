@@ -38,8 +38,10 @@ def _seeded() -> None:
     nnfs.init()
 
 
-def net(loss: Any = None, optimizer: Any = None, rate: float = 0.2, dense: Any = nnfs.Layer_Dense) -> nnfs.Model:
-    model = nnfs.Model()
+def net(
+    loss: Any = None, optimizer: Any = None, rate: float = 0.2, dense: Any = nnfs.Layer_Dense, kind: Any = nnfs.Model
+) -> nnfs.Model:
+    model: nnfs.Model = kind()
     layers = (dense(2, 9, 1e-4, 2e-4), nnfs.Activation_ReLU(), nnfs.Layer_Dropout(rate), dense(9, 3))
     for layer in (*layers, nnfs.Activation_Softmax()):
         model.add(layer)
@@ -312,6 +314,95 @@ def test_own_parts_train_as_the_native_run_does(batch_size: int | None, capsys: 
     assert results[0][2] == results[1][2] != ""
 
 
+class OwnPasses(nnfs.Model):
+    """Counts the passes."""
+
+    calls = 0
+
+    def forward(self, X: Any, training: bool) -> Any:
+        self.calls += 1
+        return super().forward(X, training)
+
+    def backward(self, output: Any, y: Any) -> None:
+        self.calls += 1
+        super().backward(output, y)
+
+
+def test_passes_of_a_subclass_of_the_model_are_called() -> None:
+    X, y = spiral_data(20, 3)
+    model: Any = net(kind=OwnPasses)
+    model.train(X, y, epochs=3, print_every=0)
+    assert model.calls == 6
+    model.evaluate(X, y)
+    model.predict(X)
+    assert model.calls == 8
+    other: Any = net()
+    other.forward = model.forward
+    other.predict(X)
+    assert model.calls == 9
+
+
+REPLACED = [("layers.0", "forward"), ("layers.1", "backward"), ("layers.4", "predictions"), ("loss", "calculate"),
+            ("optimizer", "update_params"), ("accuracy", "compare"),
+            ("softmax_classifier_output", "backward")]  # fmt: skip
+
+
+@pytest.mark.parametrize("on", ["part", "class"])
+@pytest.mark.parametrize(("path", "name"), REPLACED)
+def test_a_method_that_was_replaced_is_called(path: str, name: str, on: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = spiral_data(20, 3)
+    model, calls = net(), []
+    model.train(X, y, print_every=0)  # natively
+    part: Any = model
+    for step in path.split("."):
+        part = part[int(step)] if step.isdigit() else getattr(part, step)
+    method = getattr(part, name) if on == "part" else getattr(type(part), name)
+
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return method(*args, **kwargs)
+
+    monkeypatch.setattr(part if on == "part" else type(part), name, replacement)
+    model.train(X, y, print_every=0)
+    assert calls
+
+
+def test_edited_lists_of_trainable_layers_are_followed() -> None:
+    X, y = spiral_data(20, 3)
+    model = net()
+    first, last = model.trainable_layers
+    before = first.weights.copy(), last.weights.copy()
+    model.trainable_layers = [last]
+    model.train(X, y, epochs=2, print_every=0)
+    np.testing.assert_array_equal(first.weights, before[0])
+    assert not np.array_equal(last.weights, before[1])
+
+
+def test_edited_lists_of_penalized_layers_are_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    X, y = spiral_data(20, 3)
+    model = net()
+    assert model.loss is not None
+    model.loss.remember_trainable_layers([])
+    model.layers[0].weights += 10
+    model.train(X, y)
+    assert "reg_loss: 0.000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rates", [(0, 0.3), (0.3, 0), (0, 0)])
+def test_a_layer_that_drops_nothing_draws_all_the_same(rates: tuple[float, float]) -> None:
+    X, y = spiral_data(20, 3)
+    ends = []
+    for dense in (nnfs.Layer_Dense, OwnDense):
+        nnfs.init(default_dtype=None)
+        model = net(dense=dense, rate=rates[0])
+        model.layers.insert(1, nnfs.Layer_Dropout(rates[1]))
+        model.finalize()
+        model.train(X, y, epochs=3, print_every=0)
+        ends.append((*weights(model), np.random.rand()))
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
 def test_training_in_two_calls_is_training_in_one(capsys: pytest.CaptureFixture[str]) -> None:
     finals = []
     for calls in ((6,), (2, 4)):
@@ -414,7 +505,7 @@ def test_a_schedule_gives_the_rate_of_each_step_by_hand_and_in_a_model() -> None
     ends = []
     for own in (nnfs.Layer_Dense, OwnDense):  # whole runs on the engine, and step by step
         nnfs.init()
-        model = net(optimizer=nnfs.Optimizer_Adam(schedule), dense=own, rate=0.0)
+        model = net(optimizer=nnfs.Optimizer_Adam(schedule), dense=own)
         model.train(X, y, epochs=3, batch_size=20, print_every=0)
         assert model.optimizer is not None
         assert model.optimizer.current_learning_rate == schedule(model.optimizer.iterations - 1)

@@ -12,7 +12,7 @@ from fastnn.nnfs import _files
 from fastnn.nnfs._activations import Activation_Softmax
 from fastnn.nnfs._layers import Layer_Input
 from fastnn.nnfs._losses import Activation_Softmax_Loss_CategoricalCrossentropy, Loss_CategoricalCrossentropy
-from fastnn.nnfs._native import Engine, recipe
+from fastnn.nnfs._native import Engine, recipe, untouched
 from fastnn.nnfs._settings import Array
 
 if TYPE_CHECKING:
@@ -192,8 +192,8 @@ class Model:
         return np.vstack([self.forward(batch, training=False) for _, batch in _batches(X, batch_size)])
 
     def _native(self, training: bool) -> Engine | None:
-        """The engine for the layers as they are now, None where a part is not of this module."""
-        wanted = recipe(self, training)
+        """The engine for the layers as they are now, None where a part or a pass is not of this module."""
+        wanted = recipe(self, training) if untouched(self, PASSES) else None
         if wanted is None:
             return None
         if self._engine is None or self._engine.recipe != wanted:
@@ -244,6 +244,9 @@ class Model:
         """A model from a file of ``save``; training goes on where it stopped. Raises fastnn.FormatError for another
         file, such as a pickle, which could run any code."""
         return _files.load_model(path, Model())
+
+
+PASSES = {"forward": Model.forward, "backward": Model.backward}
 
 
 def _batches(X: Array, size: int | None) -> list[tuple[int, Array]]:

@@ -40,11 +40,48 @@ OPTIMIZERS = (
 PENALTIES = ("weight_regularizer_l1", "weight_regularizer_l2", "bias_regularizer_l1", "bias_regularizer_l2")
 
 
+PASSES = ("forward", "backward", "predictions", "calculate", "calculate_accumulated", "new_pass", "compare", "init",
+          "regularization_loss", "pre_update_params", "update_params", "post_update_params")  # fmt: skip
+
+# what the engine does in their place: a program that puts a function of its own there means it to be called
+METHODS: dict[type[Any], dict[str, Any]] = {
+    kind: {name: getattr(kind, name) for name in PASSES if hasattr(kind, name)}
+    for kind in (*ACTIVATIONS, *LOSSES, *OPTIMIZERS, _layers.Layer_Dense, _layers.Layer_Dropout,
+                 _accuracies.Accuracy_Categorical, _accuracies.Accuracy_Regression,
+                 _losses.Activation_Softmax_Loss_CategoricalCrossentropy)
+}  # fmt: skip
+
+
+def untouched(part: Any, methods: dict[str, Any]) -> bool:
+    """Whether these methods are still the part's, replaced neither on its class nor on itself."""
+    kind, own = type(part), vars(part)
+    for name, method in methods.items():  # noqa: SIM110 - a plain loop: this stands before every predict
+        if name in own or getattr(kind, name) is not method:
+            return False
+    return True
+
+
+def _as_finalized(model: Model) -> bool:
+    """Whether the lists that a training by hand goes through are those of ``finalize``, not edited since."""
+    layers = [layer for layer in model.layers if hasattr(layer, "weights")]
+    remembered = layers if model.loss is None else list(model.loss.trainable_layers)
+    return list(model.trainable_layers) == layers == remembered
+
+
 def recipe(model: Model, training: bool) -> tuple[Any, ...] | None:
     """All that the engine is made from, as values to compare; None where it has no such thing."""
-    layers = [_layer_recipe(layer) for layer in model.layers]
+    layers = [_layer_recipe(layer, training) for layer in model.layers]
     if None in layers or not any(kind is fastnn.layers.Dense for kind, *_ in layers):  # type: ignore[misc]
         return None
+    parts = [*model.layers, model.loss, model.accuracy]
+    if training:
+        parts += [model.optimizer, model.softmax_classifier_output]
+        if not _as_finalized(model):
+            return None
+    for part in parts:
+        methods = METHODS.get(type(part))
+        if methods is not None and not untouched(part, methods):
+            return None
     types = {np.asarray(w).dtype for pair in model.get_parameters() for w in pair}
     dtype = types.pop()
     if types or dtype not in (np.float32, np.float64):
@@ -59,13 +96,15 @@ def recipe(model: Model, training: bool) -> tuple[Any, ...] | None:
     return (tuple(layers), dtype, model.loss.kernel, metric)  # type: ignore[union-attr]
 
 
-def _layer_recipe(layer: Any) -> tuple[Any, ...] | None:
+def _layer_recipe(layer: Any, training: bool) -> tuple[Any, ...] | None:
     if type(layer) is _layers.Layer_Dense:
         if np.shape(layer.biases) != (1, np.shape(layer.weights)[-1]):
             return None
         strengths = {name: float(getattr(layer, name)) for name in PENALTIES}
         return (fastnn.layers.Dense, np.shape(layer.weights), tuple(strengths.items()))
     if type(layer) is _layers.Layer_Dropout:
+        if training and layer.rate == 1:  # the engine draws nothing there, and NumPy's generator would stay behind
+            return None
         return (fastnn.layers.Dropout, (1 - layer.rate,), ())
     activation = ACTIVATIONS.get(type(layer))
     return None if activation is None else (activation, (), ())
