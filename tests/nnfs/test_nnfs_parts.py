@@ -203,6 +203,50 @@ def test_lists_other_types_and_layouts_are_taken() -> None:
     assert loss.calculate(np.array([[0.5, 0.5]]), [0]) == pytest.approx(np.log(2))
 
 
+@pytest.mark.parametrize("kind", [list, np.int64, np.uint8, np.float16])
+def test_whole_weights_do_not_make_the_inputs_whole(kind: Any) -> None:
+    dense = nnfs.Layer_Dense(2, 2, weight_regularizer_l1=0.5)
+    dense.weights = [[1, 2], [3, 4]] if kind is list else np.array([[1, 2], [3, 4]], kind)  # type: ignore[assignment]
+    for x in (np.array([[0.5, 0.25]]), np.array([[0.5, 0.25]], np.float32), [[0.5, 0.25]]):
+        dense.forward(x)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(dense.output, [[1.25, 2.0]])
+        dense.backward(np.array([[1.0, 0.5]]))
+        np.testing.assert_array_equal(dense.dweights, [[1.0, 0.75], [0.75, 0.625]])
+        np.testing.assert_array_equal(dense.dinputs, [[2, 5]])
+    assert nnfs.Loss().regularization_loss(dense) == 5
+
+
+def test_a_model_takes_weights_from_lists() -> None:
+    nnfs.init(default_dtype=None)
+    X, y = spiral_data(20, 3)
+    model = net()
+    wanted = model.predict(X)
+    other = net()
+    other.set_parameters([(w.tolist(), b.tolist()) for w, b in model.get_parameters()])
+    np.testing.assert_array_equal(other.predict(X), wanted)
+    other.train(X, y, print_every=0)
+    assert other.layers[0].weights.dtype == np.float64
+
+
+def test_a_loss_of_ones_own_may_give_whole_numbers_or_a_list() -> None:
+    class Mistakes(nnfs.Loss):
+        def forward(self, y_pred: Any, y_true: Any) -> Any:
+            return y_pred[:, 0] != y_true
+
+    class Given(nnfs.Loss):
+        def forward(self, y_pred: Any, y_true: Any) -> Any:
+            return y_pred
+
+    assert Mistakes().calculate(np.array([[1], [2], [3]]), np.array([1, 2, 4])) == pytest.approx(1 / 3)
+    for losses in ([1, 2], np.array([1, 2]), [1.0, 2.0], np.array([1, 2], np.uint8)):
+        loss = Given()
+        mean = loss.calculate(losses, [])  # type: ignore[arg-type]
+        assert (mean, type(mean)) == (1.5, np.float64)
+        assert loss.calculate_accumulated() == 1.5
+    assert type(Given().calculate(np.ones(2, np.float32), [])) is np.float32
+    assert Given().calculate(np.array([[1.0, 3.0], [5.0, 7.0]]), []) == 4  # over all, as in the book
+
+
 @pytest.mark.parametrize("targets", ["labels", "long labels", "one-hot", "list"])
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_the_merged_head_is_its_two_parts_to_the_bit(kind: Any, targets: str) -> None:

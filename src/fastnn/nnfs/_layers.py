@@ -56,8 +56,9 @@ class Layer_Dense:
     def forward(self, inputs: Array, training: bool = True) -> None:
         self.inputs = inputs
         self.output = quick_forward(inputs, self.weights, self.biases, "linear", None)
-        if self.output is NotImplemented:  # another type or layout: everything becomes the weights' type
-            self.inputs = np.atleast_2d(np.asarray(inputs, np.asarray(self.weights).dtype))
+        if self.output is NotImplemented:  # another type or layout: everything becomes the weights' type, or float64
+            kind = np.asarray(self.weights).dtype
+            self.inputs = np.atleast_2d(np.asarray(inputs, kind if kind in (np.float32, np.float64) else np.float64))
             self.output = F.dense(self.inputs, self.weights, self.biases)
 
     def backward(self, dvalues: Array) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import fastnn.functional as F
+from fastnn._operands import real
 from fastnn.kernels.losses import quick_backward, quick_forward, quick_head, quick_mean
 from fastnn.kernels.optimizers import quick_penalty
 from fastnn.nnfs._activations import Activation_Softmax
@@ -36,9 +37,10 @@ class Loss:
 
     def calculate(self, output: Array, y: ArrayLike, *, include_regularization: bool = False) -> Any:
         """The mean loss of the rows; with include_regularization a pair, the penalties second."""
-        sample_losses = self.forward(output, y)
-        loss_sum, rows = np.sum(sample_losses, dtype=np.float64), len(sample_losses)
-        data_loss = self._taken_in(loss_sum, rows, sample_losses.dtype.type(loss_sum / rows))
+        sample_losses = np.asarray(self.forward(output, y))  # of a program's own Loss: a list, or counts of mistakes
+        loss_sum, rows = np.sum(sample_losses, dtype=np.float64), sample_losses.size
+        kind = sample_losses.dtype if sample_losses.dtype.kind == "f" else np.dtype(np.float64)
+        data_loss = self._taken_in(loss_sum, rows, kind.type(loss_sum / rows))
         return (data_loss, self.regularization_loss()) if include_regularization else data_loss
 
     def _taken_in(self, loss_sum: float, rows: int, mean: Any) -> Any:
@@ -74,7 +76,7 @@ def _penalties(layer: Any) -> float:
 
 def _penalty(w: Array, l1: float, l2: float) -> float:
     value = quick_penalty(w, l1, l2)
-    return float(quick_penalty(np.ascontiguousarray(w), l1, l2) if value is NotImplemented else value)
+    return float(quick_penalty(real("weights, biases", w), l1, l2) if value is NotImplemented else value)
 
 
 class _KernelLoss(Loss):

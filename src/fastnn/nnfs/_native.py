@@ -120,6 +120,11 @@ def _metric(last: Any, accuracy: Any) -> str | None:
     return ("binary" if accuracy.binary else "categorical") if type(last) is wanted else None
 
 
+def _is_same(a: Array, b: Array) -> bool:
+    """Whether two arrays of one shape are the same memory, seen in the same way."""
+    return a.ctypes.data == b.ctypes.data and a.dtype == b.dtype and a.flags.c_contiguous
+
+
 class Engine:
     """A ``fastnn.Model`` whose arenas hold the arrays of the book's layers: what one changes, the other sees."""
 
@@ -142,9 +147,9 @@ class Engine:
         for index, layer in self.dense:
             for ours, theirs in (("weights", f"weight{suffix}"), ("biases", f"bias{prefix}")):
                 view, now = plan.view(arena, index, ours), getattr(layer, theirs, None)
-                if isinstance(now, np.ndarray) and now.shape == view.shape:
-                    if now.ctypes.data == view.ctypes.data and now.dtype == view.dtype and now.flags.c_contiguous:
-                        continue
+                if isinstance(now, np.ndarray) and now.shape == view.shape and _is_same(now, view):
+                    continue
+                if now is not None and np.shape(now) == view.shape:  # a list too
                     view[...] = now
                 setattr(layer, theirs, view)
 
