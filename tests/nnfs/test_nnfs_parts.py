@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from nets import OwnDense, net, weights
 
 import fastnn
 from fastnn import nnfs, schedules
@@ -36,23 +37,6 @@ SIGNATURES = {
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     nnfs.init()
-
-
-def net(
-    loss: Any = None, optimizer: Any = None, rate: float = 0.2, dense: Any = nnfs.Layer_Dense, kind: Any = nnfs.Model
-) -> nnfs.Model:
-    model: nnfs.Model = kind()
-    layers = (dense(2, 9, 1e-4, 2e-4), nnfs.Activation_ReLU(), nnfs.Layer_Dropout(rate), dense(9, 3))
-    for layer in (*layers, nnfs.Activation_Softmax()):
-        model.add(layer)
-    model.set(loss=loss or nnfs.Loss_CategoricalCrossentropy(), optimizer=optimizer or nnfs.Optimizer_Adam(0.01, 1e-3),
-              accuracy=nnfs.Accuracy_Categorical())  # fmt: skip
-    model.finalize()
-    return model
-
-
-def weights(model: nnfs.Model) -> list[Any]:
-    return [w.copy() for pair in model.get_parameters() for w in pair]
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
@@ -336,115 +320,21 @@ def test_accumulated_losses_and_accuracies() -> None:
     assert loss.calculate(np.ones((1, 1)), np.ones((1, 1)), include_regularization=True) == pytest.approx((0, 76))
 
 
+def test_accuracies_of_lists_and_columns() -> None:
+    regression = nnfs.Accuracy_Regression()
+    for y in ([0.0, 250.0], [[0.0], [250.0]], np.array([0.0, 250.0])):
+        regression.init(y, reinit=True)  # type: ignore[arg-type]
+        assert regression.precision == 0.5
+        assert regression.calculate(np.array([[0.1], [2.0]]), y) == 0.5  # type: ignore[arg-type]
+    classes = nnfs.Accuracy_Categorical()
+    assert classes.calculate([0, 1, 1, 2], [0, 1, 0, 2]) == 0.75  # type: ignore[arg-type]
+    assert classes.calculate([0, 1], [[1, 0], [1, 0]]) == 0.5  # type: ignore[arg-type]
+    binary = nnfs.Accuracy_Categorical(binary=True)
+    assert binary.calculate(np.array([[1], [0], [1]]), np.array([1, 0, 0])) == pytest.approx(2 / 3)
+    assert binary.accumulated_count == 3
+
+
 # --- the model ---
-
-
-class OwnDense(nnfs.Layer_Dense):
-    """Enough to leave the native way."""
-
-
-@pytest.mark.parametrize("batch_size", [None, 16])
-def test_own_parts_train_as_the_native_run_does(batch_size: int | None, capsys: pytest.CaptureFixture[str]) -> None:
-    results = []
-    for dense in (nnfs.Layer_Dense, OwnDense):
-        nnfs.init(default_dtype=None)
-        X, y = spiral_data(20, 3)
-        model = net(dense=dense, optimizer=nnfs.Optimizer_SGD(0.1, momentum=0.9))
-        model.train(X, y, epochs=4, batch_size=batch_size, print_every=2, validation_data=(X[:31], y[:31]))
-        results.append((weights(model), model.predict(X, batch_size=7), capsys.readouterr().out))
-    for a, b in zip(results[0][0], results[1][0], strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-9)
-    assert results[0][2] == results[1][2] != ""
-
-
-class OwnPasses(nnfs.Model):
-    """Counts the passes."""
-
-    calls = 0
-
-    def forward(self, X: Any, training: bool) -> Any:
-        self.calls += 1
-        return super().forward(X, training)
-
-    def backward(self, output: Any, y: Any) -> None:
-        self.calls += 1
-        super().backward(output, y)
-
-
-def test_passes_of_a_subclass_of_the_model_are_called() -> None:
-    X, y = spiral_data(20, 3)
-    model: Any = net(kind=OwnPasses)
-    model.train(X, y, epochs=3, print_every=0)
-    assert model.calls == 6
-    model.evaluate(X, y)
-    model.predict(X)
-    assert model.calls == 8
-    other: Any = net()
-    other.forward = model.forward
-    other.predict(X)
-    assert model.calls == 9
-
-
-REPLACED = [("layers.0", "forward"), ("layers.1", "backward"), ("layers.4", "predictions"), ("loss", "calculate"),
-            ("optimizer", "update_params"), ("accuracy", "compare"),
-            ("softmax_classifier_output", "backward")]  # fmt: skip
-
-
-@pytest.mark.parametrize("on", ["part", "class"])
-@pytest.mark.parametrize(("path", "name"), REPLACED)
-def test_a_method_that_was_replaced_is_called(path: str, name: str, on: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    X, y = spiral_data(20, 3)
-    model, calls = net(), []
-    model.train(X, y, print_every=0)  # natively
-    part: Any = model
-    for step in path.split("."):
-        part = part[int(step)] if step.isdigit() else getattr(part, step)
-    method = getattr(part, name) if on == "part" else getattr(type(part), name)
-
-    def replacement(*args: Any, **kwargs: Any) -> Any:
-        calls.append(name)
-        return method(*args, **kwargs)
-
-    monkeypatch.setattr(part if on == "part" else type(part), name, replacement)
-    model.train(X, y, print_every=0)
-    assert calls
-
-
-def test_edited_lists_of_trainable_layers_are_followed() -> None:
-    X, y = spiral_data(20, 3)
-    model = net()
-    first, last = model.trainable_layers
-    before = first.weights.copy(), last.weights.copy()
-    model.trainable_layers = [last]
-    model.train(X, y, epochs=2, print_every=0)
-    np.testing.assert_array_equal(first.weights, before[0])
-    assert not np.array_equal(last.weights, before[1])
-
-
-def test_edited_lists_of_penalized_layers_are_followed(capsys: pytest.CaptureFixture[str]) -> None:
-    X, y = spiral_data(20, 3)
-    model = net()
-    assert model.loss is not None
-    model.loss.remember_trainable_layers([])
-    model.layers[0].weights += 10
-    model.train(X, y)
-    assert "reg_loss: 0.000" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("rates", [(0, 0.3), (0.3, 0), (0, 0)])
-def test_a_layer_that_drops_nothing_draws_all_the_same(rates: tuple[float, float]) -> None:
-    X, y = spiral_data(20, 3)
-    ends = []
-    for dense in (nnfs.Layer_Dense, OwnDense):
-        nnfs.init(default_dtype=None)
-        model = net(dense=dense, rate=rates[0])
-        model.layers.insert(1, nnfs.Layer_Dropout(rates[1]))
-        model.finalize()
-        model.train(X, y, epochs=3, print_every=0)
-        ends.append((*weights(model), np.random.rand()))
-    for a, b in zip(*ends, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
 def test_training_in_two_calls_is_training_in_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,12 @@ class Accuracy:
         self.accumulated_sum, self.accumulated_count = 0, 0
 
 
+def _side_by_side(predictions: Array, y: Array) -> tuple[Array, Array]:
+    """Both as arrays; targets (rows,) of one output as the column (rows, 1) that the predictions are."""
+    p, t = np.asarray(predictions), np.asarray(y)
+    return p, t.reshape(-1, 1) if t.ndim == 1 and p.shape == (len(t), 1) else t
+
+
 class Accuracy_Categorical(Accuracy):
     """Right where the predicted class is the target's; binary: where each output's 0 or 1 is."""
 
@@ -46,6 +52,7 @@ class Accuracy_Categorical(Accuracy):
     def compare(self, predictions: Array, y: Array) -> Array:
         if not self.binary and np.ndim(y) == 2:
             y = np.argmax(y, axis=1)
+        predictions, y = _side_by_side(predictions, y)
         return np.asarray(predictions == y)
 
 
@@ -57,7 +64,9 @@ class Accuracy_Regression(Accuracy):
 
     def init(self, y: Array, reinit: bool = False) -> None:
         if self.precision is None or reinit:
-            self.precision = regression_precision(y)
+            targets = np.asarray(y)
+            self.precision = regression_precision(targets if targets.ndim > 1 else targets.reshape(-1, 1))
 
     def compare(self, predictions: Array, y: Array) -> Array:
+        predictions, y = _side_by_side(predictions, y)
         return np.asarray(np.absolute(predictions - y) < self.precision)

@@ -123,7 +123,7 @@ class Model:
 
         Without batch_size (chapter 18): all rows in one step, a line every ``print_every`` epochs, and the validation
         at the end. With batch_size (chapter 19 on): a line every ``print_every`` steps and for each epoch, and its
-        validation. print_every=0 prints nothing of the training.
+        validation. print_every=0 prints nothing.
         """
         self._need_finalized()
         accuracy = self._need("accuracy")
@@ -139,7 +139,7 @@ class Model:
         else:
             self._train_by_hand(X, y, epochs, batch_size, validation_data, report)
         if validation_data is not None and batch_size is None:
-            self.evaluate(*validation_data)
+            self._validate(report, validation_data)
 
     def _train_by_hand(
         self, X: Array, y: Array, epochs: int, batch_size: int | None, validation_data: Any, report: Report
@@ -163,25 +163,33 @@ class Model:
                     report.step(epoch, step, right, data_loss, penalties)
             report.epoch(accuracy.calculate_accumulated(), *loss.calculate_accumulated(include_regularization=True))
             if validation_data is not None and batch_size is not None:
-                self.evaluate(*validation_data, batch_size=batch_size)
+                self._validate(report, validation_data, batch_size)
+
+    def _validate(self, report: Report, validation_data: tuple[Array, Array], batch_size: int | None = None) -> None:
+        if report.every:
+            self.evaluate(*validation_data, batch_size=batch_size)
+        else:
+            self._figures(*validation_data, batch_size)
 
     def evaluate(self, X_val: Array, y_val: Array, *, batch_size: int | None = None) -> None:
-        """Print accuracy and loss, penalties left out, over the rows."""
+        """Print accuracy and loss, penalties left out, over the rows. ``calculate_accumulated`` of both gives them."""
+        Report.validation(*self._figures(X_val, y_val, batch_size))
+
+    def _figures(self, X_val: Array, y_val: Array, batch_size: int | None) -> tuple[float, float]:
+        """Accuracy and loss over the rows."""
         self._need_finalized()
         loss, accuracy = self._need("loss"), self._need("accuracy")
         engine = self._native(training=False)
         if engine is not None:
-            mean_loss, right = engine.evaluate(X_val, y_val, batch_size)
-        else:
-            loss.new_pass()
-            accuracy.new_pass()
-            for start, batch in _batches(X_val, batch_size):
-                y = y_val[start : start + len(batch)]
-                output = self.forward(batch, training=False)
-                loss.calculate(output, y)
-                accuracy.calculate(self.output_layer_activation.predictions(output), y)
-            mean_loss, right = loss.calculate_accumulated(), accuracy.calculate_accumulated()
-        Report.validation(right, mean_loss)
+            return engine.evaluate(X_val, y_val, batch_size)
+        loss.new_pass()
+        accuracy.new_pass()
+        for start, batch in _batches(X_val, batch_size):
+            y = y_val[start : start + len(batch)]
+            output = self.forward(batch, training=False)
+            loss.calculate(output, y)
+            accuracy.calculate(self.output_layer_activation.predictions(output), y)
+        return accuracy.calculate_accumulated(), loss.calculate_accumulated()
 
     def predict(self, X: Array, *, batch_size: int | None = None) -> Array:
         """The outputs (rows, outputs) for X (rows, features)."""

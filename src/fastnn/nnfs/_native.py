@@ -182,9 +182,9 @@ class Engine:
         # NumPy draws one layer's mask after another's: with one such layer chunk follows chunk, with two none can
         buffers = fast.training_buffers(size, whole=state is not None and self._draws() > 1)
         data, _, _ = _runs.make_data(fast, X, y, _runs.NAMES, check_finite=False)
-        evaluator = None
+        evaluator, rows = None, (len(X), 0)
         if validation_data is not None:
-            evaluator = _runs.make_evaluator(fast, *validation_data)
+            evaluator, rows = _runs.make_evaluator(fast, *validation_data), (len(X), len(validation_data[0]))
         settings = (kernel, parameters, *optimizer.rate())
         every = (1, report.every) if report.whole else (report.every, 1)
         trainer = loop.Trainer(
@@ -195,9 +195,9 @@ class Engine:
             why = loop.PAUSED
             while why != loop.DONE:
                 why = trainer.run()
-                self._follow(trainer, report, why == loop.STEP)
+                self._follow(trainer, report, rows, why == loop.STEP)
         finally:
-            self._follow(trainer, report, False)
+            self._follow(trainer, report, rows, False)
             if state is not None:
                 put_state(state)
             grads = fast.plan.grads
@@ -206,15 +206,19 @@ class Engine:
                 layer.dweights = fast.plan.view(grads, index, "weights")
                 layer.dbiases = fast.plan.view(grads, index, "biases")
 
-    def _follow(self, trainer: loop.Trainer, report: Report, show_step: bool) -> None:
-        """Print what has come, epochs before the step that ended the run."""
+    def _follow(self, trainer: loop.Trainer, report: Report, rows: tuple[int, int], show_step: bool) -> None:
+        """Print what has come, epochs before the step that ended the run. rows: of training and of validation."""
         optimizer = self.book.optimizer
         assert optimizer is not None
         records, each = trainer.peek_records(), not report.whole and report.every
-        for data_loss, penalties, accuracy, _, val_loss, val_accuracy in records.tolist() if each else ():
-            report.epoch(accuracy, data_loss, penalties)
-            if not np.isnan(val_loss):
-                report.validation(val_accuracy, val_loss)
+        for data_loss, penalties, accuracy, _, val_loss, val_accuracy in (records if each else records[-1:]).tolist():
+            self._accumulate(data_loss, accuracy, rows[0])
+            if each:
+                report.epoch(accuracy, data_loss, penalties)
+            if not np.isnan(val_accuracy):  # the loss may be NaN after a training that went astray
+                self._accumulate(val_loss, val_accuracy, rows[1])
+                if each:
+                    report.validation(val_accuracy, val_loss)
         trainer.drop_records()
         if trainer.steps_done > optimizer.iterations:
             optimizer.current_learning_rate = optimizer.learning_rate_at(trainer.steps_done - 1)
@@ -232,8 +236,20 @@ class Engine:
         return not self._draws() or take_state() is not None
 
     def evaluate(self, X: Any, y: Any, batch_size: int | None) -> tuple[float, float]:
+        """(accuracy, loss) over the rows."""
         self.fast.precision = getattr(self.book.accuracy, "precision", None)
-        return self.fast.evaluate(X, y, batch_size=batch_size)
+        loss, accuracy = self.fast.evaluate(X, y, batch_size=batch_size)
+        self._accumulate(loss, accuracy, len(X))
+        return accuracy, loss
+
+    def _accumulate(self, mean_loss: float, share: float, rows: int) -> None:
+        """Let ``calculate_accumulated`` of loss and accuracy give what a pass over so many rows came to."""
+        loss, accuracy = self.book.loss, self.book.accuracy
+        assert loss is not None
+        assert accuracy is not None
+        counted = rows if self.recipe[3] == "categorical" else rows * self.fast.plan.n_out
+        loss.accumulated_sum, loss.accumulated_count = mean_loss * rows, rows
+        accuracy.accumulated_sum, accuracy.accumulated_count = round(share * counted), counted
 
     def predict(self, X: Any, batch_size: int | None) -> Array:
         return self.fast.predict(X, batch_size=batch_size)
