@@ -174,6 +174,30 @@ def test_what_a_pass_leaves_on_the_parts() -> None:
     assert {"weight_momentums", "bias_momentums", "weight_cache", "bias_cache"} <= set(vars(last))
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, list])
+def test_relu_goes_back_by_its_inputs(kind: Any) -> None:
+    x = [[1, -2, 0], [-1, 3, -0]]
+    relu, d = nnfs.Activation_ReLU(), np.full((2, 3), 0.5, np.float32)
+    relu.forward(x if kind is list else np.array(x, kind))  # type: ignore[arg-type]
+    relu.output *= -1  # a mask, say
+    relu.backward(d)
+    np.testing.assert_array_equal(relu.dinputs, [[0.5, 0, 0], [0, 0.5, 0]])
+    other = nnfs.Activation_ReLU()
+    other.inputs = np.array(x, np.float32)
+    other.backward(d)
+    np.testing.assert_array_equal(other.dinputs, relu.dinputs)
+
+
+def test_where_losses_differ_from_the_books() -> None:
+    mae, cce = nnfs.Loss_MeanAbsoluteError(), nnfs.Loss_CategoricalCrossentropy()
+    mae.backward(np.array([[1.0], [3.0]]), np.array([[2.0], [2.0]]))
+    np.testing.assert_array_equal(mae.dinputs, [[-0.5], [0.5]])
+    p = np.array([[0.25, 0.75]])
+    assert cce.calculate(p, np.array([[0.5, 0.5]])) == pytest.approx(-0.5 * np.log(0.25) - 0.5 * np.log(0.75))
+    cce.backward(np.array([[0.0, 1.0]]), np.array([0]))
+    np.testing.assert_allclose(cce.dinputs, [[-1e7, 0]])
+
+
 def test_lists_other_types_and_layouts_are_taken() -> None:
     dense = nnfs.Layer_Dense(4, 3)
     dense.weights = np.arange(12.0).reshape(3, 4).T  # rows far apart

@@ -43,6 +43,12 @@ class Activation_ReLU(_Activation):
 
     kernel = "relu"
 
+    def backward(self, dvalues: Array) -> None:
+        # by the input, as the book: a program may have put a mask over the output
+        self.dinputs = quick_backward("relu", dvalues, self.inputs)
+        if self.dinputs is NotImplemented:
+            self.dinputs = F.activation_backward("relu", dvalues, self.inputs)
+
 
 class Activation_Softmax(_Activation):
     """exp(x) over its sum along the row. ``backward`` is the product with each row's Jacobian matrix."""
