@@ -337,11 +337,18 @@ def threads_started():
 
 
 # --- random streams and the float64 functions of the datasets ---
+cdef _check_stream(uint32_t stream):
+    """A counter has 16 bits for the stream: those above would give another stream's numbers."""
+    if stream >> 16:
+        raise ValueError(f"stream: expected at least 0 and at most 65535, got {stream}")
+
+
 def random_uniform(Py_ssize_t n, uint64_t seed, uint32_t stream=0, uint64_t step=0):
     """``n`` float64 values, uniform in [0, 1), of the counter-based stream (seed, stream, step).
 
-    stream < 65536. Philox4x32-10 (Salmon et al. 2011): the same values on every machine.
+    Philox4x32-10 (Salmon et al. 2011): the same values on every machine. ValueError for a stream of 65536 or more.
     """
+    _check_stream(stream)
     cdef double[::1] u = np.empty(n, np.float64)
     cdef fnn_fp_state found
     if n:
@@ -354,6 +361,7 @@ def random_uniform(Py_ssize_t n, uint64_t seed, uint32_t stream=0, uint64_t step
 
 def random_normal(Py_ssize_t n, uint64_t seed, uint32_t stream=0, uint64_t step=0):
     """``n`` float64 values, standard normal, of the stream (seed, stream, step) (Box and Muller 1958)."""
+    _check_stream(stream)
     cdef double[::1] z = np.empty(n, np.float64)
     cdef fnn_fp_state found
     if n:
@@ -366,6 +374,7 @@ def random_normal(Py_ssize_t n, uint64_t seed, uint32_t stream=0, uint64_t step=
 
 def random_permutation(Py_ssize_t n, uint64_t seed, uint32_t stream=0, uint64_t step=0):
     """A random permutation of 0 .. n-1 as uint32, of the stream (seed, stream, step)."""
+    _check_stream(stream)
     if n >= 2**32:
         raise ValueError(f"n must be below 2**32, got {n}")
     cdef uint32_t[::1] index = np.empty(n, np.uint32)

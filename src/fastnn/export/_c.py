@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fastnn.model import Model
 
 WIDTH = 120  # of a line of numbers
-STREAM_SELF_TEST = 65536  # of the counter-based generator: beyond those of every layer
+STREAM_SELF_TEST = 65535  # of the counter-based generator, the last: beyond those of every layer
 # the rows of the self-test are normal numbers times these; 0 stands for subnormal numbers
 SCALES = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.01, 0.1, 0.3, 3.0, 30.0, 0.0)
 # a, b, c and a b + c: what a product that is rounded shows; a sum in double that is rounded again (openlibm, issue 160;
