@@ -183,13 +183,13 @@ def test_bad_targets_are_named() -> None:
             F.loss("categorical_crossentropy", p, labels)
         with pytest.raises(ValueError, match="class labels 0 to 2"):
             F.loss_backward("categorical_crossentropy", p, labels, merged=True)
-    with pytest.raises(ValueError, match="labels: expected 4, one a row, got 3"):
+    with pytest.raises(ValueError, match="targets: expected 4 class labels, one a row, got 3"):
         F.loss("categorical_crossentropy", p, [0, 1, 2])
     with pytest.raises(ValueError, match="dense targets, not class labels"):
         F.loss("mean_squared_error", p, [0, 1, 2, 0])
     with pytest.raises(ValueError, match=r"targets: expected shape \(4, 3\), got \(3, 4\)"):
         F.loss("mean_squared_error", p, p.T)
-    with pytest.raises(ValueError, match="no fused head for mean_squared_error"):
+    with pytest.raises(ValueError, match="merged: mean_squared_error has no gradient merged"):
         F.loss_backward("mean_squared_error", p, p, merged=True)
     with pytest.raises(ValueError, match="loss: unknown name 'mse2'"):
         F.loss("mse2", p, p)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastnn._dlpack import as_ndarray
+from fastnn._operands import whole as whole
 from fastnn.engine.feed import Data
 from fastnn.kernels.arrays import all_finite
 
@@ -166,13 +167,3 @@ def listed(name: str, values: Any, wanted: str) -> list[Any]:
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise TypeError(f"{name}: expected {wanted}, got {values!r:.80}")
     return list(values)
-
-
-def whole(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:
-    """``value`` as an int in [low, high]."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: expected a whole number, got {value!r}")
-    if not low <= value <= high:
-        upper = f" and at most {high}" if high < 2**63 - 1 or value > high else ""
-        raise ValueError(f"{name}: expected at least {low}{upper}, got {value}")
-    return int(value)

@@ -6,37 +6,60 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn._core import LOSS_PARAMETER, LOSSES
+from fastnn._core import LOSS_PARAMETER, LOSS_TARGETS, LOSSES
 from fastnn._dlpack import as_ndarray
-from fastnn._operands import Array, known, matrix, output
+from fastnn._operands import Array, apart, known, matrix, output, real
 from fastnn.kernels import losses as _losses
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-def _targets(p: Array, targets: ArrayLike) -> tuple[Array | None, Array | None]:
+def _targets(p: Array, targets: ArrayLike, takes_labels: bool = True) -> tuple[Array | None, Array | None]:
+    """(targets like p, None), or (None, a class for each row)."""
     t: Array = np.asarray(as_ndarray("targets", targets))
-    if t.ndim == 1 and t.dtype.kind in "iu" and p.shape[1] != 1:
-        if t.size and (t.min() < 0 or t.max() >= p.shape[1]):
-            raise ValueError(f"targets: expected class labels 0 to {p.shape[1] - 1}, got {t.min()} to {t.max()}")
-        return None, np.ascontiguousarray(t, np.int32)
     if t.ndim == 1 and p.shape[1] == 1:
         t = t.reshape(-1, 1)
-    return matrix("targets", t, p.dtype), None
+    if t.ndim == 1 and takes_labels:
+        return None, _labels(p, t)
+    if t.ndim == 1 and t.dtype.kind in "iub":
+        raise ValueError("targets: this loss takes dense targets, not class labels")
+    dense = real("targets", t, p.dtype)
+    if dense.shape != p.shape:
+        or_labels = f" or ({len(p)},) class labels" if takes_labels else ""
+        raise ValueError(f"targets: expected shape {p.shape}{or_labels}, got {dense.shape}")
+    return dense, None
 
 
-def _parameter(name: str, parameter: float | None) -> float:
-    known("loss", name, LOSSES)
+def _labels(p: Array, t: Array) -> Array:
+    if len(t) != len(p):
+        raise ValueError(f"targets: expected {len(p)} class labels, one a row, got {len(t)}")
+    if t.size and t.dtype.kind not in "iub":
+        raise TypeError(f"targets: class labels must be integers, got dtype {t.dtype}")
+    if t.size and (t.min() < 0 or t.max() >= p.shape[1]):
+        raise ValueError(f"targets: expected class labels 0 to {p.shape[1] - 1}, got {t.min()} to {t.max()}")
+    return np.ascontiguousarray(t, np.int32)
+
+
+def _predictions(predictions: ArrayLike) -> Array:
+    p = matrix("predictions", predictions)
+    if p.shape[0] and not p.shape[1]:
+        raise ValueError(f"predictions: expected at least one column, got shape {p.shape}")
+    return p
+
+
+def _named(name: str, parameter: float | None) -> tuple[str, float]:
+    """A loss's kernel and the parameter to call it with."""
+    name = known("loss", name, LOSSES)
     if parameter is None:
-        return LOSS_PARAMETER.get(name, 0.0)
+        return name, LOSS_PARAMETER.get(name, 0.0)
     if name not in LOSS_PARAMETER:
         raise ValueError(f"parameter: {name} has none; those that have one: {', '.join(LOSS_PARAMETER)}")
     if not 0 < parameter < (1 if name == "quantile" else float("inf")):
         raise ValueError(
             f"parameter: expected a number above 0{' and below 1' * (name == 'quantile')}, got {parameter!r}"
         )
-    return float(parameter)
+    return name, float(parameter)
 
 
 def loss(
@@ -47,20 +70,21 @@ def loss(
     *,
     parameter: float | None = None,
 ) -> Array:
-    """The loss of each row (rows,), by name. predictions (rows, n); targets (rows, n), or labels (rows,) for the
-    categorical losses, or (rows,) where n is 1. parameter: of those that have one (huber's delta, 1 unless said
-    otherwise, and the q of quantile, 0.5)."""
+    """The loss of each row (rows,), by name, any that ``Model.set(loss=)`` takes. predictions (rows, n); targets (rows,
+    n), or labels (rows,) for the categorical losses, or (rows,) where n is 1. parameter: of those that have one
+    (huber's delta, 1 unless said otherwise, and the q of quantile, 0.5)."""
     quick: Array = NotImplemented
     if out is None and parameter is None:
         quick = _losses.quick_forward(name, predictions, targets)
     if quick is not NotImplemented:
         return quick
-    number = _parameter(name, parameter)
-    p = matrix("predictions", predictions)
-    t, labels = _targets(p, targets)
+    name, number = _named(name, parameter)
+    p = _predictions(predictions)
+    t, labels = _targets(p, targets, LOSS_TARGETS[name] == "C")
     losses = output(out, (p.shape[0],), p.dtype)
     if p.size:
-        _losses.loss_forward(name, losses, p, t, labels, number)
+        t = None if t is None else apart(t, losses, here=False)
+        _losses.loss_forward(name, losses, apart(p, losses, here=False), t, labels, number)
     return losses
 
 
@@ -84,11 +108,18 @@ def loss_backward(
         quick = _losses.quick_backward(name, predictions, targets, merged)
     if quick is not NotImplemented:
         return quick
-    number = _parameter(name, parameter)
-    p = matrix("predictions", predictions)
-    t, labels = _targets(p, targets)
+    name, number = _named(name, parameter)
+    if merged and name not in _losses.HEADS:
+        raise ValueError(
+            f"merged: {name} has no gradient merged with an activation's; those that have one: "
+            f"{', '.join(_losses.HEADS)}"
+        )
+    p = _predictions(predictions)
+    t, labels = _targets(p, targets, LOSS_TARGETS[name] == "C")
     dp = output(out, p.shape, p.dtype)
     if p.size:
+        t = None if t is None else apart(t, dp, here=False)
+        p = apart(p, dp, here=False)
         _losses.loss_backward(name, dp, p, t, labels, 1.0 / p.shape[0], merged, number)
     return dp
 
@@ -108,7 +139,7 @@ def smooth_labels(targets: ArrayLike, classes: int, smoothing: float, *, binary:
 
 def _crossentropy(name: str, p: ArrayLike, t: ArrayLike, from_logits: bool, smoothing: float, binary: bool) -> Array:
     if smoothing:
-        p = matrix("predictions", p)
+        p = _predictions(p)
         t = smooth_labels(t, p.shape[1], smoothing, binary=binary)
     return loss(name + "_logits" * from_logits, p, t)
 
@@ -164,12 +195,14 @@ def poisson(predictions: ArrayLike, targets: ArrayLike) -> Array:
 
 
 def hinge(predictions: ArrayLike, targets: ArrayLike) -> Array:
-    """Mean over outputs of max(1 - t p, 0) of each row, t being -1 or 1."""
+    """Mean over outputs of max(1 - t p, 0) of each row, t being -1 or 1 (a Model takes 0 and 1 for
+    them, this does not)."""
     return loss("hinge", predictions, targets)
 
 
 def squared_hinge(predictions: ArrayLike, targets: ArrayLike) -> Array:
-    """Mean over outputs of max(1 - t p, 0)^2 of each row, t being -1 or 1."""
+    """Mean over outputs of max(1 - t p, 0)^2 of each row, t being -1 or 1 (a Model takes 0 and 1 for
+    them, this does not)."""
     return loss("squared_hinge", predictions, targets)
 
 

@@ -32,27 +32,51 @@ def matrix(name: str, x: ArrayLike, dtype: Any = None) -> Array:
     return a
 
 
-def output(out: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
+def output(out: Array | None, shape: tuple[int, ...], dtype: Any, name: str = "out") -> Array:
     if out is None:
         return np.empty(shape, dtype)
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"out: expected an array, got {type(out).__name__}")
+        raise TypeError(f"{name}: expected an array, got {type(out).__name__}")
     if out.shape != shape or out.dtype != dtype:
-        raise ValueError(f"out: expected shape {shape} and dtype {np.dtype(dtype)}, got {out.shape} and {out.dtype}")
+        raise ValueError(f"{name}: expected shape {shape} and dtype {np.dtype(dtype)}, got {out.shape} and {out.dtype}")
     if not out.flags.carray:
-        raise ValueError("out: expected a C-contiguous, aligned, writeable array")
+        what = "one that is read-only" if not out.flags.writeable else f"strides {out.strides} for shape {out.shape}"
+        raise ValueError(f"{name}: expected a C-contiguous, aligned, writeable array, got {what}")
     return out
 
 
-def apart(a: Array, y: Array) -> Array:
-    """``a``, copied where the output ``y`` lies over it at another place (the same place is fine)."""
-    shifted = np.may_share_memory(a, y) and a.ctypes.data != y.ctypes.data
-    return a.copy() if shifted else a
+def overlap(a: Array, b: Array) -> bool:
+    """Whether two C-contiguous arrays share memory."""
+    return np.may_share_memory(a, b)
 
 
-def known(kind: str, name: str, known: dict[str, int]) -> None:
-    if name not in known:
-        raise ValueError(f"{kind}: unknown name {name!r}; known: {', '.join(known)}")
+def apart(a: Array, y: Array, here: bool = True) -> Array:
+    """``a``, copied where the output ``y`` lies over it; here: the same place is fine, element by element."""
+    return a.copy() if overlap(a, y) and not (here and a.ctypes.data == y.ctypes.data) else a
+
+
+def whole(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:
+    """``value`` as an int in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected a whole number, got {value!r}")
+    if not low <= value <= high:
+        upper = f" and at most {high}" if high < 2**63 - 1 or value > high else ""
+        raise ValueError(f"{name}: expected at least {low}{upper}, got {value}")
+    return int(value)
+
+
+# further names of kernels, by kind: the classes of fastnn.activations and fastnn.losses enter theirs
+ALIASES: dict[str, dict[str, str]] = {"activation": {}, "loss": {}}
+
+
+def known(kind: str, name: str, kernels: dict[str, int]) -> str:
+    """The kernel's name for one of its names."""
+    if name in kernels:
+        return name
+    found = ALIASES.get(kind, {}).get(name.lower())
+    if found is None:
+        raise ValueError(f"{kind}: unknown name {name!r}; known: {', '.join(kernels)}")
+    return found
 
 
 def rows_of(a: Array) -> Array:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastnn._core import ACTIVATION_ALPHA, ACTIVATIONS
+from fastnn._operands import ALIASES
 from fastnn.base import Layer
 from fastnn.engine.spec import ActivationSpec
 
@@ -39,6 +40,7 @@ class Activation(Layer):
             raise ImportError(f"{cls.__name__}: add A({cls.kernel}, ...) to csrc/registry.h and build again")
         for name in cls.names:
             Layer.registry[name] = cls
+            ALIASES["activation"][name] = cls.kernel
 
     def formula(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """The function in float64 NumPy."""

@@ -8,7 +8,7 @@ million multiply-adds or less.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from fastnn._functional_losses import (
     smooth_labels,
     squared_hinge,
 )
-from fastnn._operands import Array, apart, known, matrix, output, real, rows_of
+from fastnn._operands import Array, apart, known, matrix, output, overlap, real, rows_of, whole
 from fastnn.kernels import activations as _activations
 from fastnn.kernels import arrays as _arrays
 from fastnn.kernels import optimizers as _optimizers
@@ -119,7 +119,7 @@ def dense(
     quick: Array = _quick_forward(x, weights, biases, activation, alpha, out)
     if quick is not NotImplemented:
         return (quick, quick) if save else quick
-    number = _alpha(activation, alpha)
+    activation, number = _named(activation, alpha)
     a = matrix("x", x)
     w, b = matrix("weights", weights, a.dtype), real("biases", biases, a.dtype).reshape(-1)
     if a.shape[1] != w.shape[0]:
@@ -154,7 +154,7 @@ def dense_backward(
     quick: tuple[Array, Array, Array] = _quick_backward(dy, x, weights, saved, activation, alpha)
     if quick is not NotImplemented:
         return quick
-    _alpha(activation, alpha)
+    activation, _ = _named(activation, alpha)
     a = matrix("x", x)
     w, dz = matrix("weights", weights, a.dtype), matrix("dy", dy, a.dtype)
     if a.shape[1] != w.shape[0] or dz.shape != (a.shape[0], w.shape[1]):
@@ -167,35 +167,35 @@ def dense_backward(
             raise ValueError(f"saved: {activation} needs what dense(..., save=True) returned")
         dz = activation_backward(activation, dz, saved, alpha=alpha)
     dx, dw, db = np.empty_like(a), np.empty_like(w), np.empty(w.shape[1], a.dtype)
-    if a.shape[0] == 0:
-        dw[:], db[:] = 0, 0
-    elif w.size:
+    if a.shape[0] and w.size:
         _dense_backward(dx, dw, db, dz, a, w)
+    else:  # sums over nothing, but for the biases where there are only no inputs
+        dx[:], dw[:], db[:] = 0, 0, dz.sum(axis=0)
     return dx, dw, db.reshape(1, -1)
 
 
 # --- activations and the vector functions ---
 
 
-def _alpha(name: str, alpha: float | None) -> float:
-    """The parameter to call an activation's kernel with."""
-    known("activation", name, ACTIVATIONS)
+def _named(name: str, alpha: float | None) -> tuple[str, float]:
+    """An activation's kernel and the parameter to call it with."""
+    name = known("activation", name, ACTIVATIONS)
     if alpha is None:
-        return ACTIVATION_ALPHA.get(name, 0.0)
+        return name, ACTIVATION_ALPHA.get(name, 0.0)
     if name not in ACTIVATION_ALPHA:
         raise ValueError(f"alpha: {name} has no parameter; those that have one: {', '.join(ACTIVATION_ALPHA)}")
     if not 0 <= alpha < float("inf"):
         raise ValueError(f"alpha: expected a number of at least 0, got {alpha!r}")
-    return float(alpha)
+    return name, float(alpha)
 
 
 def activation(name: str, x: ArrayLike, out: Array | None = None, *, alpha: float | None = None) -> Array:
-    """f(x) by name, for x of any shape; softmax over the last axis. ``out`` may be ``x``. alpha: the parameter of those
-    that have one (leaky_relu 0.01, elu 1 unless said otherwise)."""
+    """f(x) by name, any that ``Dense(activation=)`` takes, for x of any shape; softmax over the last axis. ``out`` may
+    be ``x``. alpha: the parameter of those that have one (leaky_relu 0.01, elu 1 unless said otherwise)."""
     quick: Array = _activations.quick(name, x, out, alpha)
     if quick is not NotImplemented:
         return quick
-    number = _alpha(name, alpha)
+    name, number = _named(name, alpha)
     a = real("x", x)
     y = output(out, a.shape, a.dtype)
     if a.size:
@@ -210,7 +210,7 @@ def activation_backward(
     quick: Array = _activations.quick_backward(name, dy, saved, out, alpha)
     if quick is not NotImplemented:
         return quick
-    number = _alpha(name, alpha)
+    name, number = _named(name, alpha)
     g = real("dy", dy)
     s = real("saved", saved, g.dtype)
     if s.shape != g.shape:
@@ -264,7 +264,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _mapped(name: str, x: ArrayLike, out: Array | None) -> Array:
-    done: Array = _activations.quick(name, x, out)
+    done: Array = _activations.quick_map(name, x, out)
     if done is not NotImplemented:
         return done
     a = real("x", x)
@@ -292,10 +292,13 @@ def erf(x: ArrayLike, out: Array | None = None) -> Array:
 def dropout(x: ArrayLike, rate: float, *, seed: int, step: int = 1, stream: int = 0) -> tuple[Array, Array]:
     """(y, mask): y = x * mask, each element of mask 0 with probability ``rate``, else 1 / (1 - rate).
 
-    The mask depends on (seed, stream, step) and the element's place alone. The gradient is dy * mask.
+    The mask depends on (seed, stream, step) and the element's place alone. The gradient is dy * mask. Raises ValueError
+    for a seed or step that 64 bits do not hold, or a stream of 65536 or more.
     """
     if not 0 <= rate < 1:
         raise ValueError(f"rate: expected the share to drop, at least 0 and below 1, got {rate!r}")
+    seed, step = whole("seed", seed, 0, 2**64 - 1), whole("step", step, 0, 2**64 - 1)
+    stream = whole("stream", stream, 0, 2**16 - 1)
     a = real("x", x)
     y, mask = np.empty_like(a), np.empty_like(a)
     if a.size:
@@ -310,26 +313,50 @@ def optimizer_step(
     name: str,
     w: Array,
     g: ArrayLike,
-    states: tuple[Array, ...],
+    states: Sequence[Array],
     *,
     learning_rate: float,
-    parameters: tuple[float, ...] = (),
+    parameters: Sequence[float] = (),
     t: int = 1,
 ) -> None:
-    """One update of ``w`` and ``states`` in place, by name. Arrays of one shape and type, C-contiguous and writeable;
-    parameters in the order of csrc/kernels/optimizers.h; t is the number of the step, from 1."""
+    """One update of ``w`` and ``states`` in place, by name. Arrays of one shape and type, C-contiguous and writeable,
+    none over another (but for g, which is copied then); parameters in the order of csrc/kernels/optimizers.h; t is the
+    number of the step, from 1."""
+    _step(name, w, g, tuple(states), (), learning_rate, tuple(parameters), t)
+
+
+def _step(
+    name: str,
+    w: Array,
+    g: ArrayLike,
+    states: tuple[Array, ...],
+    labels: tuple[str, ...],
+    learning_rate: float,
+    parameters: tuple[float, ...],
+    t: int = 1,
+) -> None:
+    """labels: what the states are called in messages, unless states[0] and so on."""
     if _optimizers.quick_steps(name, ((w, g, states),), learning_rate, parameters, t):
         return
     known("optimizer", name, OPTIMIZERS)
     if len(states) != OPTIMIZER_STATES[name]:
         raise ValueError(f"states: {name} has {OPTIMIZER_STATES[name]}, got {len(states)}")
-    for label, array in (("w", w), *((f"states[{i}]", s) for i, s in enumerate(states))):
+    t = whole("t", t, 1, 2**64 - 1)
+    labels = labels or tuple(f"states[{i}]" for i in range(len(states)))
+    seen: dict[str, Array] = {}
+    for label, array in zip(("w", *labels), (w, *states), strict=True):
         if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{label}: expected a float32 or float64 array")
-        output(array, w.shape, w.dtype)
+        output(array, w.shape, w.dtype, label)
+        for other, before in seen.items():
+            if overlap(array, before):
+                raise ValueError(f"{label}: expected memory of its own, and it lies over {other}")
+        seen[label] = array
     gradient = real("g", g, w.dtype)
     if gradient.shape != w.shape:
         raise ValueError(f"g: expected shape {w.shape}, that of w, got {gradient.shape}")
+    if any(overlap(gradient, array) for array in seen.values()):
+        gradient = gradient.copy()
     flat = [s.reshape(-1) for s in states] + [None] * 3
     if w.size:
         _optimizers.optimizer_step(
@@ -342,21 +369,21 @@ def sgd_step(
 ) -> None:
     """w -= lr g; with ``velocity``, v = momentum v - lr g and w += v. In place."""
     if velocity is None:
-        optimizer_step("sgd", w, g, (), learning_rate=learning_rate)
+        _step("sgd", w, g, (), (), learning_rate, ())
     else:
-        optimizer_step("momentum", w, g, (velocity,), learning_rate=learning_rate, parameters=(momentum,))
+        _step("momentum", w, g, (velocity,), ("velocity",), learning_rate, (momentum,))
 
 
 def adagrad_step(w: Array, g: ArrayLike, cache: Array, *, learning_rate: float, epsilon: float = 1e-7) -> None:
     """c += g^2, w -= lr g / (sqrt(c) + epsilon). In place."""
-    optimizer_step("adagrad", w, g, (cache,), learning_rate=learning_rate, parameters=(epsilon,))
+    _step("adagrad", w, g, (cache,), ("cache",), learning_rate, (epsilon,))
 
 
 def rmsprop_step(
     w: Array, g: ArrayLike, cache: Array, *, learning_rate: float, rho: float = 0.9, epsilon: float = 1e-7
 ) -> None:
     """c = rho c + (1 - rho) g^2, w -= lr g / (sqrt(c) + epsilon). In place."""
-    optimizer_step("rmsprop", w, g, (cache,), learning_rate=learning_rate, parameters=(rho, epsilon))
+    _step("rmsprop", w, g, (cache,), ("cache",), learning_rate, (rho, epsilon))
 
 
 def adam_step(
@@ -372,6 +399,4 @@ def adam_step(
     epsilon: float = 1e-7,
 ) -> None:
     """Adam's step number t (from 1) on w, with moments m and v. In place. Source: Kingma and Ba 2015."""
-    optimizer_step(
-        "adam", w, g, (m, v), learning_rate=learning_rate, parameters=(beta_1, beta_2, epsilon), t=t
-    )  # fmt: skip
+    _step("adam", w, g, (m, v), ("m", "v"), learning_rate, (beta_1, beta_2, epsilon), t)

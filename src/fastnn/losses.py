@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastnn._core import LOSS_PARAMETER, LOSS_TARGETS, LOSSES
+from fastnn._operands import ALIASES
 from fastnn.base import Registered
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Loss(Registered):
         super().__init_subclass__(**kwargs)
         if cls.names and cls.kernel not in LOSSES and cls.kernel != "python":  # those of fastnn.custom
             raise ImportError(f"{cls.__name__}: add L({cls.kernel}, ...) to csrc/registry.h and build again")
+        if cls.names and cls.kernel in LOSSES:
+            ALIASES["loss"].update(dict.fromkeys(cls.names, cls.kernel))
 
     @property
     def takes_labels(self) -> bool:

@@ -94,39 +94,46 @@ def map_forward(str function, floating[::1] y, const floating[::1] x):
 
 
 # --- the quick way of fastnn.functional ---
-def quick(str function, x, out=None, alpha=None):
-    """f(x) for an activation or one of MAPS where x and out are plain arrays of one shape; else NotImplemented."""
-    cdef cnp.ndarray a, y
-    cdef const fnn_kernels *t
-    cdef size_t n, cols
-    cdef int act
-    cdef double number = 0
-    cdef map_function f = NULL
+cdef inline _quick(map_function f, int act, double alpha, const fnn_kernels *t, cnp.ndarray a, out):
+    """f(a), or the activation where that is NULL; NotImplemented where out is no plain array to go with it."""
+    cdef cnp.ndarray y
+    cdef size_t n = cnp.PyArray_SIZE(a), cols = a.shape[a.ndim - 1]
     cdef void *yp
-    cdef const void *xp
-    if not plain(x) or (<cnp.ndarray>x).ndim == 0:
-        return NotImplemented
-    a = x
+    cdef const void *xp = cnp.PyArray_DATA(a)
     if out is None:
         y = fresh(a)
     elif like(out, a) and writeable(out) and in_place(a, out):
         y = out
     else:
         return NotImplemented
-    t = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
-    act = activation_of(function, alpha, &number)
-    if act < 0:
-        if function not in MAPS:
-            return NotImplemented
-        f = _map_of(t, MAPS[function])
-    n, cols = cnp.PyArray_SIZE(a), a.shape[a.ndim - 1]
-    yp, xp = cnp.PyArray_DATA(y), cnp.PyArray_DATA(a)
+    yp = cnp.PyArray_DATA(y)
     if n < GIL_ELEMENTS:
-        _map(t, f, act, yp, xp, n // cols, cols, number)
+        _map(t, f, act, yp, xp, n // cols, cols, alpha)
     else:
         with nogil:
-            _map(t, f, act, yp, xp, n // cols, cols, number)
+            _map(t, f, act, yp, xp, n // cols, cols, alpha)
     return y
+
+
+cdef inline const fnn_kernels *_table_of(cnp.ndarray a) noexcept:
+    return table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+
+
+def quick(str activation, x, out=None, alpha=None):
+    """f(x) for an activation where x and out are plain arrays of one shape; else NotImplemented."""
+    cdef double number
+    cdef int act
+    if not plain(x) or (<cnp.ndarray>x).ndim == 0:
+        return NotImplemented
+    act = activation_of(activation, alpha, &number)
+    return NotImplemented if act < 0 else _quick(NULL, act, number, _table_of(x), x, out)
+
+
+def quick_map(str function, x, out=None):
+    """The same for one of MAPS."""
+    if not plain(x) or (<cnp.ndarray>x).ndim == 0:
+        return NotImplemented
+    return _quick(_map_of(_table_of(x), MAPS[function]), 0, 0, _table_of(x), x, out)
 
 
 def quick_backward(str activation, dy, saved, out=None, alpha=None):

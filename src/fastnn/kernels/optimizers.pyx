@@ -1,5 +1,6 @@
 """Optimizer steps on typed memoryviews. The mathematics of each is one lane function in csrc/kernels/optimizers.h."""
 cimport numpy as cnp
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cython cimport floating
 from libc.stdint cimport uint64_t
 
@@ -95,14 +96,18 @@ cdef enum:
     MOST_ARRAYS = 2  # a layer's weights and biases
 
 
-def quick_steps(str optimizer, tuple arrays, double learning_rate, tuple parameters, uint64_t t):
+def quick_steps(str optimizer, tuple arrays, double learning_rate, tuple parameters, t):
     """The same step of up to MOST_ARRAYS times (w, g, states), all plain arrays, those of one of one shape and apart:
     True where it is done, False where nothing is."""
     cdef Step steps[MOST_ARRAYS]
     cdef double p[8]
-    cdef int which = opt_number(optimizer), count = 0, i
+    cdef int which = opt_number(optimizer), count = 0, i, overflow = 0
+    cdef long long number
     cdef size_t n = 0
-    if which < 0 or t < 1 or len(arrays) > MOST_ARRAYS or len(parameters) != traits_of_opt(which).parameters:
+    if type(t) is not int:
+        return False
+    number = PyLong_AsLongLongAndOverflow(t, &overflow)  # no exception for what is too large: the caller has the words
+    if which < 0 or number < 1 or len(arrays) > MOST_ARRAYS or len(parameters) != traits_of_opt(which).parameters:
         return False
     for w, g, states in arrays:
         if not _ready(which, w, g, states, &steps[count]):
@@ -112,10 +117,10 @@ def quick_steps(str optimizer, tuple arrays, double learning_rate, tuple paramet
     for i in range(len(parameters)):
         p[i] = parameters[i]
     if n < GIL_WORK:
-        _steps(which, steps, count, learning_rate, p, t)
+        _steps(which, steps, count, learning_rate, p, number)
     else:
         with nogil:
-            _steps(which, steps, count, learning_rate, p, t)
+            _steps(which, steps, count, learning_rate, p, number)
     return True
 
 
