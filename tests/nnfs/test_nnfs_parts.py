@@ -565,3 +565,26 @@ def test_messages() -> None:
         net().train(X, y + 1, print_every=0)
     with pytest.raises(ValueError, match="expected class labels 0 to 2"):
         nnfs.Loss_CategoricalCrossentropy().calculate(np.full((2, 3), 0.3, np.float32), np.array([0, 3]))
+
+
+def test_what_is_no_part_is_refused_at_once() -> None:
+    model = net()
+    before = dict(vars(model))
+    for name, method in (("loss", "calculate"), ("optimizer", "update_params"), ("accuracy", "calculate")):
+        for part, got in ((type(getattr(model, name)), "the class "), ("mse", "'mse'"), (nnfs.Layer_Dense(1, 1), "<")):
+            with pytest.raises(TypeError, match=f"^{name}: expected an object with a method {method}, .* got {got}"):
+                model.set(**{name: part})
+    for layer in (nnfs.Layer_Dense, "relu", None):
+        with pytest.raises(TypeError, match=r"^layer: expected an object with a method forward, such as Layer_Dense"):
+            model.add(layer)
+    assert vars(model) == before
+
+
+@pytest.mark.parametrize("dense", [nnfs.Layer_Dense, OwnDense])
+def test_labels_of_another_type_by_both_ways(dense: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    X, y = spiral_data(20, 3)
+    with pytest.raises(TypeError, match=r"class labels must be integers, got dtype float32"):
+        net(dense=dense).train(X, y.astype(np.float32), print_every=0)
+    net(dense=dense).train(X, y > 0)
+    net(dense=dense, rate=0.2).evaluate(X, y > 0)
+    assert "validation, acc: " in capsys.readouterr().out

@@ -51,13 +51,22 @@ class Model:
     # --- description ---
 
     def add(self, layer: Any) -> None:
+        _need_object("layer", layer, "forward", "Layer_Dense(2, 64)")
         self.layers.append(layer)
         self.input_layer = None  # to be finalized again
 
     def set(
         self, *, loss: Loss | None = None, optimizer: _Optimizer | None = None, accuracy: Accuracy | None = None
     ) -> None:
-        """Choose loss, optimizer and accuracy; what is left out stays as it is."""
+        """Choose loss, optimizer and accuracy; what is left out stays as it is. TypeError for what is not an object of
+        that kind: a class, a name."""
+        for name, part, method, example in (
+            ("loss", loss, "calculate", "Loss_MeanSquaredError()"),
+            ("optimizer", optimizer, "update_params", "Optimizer_Adam()"),
+            ("accuracy", accuracy, "calculate", "Accuracy_Categorical()"),
+        ):
+            if part is not None:
+                _need_object(name, part, method, example)
         self.loss = self.loss if loss is None else loss
         self.optimizer = self.optimizer if optimizer is None else optimizer
         self.accuracy = self.accuracy if accuracy is None else accuracy
@@ -252,6 +261,12 @@ class Model:
         """A model from a file of ``save``; training goes on where it stopped. Raises fastnn.FormatError for another
         file, such as a pickle, which could run any code."""
         return _files.load_model(path, Model())
+
+
+def _need_object(name: str, part: Any, method: str, example: str) -> None:
+    if isinstance(part, type) or not callable(getattr(part, method, None)):
+        got = f"the class {part.__name__}" if isinstance(part, type) else repr(part)
+        raise TypeError(f"{name}: expected an object with a method {method}, such as {example}, got {got:.100}")
 
 
 PASSES = {"forward": Model.forward, "backward": Model.backward}
