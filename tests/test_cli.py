@@ -382,6 +382,8 @@ MISTAKES = [
     ("train --layers 8,,3,softmax", "there is an empty place"),
     ("train --layers 0,3,softmax", "n_neurons: expected .* got 0"),
     ("train --learning-rate=-1", "learning_rate: "),
+    ("train --learning-rate nan", "learning_rate: expected at least 0, got nan"),
+    ("train --decay nan", "decay: expected at least 0, got nan"),
     ("train --epochs 0", "--epochs: expected a whole number of at least 1, got '0'"),
     ("train --batch-size 0", "--batch-size: expected a whole number of at least 1"),
     ("train --seed x", "--seed: expected a whole number of at least 0, got 'x'"),
@@ -499,6 +501,19 @@ def test_reader_that_leaves(tmp_path: Path) -> None:
         p.stdout.close()
         assert p.stderr.read() == ""
         assert p.wait(30) == 1
+
+
+def test_a_training_is_saved_though_the_reader_leaves(tmp_path: Path) -> None:
+    """`fastnn train -o m.fnn | head -1`."""
+    if os.name == "nt":
+        pytest.skip("pipes break otherwise here")
+    command = [sys.executable, "-m", "fastnn", "train", "--epochs", "2", "--no-plot", "-o", "m.fnn"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=ENVIRONMENT, **pipes) as p:
+        p.stdout.close()  # before its first line
+        assert "Traceback" not in p.stderr.read()
+        assert p.wait(30) == 0
+    assert Model.load("m.fnn").epochs_done == 2
 
 
 # --- the rest ---

@@ -70,15 +70,26 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     add("--seed", type=_count(0), default=0, metavar="N", help="of weights, order and masks (default 0)")
     add = p.add_argument_group("training").add_argument
     add("--epochs", type=_count(1), metavar="N", help="default 300 for the spiral, 10 for images, 100 for files")
-    add("--batch-size", type=_count(1), metavar="N", help="default 128; 32 for files")
+    add("--batch-size", type=_count(1), metavar="N", help="default 128; 32 for files; all rows with lbfgs")
     add(
         "--optimizer",
         default="adam",
         metavar="NAME[:KEY=VALUE,...]",
         help="adam (default), adamw, nadam, sgd, adagrad, rmsprop, lion, lbfgs; such as sgd:momentum=0.9,nesterov=true",
     )
-    add("--learning-rate", type=float, metavar="RATE", help="default 0.005 for the spiral, 0.001 images, 0.002 files")
-    add("--decay", type=float, metavar="D", help="rate / (1 + D * step); default 0.001, 0.0001 for files")
+    add(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="default with adam 0.005 for the spiral, 0.001 images, 0.002 files; the others have their own: sgd, "
+        "adagrad and lbfgs 1, the rest 0.001",
+    )
+    add(
+        "--decay",
+        type=float,
+        metavar="D",
+        help="rate / (1 + D * step); default with adam 0.001, 0.0001 for files; 0 with the others and with --schedule",
+    )
     add(
         "--schedule",
         metavar="NAME[:KEY=VALUE,...]",

@@ -90,8 +90,10 @@ def optimizer(args: Namespace, steps: int) -> Optimizer:
         "clip_norm": args.clip_norm,
     }
     for key, value in given.items():
-        if value is not None and arguments.setdefault(key, value) != value:
+        if value is not None and key in arguments and arguments[key] != value:
             raise ValueError(f"--{key.replace('_', '-')}: --optimizer {args.optimizer} says it already")
+        if value is not None:
+            arguments[key] = value
     usual = {"learning_rate": args.recipe.learning_rate, "decay": args.recipe.decay} if name == "adam" else {}
     if args.schedule is not None:
         if arguments.get("decay"):

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say("\nstopped")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as in `fastnn predict ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _mute()
         return 1
     except OSError as error:
         named = error.filename is not None and error.strerror is not None
@@ -86,6 +86,7 @@ def train(args: argparse.Namespace) -> int:
         _say(f"\nstopped in epoch {min(model.epochs_done + 1, epochs)} of {epochs}; nothing was saved")
         return INTERRUPTED
     seconds = time.perf_counter() - start
+    model.save(output)  # before anything else can go wrong
     speed = f", {model.steps_done / seconds:,.0f} steps a second" if seconds > 0 else ""
     ended = getattr(model.optimizer_object, "converged", None)
     _row("trained", f"{model.epochs_done} epochs in {seconds:.2f} s{speed}{f': {ended}' if ended else ''}")
@@ -93,7 +94,6 @@ def train(args: argparse.Namespace) -> int:
     _row("training", _result(model, last.get("data_loss", math.nan), last.get("accuracy", math.nan)))
     loss, accuracy = model.evaluate(problem.X_held, _cli_model.targets(model, problem.y_held))
     _row(_short(problem.held_out), _result(model, loss, accuracy))
-    model.save(output)
     _row("saved", f"{output} ({output.stat().st_size / 1024:,.0f} KB)")
     if problem.task == CLASSIFICATION and problem.X.shape[1] == 2 and not args.no_plot:
         picture = output.with_suffix(".png" if output.suffix != ".png" else ".regions.png")
@@ -170,7 +170,15 @@ COMMANDS = {
 
 
 def _row(name: str, text: str) -> None:
-    print(f"{name:<11} {text}", flush=True)
+    try:
+        print(f"{name:<11} {text}", flush=True)
+    except BrokenPipeError:  # as in `fastnn train ... | head -1`: a training goes on and is saved
+        _mute()
+
+
+def _mute() -> None:
+    """The reader of our output has gone: what else is printed goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(text: str) -> None:
