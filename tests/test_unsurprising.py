@@ -272,7 +272,7 @@ def test_callbacks_that_cannot_work_say_so_before_the_first_step(tmp_path: Path)
     ):  # fmt: skip
         with pytest.raises(error, match=text):
             model.train(X, Y, callbacks=callback)
-    with pytest.raises(ValueError, match="got 'val_acc'$"):
+    with pytest.raises(ValueError, match=r"got 'val_acc'$"):
         model.train(X, Y, validation_data=(X, Y), callbacks=callbacks.EarlyStopping("val_acc"))
     assert model.steps_done == 0
     model.train(
@@ -311,7 +311,7 @@ def test_a_probe_that_fails_does_not_fix_the_width() -> None:
     ):
         model = Model([Dense(3, activation="softmax")], seed=0)
         model.set(loss="categorical_crossentropy", optimizer="adam")
-        with pytest.raises(ValueError, match="output|batch_size|no Dropout"):
+        with pytest.raises(ValueError, match=r"output|batch_size|no Dropout"):
             fail(model)
         model.train(X, Y)
 
@@ -350,7 +350,7 @@ def test_a_file_of_another_loss_is_not_resumed(tmp_path: Path) -> None:
     first = make(Huber(1.0))
     first.train(X, TARGETS, epochs=2)
     first.save(path)
-    with pytest.raises(ValueError, match="holds another model: loss: expected .*100.0.* got"):
+    with pytest.raises(ValueError, match=r"holds another model: loss: expected .*100\.0.* got"):
         make(Huber(100.0)).train(X, TARGETS, epochs=3, resume=path)
     make(Huber(1.0)).train(X, TARGETS, epochs=3, resume=path)
     smooth = classifier()
@@ -435,7 +435,7 @@ def test_text_labels_beside_numbers_are_refused_and_columns_of_data_frames_taken
     scores = classifier().predict(X)
     with pytest.raises(ValueError, match="got scores of 3 columns beside text; predict_labels gives labels"):
         metrics.accuracy_score(names, scores)
-    with pytest.raises(ValueError, match="got numbers beside text$"):
+    with pytest.raises(ValueError, match=r"got numbers beside text$"):
         metrics.confusion_matrix(["a", "b"], [0, 1])
     with pytest.raises(ValueError, match="got text beside numbers"):
         metrics.f1_score([0, 1], ["a", "b"])
