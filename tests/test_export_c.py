@@ -285,6 +285,16 @@ def test_it_is_cplusplus_too(tmp_path: Path) -> None:
 # --- the files ---
 
 
+def test_class_labels_are_named_where_the_metadata_have_no_names(tmp_path: Path) -> None:
+    model = small()
+    model.class_labels = ("ant", "bee", 3)
+    model.export_c(tmp_path / "m.c")
+    assert '"ant",\n    "bee",\n    "3",\n' in (tmp_path / "m.c").read_text()
+    model.metadata["class_names"] = ["a", "b", "c"]
+    model.export_c(tmp_path / "m.c")
+    assert '"a",\n    "b",\n    "c",\n' in (tmp_path / "m.c").read_text()
+
+
 @needs_compiler
 def test_nothing_is_called_but_fma(tmp_path: Path) -> None:
     model = deep(1)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from onnx_files import content, node, write
 
 import fastnn
-from fastnn import BatchNorm, Dense, FormatError, Input, LayerNorm, Model
+from fastnn import BatchNorm, Dense, FormatError, Input, LayerNorm, Model, Normalization
 from fastnn.activations import GELU, Activation, GELUTanh
 from fastnn.export import _onnx as export
 from fastnn.export import _protobuf as pb
@@ -67,9 +67,6 @@ FOLDED = [
     ([node("MatMul", "x w", "p"), node("Add", "p b", "y")], X @ W64 + B),
     ([node("MatMul", "x w", "p"), node("Add", "b p", "y")], X @ W64 + B),
     ([node("MatMul", "x w", "p"), node("Sub", "p b", "q"), node("Mul", "q b", "y")], (X @ W64 - B) * B),
-    ([node("Mul", "x c", "p"), node("Gemm", "p w b", "y")], (X * COLUMNS) @ W64 + B),
-    ([node("Sub", "x c", "p"), node("Div", "p c", "q"), node("Gemm", "q w b", "y")], (X / COLUMNS - 1) @ W64 + B),
-    ([node("Mul", "x c", "y")], X * COLUMNS),
     ([node("Sub", "c x", "p"), node("Relu", "p", "y")], np.maximum(COLUMNS - X, 0)),
     ([node("Transpose", "t", "w2", perm=[1, 0]), node("MatMul", "x w2", "y")], X @ W64),
     ([node("Constant", "", "k", value=W), node("MatMul", "x k", "y")], X @ W64),
@@ -90,6 +87,34 @@ def test_what_is_folded(tmp_path: Path, nodes: Any, wanted: Any, dtype: str) -> 
     tolerance = 1e-5 if dtype == "float32" else 1e-13
     wanted = wanted if dtype == "float32" else wanted.astype(np.float64)
     np.testing.assert_allclose(model.predict(X), wanted, rtol=1e-5, atol=max(tolerance, 1e-6))
+
+
+NORMALIZED = [
+    ([node("Sub", "x c", "p"), node("Div", "p c", "q"), node("Gemm", "q w b", "y")],
+     lambda x: (x / COLUMNS - 1) @ W64 + B),
+    ([node("Mul", "x c", "p"), node("Gemm", "p w b", "y")], lambda x: (x * COLUMNS) @ W64 + B),
+    ([node("Sub", "x m", "p"), node("Gemm", "p w b", "y")], lambda x: (x - FAR) @ W64 + B),
+    ([node("Mul", "x c", "y")], lambda x: x * COLUMNS),
+]  # fmt: skip
+FAR = np.float64(2.0**20) + np.arange(4)
+
+
+@pytest.mark.parametrize(("nodes", "wanted"), NORMALIZED, ids=["Sub-Div", "Mul", "Sub", "Mul alone"])
+def test_what_scales_the_input_by_column_is_a_normalization(tmp_path: Path, nodes: Any, wanted: Any) -> None:
+    constants = {"w": W, "b": B, "c": COLUMNS, "m": FAR.astype(np.float32)}
+    model = load(tmp_path, nodes, {k: v.astype(np.float32) for k, v in constants.items()})
+    assert type(next(layer for layer in model.layers if not isinstance(layer, Input))) is Normalization
+    rows = X.astype(np.float64) + (FAR if "x m" in nodes[0][1] else 0)
+    rows = rows.astype(np.float32)
+    np.testing.assert_allclose(model.predict(rows), wanted(rows.astype(np.float64)), rtol=1e-5, atol=1e-6)
+
+
+def test_what_no_deviation_makes_is_still_folded(tmp_path: Path) -> None:
+    for scale in ([1, -2, 3, 4], [1, 0, 3, 4]):
+        constants = {"s": np.array(scale, np.float32), "w": W}
+        model = load(tmp_path, [node("Mul", "x s", "p"), node("MatMul", "p w", "y")], constants)
+        assert [type(layer) for layer in model.layers] == [Dense]
+        np.testing.assert_allclose(model.predict(X), (X * scale) @ W64, rtol=1e-5, atol=1e-6)
 
 
 def test_a_bias_of_its_own_keeps_every_bit(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ def as_ndarray(name: str, value: Any) -> Any:
     what = f"{kind.__module__.split('.')[0]} {kind.__name__}"
     if getattr(value, "requires_grad", False) is True:
         raise TypeError(f"{name}: a {what} that requires grad: pass {name}.detach()")
+    if getattr(value, "is_neg", None) is not None and value.is_neg():  # PyTorch's lazy minus, which DLPack leaves out
+        value = value.resolve_neg()
     try:
         device = int(value.__dlpack_device__()[0])
     except (AttributeError, ValueError):  # one that DLPack does not know

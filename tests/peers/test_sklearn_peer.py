@@ -32,8 +32,23 @@ def test_classifiers(activation: str, classes: int, dtype: np.dtype[Any]) -> Non
     ours = from_sklearn(theirs)
     assert ours.dtype == dtype
     assert ours.metadata["class_names"] == ["ant", "bee", "cat", "dog"][:classes]
+    assert ours.class_labels == ("ant", "bee", "cat", "dog")[:classes]
+    np.testing.assert_array_equal(ours.predict_labels(X), theirs.predict(X.astype(dtype)))
     wanted = theirs.predict_proba(X.astype(dtype))
     np.testing.assert_allclose(ours.predict(X), wanted if classes > 2 else wanted[:, 1:], rtol=1e-5, atol=1e-5)
+
+
+def test_a_predict_of_its_own_is_refused() -> None:
+    class Doubled(MLPRegressor):
+        def predict(self, X: Any) -> Any:
+            return super().predict(X) * 2
+
+    class Named(MLPRegressor):
+        """As it is."""
+
+    from_sklearn(fitted(Named, X[:, 0]))
+    with pytest.raises(TypeError, match="Doubled has a predict of its own, which computes something else"):
+        from_sklearn(fitted(Doubled, X[:, 0]))
 
 
 def test_several_labels_at_a_time() -> None:

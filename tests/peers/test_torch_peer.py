@@ -147,14 +147,61 @@ class Forward(nn.Module):
         (nn.Sequential(nn.Linear(6, 2), nn.Softmax(dim=0)), r"expected dim=1, the features, got 0"),
         (nn.Sequential(nn.Flatten(0), nn.Linear(6, 2)), "expected start_dim=1 and end_dim=-1"),
         (nn.Sequential(nn.Linear(6, 2), nn.Hardtanh(-2, 2)), "expected the bounds -1 and 1, or 0 and 6, got -2 and 2"),
-        (nn.Sequential(nn.Tanh()), "there is no Linear in it"),
+        (nn.Sequential(nn.Tanh()), "it has no Linear and no normalization with weights"),
         (nn.Sequential(nn.Linear(6, 2), nn.Linear(2, 2).double()), "got float32 and float64"),
+        (nn.Sequential(nn.Linear(6, 2), nn.Softplus(1.0, 2.0)), "expected a threshold of at least 12, got 2.0"),
+        (nn.Sequential(nn.Linear(6, 2), nn.CELU(-0.5)), "expected alpha more than 0, got -0.5"),
         (nn.Sequential(nn.Linear(6, 2), nn.Linear(3, 2)), "expected input of width 3, but layer 0 .* gives 2"),
     ],
 )
 def test_what_is_not_supported_is_named(net: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         from_torch(net)
+
+
+def test_a_module_that_occurs_twice_comes_twice() -> None:
+    act, shared = nn.ReLU(), nn.Linear(6, 6)
+    inner = nn.Sequential(nn.Linear(6, 6), nn.Tanh())
+    for net in (
+        nn.Sequential(nn.Linear(6, 4), act, nn.Linear(4, 5), act, nn.Linear(5, 3)),
+        nn.Sequential(shared, nn.ReLU(), shared),
+        nn.Sequential(inner, inner),
+    ):
+        model = from_torch(net)
+        assert sum(isinstance(layer, Dense) for layer in model.layers) == sum(
+            isinstance(m, nn.Linear) for m in net.modules()
+        ) + (net[0] is shared or net[0] is inner)
+        with torch.no_grad():
+            np.testing.assert_allclose(model.predict(X), net(torch.from_numpy(X)).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_hooks_and_a_forward_of_its_own_are_refused() -> None:
+    def hooked(register: str) -> Any:
+        net = nn.Sequential(nn.Linear(6, 2))
+        getattr(net[0], register)(lambda *given: None)
+        return net
+
+    outer, replaced = nn.Sequential(nn.Linear(6, 2)), nn.Sequential(nn.Linear(6, 2))
+    outer.register_forward_hook(lambda module, x, y: y * 2)
+    replaced[0].forward = lambda x: x[:, :2]
+    for net in (hooked("register_forward_hook"), hooked("register_forward_pre_hook"), outer, replaced):
+        with pytest.raises(ValueError, match="hooks or a forward of its own, which may compute something else"):
+            from_torch(net)
+
+
+def test_normalizations_say_how_wide_the_input_is() -> None:
+    for net in (nn.Sequential(nn.BatchNorm1d(6), nn.ReLU()), nn.Sequential(nn.LayerNorm(6))):
+        net.eval()
+        with torch.no_grad():
+            wanted = net(torch.from_numpy(X)).numpy()
+        np.testing.assert_allclose(from_torch(net).predict(X), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_tensor_that_is_lazily_negative_is_read_with_its_sign() -> None:
+    imaginary = torch.tensor([[1 + 2j, 3 + 4j]]).conj().imag
+    assert imaginary.is_neg()
+    model = Model([Input(2)])
+    np.testing.assert_array_equal(model.predict(imaginary), [[-2, -4]])
 
 
 def test_what_is_no_module_is_refused() -> None:

@@ -151,7 +151,7 @@ def _words(model: Model, made: CExport, stem: str) -> dict[str, str]:
     features = model.metadata.get("feature_names") or ()
     about = [f"layer {cost.name}" for cost in made.layers]
     about += ["inputs: " + ", ".join(map(str, features))] if features else []
-    classes = [str(name) for name in model.metadata.get("class_names") or ()]
+    classes = [str(name) for name in model.metadata.get("class_names") or model.class_labels or ()]
     if len(classes) != made.n_out and (len(classes), made.n_out) != (2, 1):
         classes = []
     return {

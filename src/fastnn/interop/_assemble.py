@@ -1,7 +1,8 @@
 """From what other libraries' layers mean to a model: a list of parts, each with its numbers, in the order they run.
 
 What scales and shifts each column for itself (a batch normalization in inference, a bias that was a node of its own)
-is folded into the dense layer before or behind it, in float64 and rounded once.
+is folded into the dense layer before or behind it, in float64 and rounded once. Not so where it works on what comes in:
+features may lie far from 0, and (x - mean) . w loses no digits where x . w - mean . w does. That is a Normalization.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from fastnn.activations import Activation
 from fastnn.engine.spec import MOST_LAYERS
 from fastnn.initializers import Initializer
-from fastnn.layers import Dense, Input, Rescale
+from fastnn.layers import Dense, Input, Normalization, Rescale
 
 if TYPE_CHECKING:
     from fastnn.base import Layer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fastnn.model import Model
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+MOST_DEVIATION = 1e15  # of a Normalization: its square has room in float32
 WIDEST_DIAGONAL = 1024  # columns of an Affine that stands alone: it becomes a dense layer with so many squared weights
 
 
@@ -87,7 +89,7 @@ def assemble_graph(cls: type[Model], rows: Sequence[Row], dtype: np.dtype[Any], 
         raise ValueError(f"the layers would have {count} parameters, far more than came with them")
     given: Given = []
     with np.errstate(all="ignore"):  # numbers that are too large become infinite
-        layers = [_layers(_fold(row.parts), given) for row in rows]
+        layers = [_layers(_fold(row.parts, not row.sources), given) for row in rows]
     total = sum(map(len, layers)) + sum(row.joins is not None for row in rows)
     if total > MOST_LAYERS:
         raise ValueError(f"the network has {total} layers, a model has at most {MOST_LAYERS}")
@@ -171,8 +173,8 @@ def _linear(layer: Layer) -> bool:
     return isinstance(layer, Dense) and layer.activation.names[0] == "linear"
 
 
-def _fold(parts: list[Part]) -> list[Part]:
-    """The parts with what works on each column folded into its neighbours."""
+def _fold(parts: list[Part], from_input: bool) -> list[Part]:
+    """The parts with what works on each column folded into its neighbours. from_input: they begin with an input."""
     done: list[Part] = []
     waiting: Affine | None = None  # for the dense layer behind it
     for part in parts:
@@ -186,12 +188,26 @@ def _fold(parts: list[Part]) -> list[Part]:
         if isinstance(part, Affine) and isinstance(last, Weights) and (part.by_column or _is_bias(part, last)):
             done[-1] = _into_last(last, part)
         elif isinstance(part, Affine) and part.by_column:
-            waiting = part
+            normalization = _normalization(part) if from_input and all(isinstance(p, Affine) for p in done) else None
+            if normalization is None:
+                waiting = part
+            else:
+                done.append(normalization)
         else:
             done.append(part)
     if waiting is not None:
         done.append(_diagonal(waiting))
     return done
+
+
+def _normalization(part: Affine) -> Filled | None:
+    """x * scale + offset as (x - mean) / deviation, None where no deviation makes that scale."""
+    columns = max(np.size(part.scale), np.size(part.offset))
+    scale, offset = (np.broadcast_to(np.asarray(v, np.float64), (columns,)) for v in (part.scale, part.offset))
+    if not ((scale > 1 / MOST_DEVIATION) & (scale < MOST_DEVIATION) & np.isfinite(offset)).all():
+        return None
+    values = {"mean": (-offset / scale)[None], "variance": ((1 / scale) ** 2)[None]}
+    return Filled(Normalization(), values, part.where)
 
 
 def _is_bias(part: Affine, last: Weights) -> bool:

@@ -29,6 +29,11 @@ def from_sklearn(estimator: Any) -> Model:
     kinds = {c.__name__ for c in type(estimator).__mro__ if c.__module__.startswith("sklearn.neural_network.")}
     if not kinds & {"MLPClassifier", "MLPRegressor"}:
         raise TypeError(f"estimator: expected an MLPClassifier or MLPRegressor, got {type(estimator).__name__}")
+    predict = next((cls for cls in type(estimator).__mro__ if "predict" in vars(cls)), None)
+    if predict is not None and not predict.__module__.startswith("sklearn."):
+        raise TypeError(
+            f"estimator: {type(estimator).__name__} has a predict of its own, which computes something else"
+        )
     if not hasattr(estimator, "coefs_"):
         raise ValueError("estimator: it is not fitted: call its fit first")
     parts: list[Part] = []
@@ -45,4 +50,6 @@ def from_sklearn(estimator: Any) -> Model:
     classes = getattr(estimator, "classes_", None)
     if classes is not None:
         model.metadata["class_names"] = [str(name) for name in classes]
+        if len(classes) == max(model.plan.n_out, 2) and len({str(name) for name in classes}) == len(classes):
+            model.class_labels = classes.tolist()
     return model

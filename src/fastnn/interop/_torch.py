@@ -11,6 +11,7 @@ import numpy as np
 from fastnn import activations as act
 from fastnn._dlpack import as_ndarray
 from fastnn.engine.spec import (
+    MOST_LAYERS,
     ActivationSpec,
     AffineSpec,
     AlphaDropoutSpec,
@@ -72,6 +73,8 @@ def _gelu(module: Any, where: str) -> list[Part]:
 
 def _softplus(module: Any, where: str) -> list[Part]:
     """ln(1 + exp(beta x)) / beta; beyond its threshold PyTorch gives x, which is that to 2e-9 where it is 20."""
+    if not module.threshold >= 12:  # ln(1 + exp(12)) - 12 is 6e-6
+        raise ValueError(f"{where}: expected a threshold of at least 12, got {module.threshold}")
     if module.beta == 1:
         return [act.Softplus()]
     return [Affine(module.beta, 0.0, where), act.Softplus(), Affine(1 / module.beta, 0.0, where)]
@@ -79,6 +82,8 @@ def _softplus(module: Any, where: str) -> list[Part]:
 
 def _celu(module: Any, where: str) -> list[Part]:
     """alpha elu(x / alpha; 1)."""
+    if not module.alpha > 0:
+        raise ValueError(f"{where}: expected alpha more than 0, got {module.alpha}")
     if module.alpha == 1:
         return [act.ELU()]
     return [Affine(1 / module.alpha, 0.0, where), act.ELU(), Affine(module.alpha, 0.0, where)]
@@ -145,13 +150,25 @@ def _is_torch(module: Any) -> bool:
     return type(module).__module__.startswith("torch.nn.")
 
 
+# what may make a module compute something else than its class does
+CHANGES = ("_forward_hooks", "_forward_pre_hooks")
+
+
 def _flat(module: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """(place, module) of the layers in order, through nested Sequentials."""
+    """(place, module) of the layers in order, through nested Sequentials; one that occurs twice comes twice."""
     stack = [(place, module)]
     while stack:
         where, found = stack.pop()
+        if "forward" in vars(found) or any(getattr(found, name, None) for name in CHANGES):
+            raise ValueError(
+                f"{where} ({type(found).__name__}): it has hooks or a forward of its own, which may compute something "
+                f"else; remove them first (those of weight_norm by torch.nn.utils.remove_weight_norm)"
+            )
         if _is_torch(found) and type(found).__name__ == "Sequential":
-            stack += [(f"{where}.{name}", child) for name, child in reversed(list(found.named_children()))]
+            children = [(name, child) for name, child in found._modules.items() if child is not None]
+            stack += [(f"{where}.{name}", child) for name, child in reversed(children)]
+            if len(stack) > MOST_LAYERS:
+                raise ValueError(f"module: it has more layers than the {MOST_LAYERS} of a model")
         else:
             yield where, found
 
@@ -168,12 +185,22 @@ def from_torch(module: Any) -> Model:
         if not _is_torch(found) or kind not in READERS:
             raise ValueError(f"{where}: this module is not supported; those that are: {', '.join(sorted(READERS))}")
         parts += READERS[kind](found, where)
-    types = {part.weights.dtype for part in parts if isinstance(part, Weights)}
+    arrays = [a for part in parts for a in _arrays(part)]
+    types = {a.dtype for a in arrays}
     if not types:
-        raise ValueError("module: there is no Linear in it, so nothing says how many inputs it has")
+        raise ValueError(
+            "module: it has no Linear and no normalization with weights: nothing says how many inputs it has"
+        )
     if len(types) > 1 or not types <= {np.dtype(np.float32), np.dtype(np.float64)}:
         raise ValueError(f"module: expected all weights of float32 or all of float64, got {_named(types)}")
-    return assemble(Model, parts, types.pop())
+    return assemble(Model, parts, types.pop(), arrays[0].shape[0])
+
+
+def _arrays(part: Part) -> list[Any]:
+    """The numbers of a part; their first axis is as long as its input is wide."""
+    return (
+        [part.weights] if isinstance(part, Weights) else list(part.values.values()) if isinstance(part, Filled) else []
+    )
 
 
 def _named(types: set[Any]) -> str:
