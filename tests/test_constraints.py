@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from compare import Array, assert_near, assert_same_bits
-from small import X, Y
+from small import X, Y, python
 
 from fastnn import Dense, Dropout, Model, constraints, custom, fit_many
 from fastnn.constraints import Constraint, MaxNorm, NonNeg, UnitNorm
@@ -153,6 +154,32 @@ def test_where_one_in_python_fails_the_whole_step_is_undone() -> None:
     assert_same_bits(broken.plan.params, whole.plan.params)
     for mine, theirs in zip(broken.plan.states, whole.plan.states, strict=True):
         assert_same_bits(mine, theirs)
+
+
+SHORT_OF_MEMORY = """
+import resource
+import numpy as np
+from fastnn import Dense, Model, custom
+class Watch(custom.Constraint):
+    def formula(self, b):
+        seen.append(b.copy())
+        if len(seen) == 2:  # at the end of the second step: from here on there is no room for another copy of all
+            pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (pages + (8 << 20), resource.RLIM_INFINITY))
+        return b
+model, seen = Model([Dense(2048, 2048, bias_constraint=Watch())], dtype="float64", seed=1), []
+model.set(loss="mse", optimizer="sgd")
+X = np.ones((6, 2048))
+try:
+    model.train(X, X, epochs=1, batch_size=1)
+except MemoryError as error:
+    print("no memory:", len(seen), model.steps_done, (model.layers[0].biases == seen[-1]).all())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory, and looks how much is taken, as Linux does")
+def test_no_step_is_taken_where_it_could_not_be_undone() -> None:
+    assert python(SHORT_OF_MEMORY) == "no memory: 2 2 True"
 
 
 def test_names_objects_and_what_is_refused() -> None:

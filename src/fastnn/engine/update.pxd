@@ -45,6 +45,6 @@ cdef class Updater:
     cdef void _clip(self) noexcept nogil
     cdef void _bound(self, char *g, size_t n, double limit) noexcept nogil
     cdef void _python_step(self, Buffers b, uint64_t done) noexcept with gil
-    cdef void _back_up(self) noexcept with gil
+    cdef void _back_up(self, Buffers b) noexcept with gil
     cdef void _python_constraint(self, Buffers b, int number) noexcept with gil
     cdef void _average(self, uint64_t done) noexcept nogil

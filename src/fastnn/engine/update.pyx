@@ -132,7 +132,8 @@ cdef class Updater:
 
     cdef bint step(self, Buffers b, uint64_t done) noexcept nogil:
         """Move the parameters by the gradient in its arena: the step after so many. False where a part written in
-        Python has raised: then nothing has moved, and the error waits in the buffers."""
+        Python has raised, or there is no memory to put back what it would spoil: then nothing has moved, and the error
+        waits in the buffers."""
         cdef void *states[FNN_MOST_STATES]
         cdef double h[FNN_OPT_CONSTANTS]
         cdef double rate = self.rate_at(done)
@@ -141,7 +142,9 @@ cdef class Updater:
         if self.clipped:
             self._clip()
         if self.backed_up:
-            self._back_up()
+            self._back_up(b)
+            if b.failed:
+                return False
         if self.optimizer < 0:
             self._python_step(b, done)
             if b.failed:
@@ -220,10 +223,13 @@ cdef class Updater:
             error.add_note(f"in formula of the optimizer {type(self.part).__name__}")
             b.fail(error)
 
-    cdef void _back_up(self) noexcept with gil:
+    cdef void _back_up(self, Buffers b) noexcept with gil:
         """A constraint in Python may raise after the step: then all is put back."""
         params, _, states, _ = self.arenas
-        self.memory[3:] = [a.copy() for a in (params, *states)]
+        try:
+            self.memory[3:] = [a.copy() for a in (params, *states)]
+        except BaseException as error:  # no memory: no step, as there would be no way back
+            b.fail(error)
 
     cdef void _python_constraint(self, Buffers b, int number) noexcept with gil:
         part, view = self.held_views[number]
