@@ -11,7 +11,7 @@ import pytest
 from bad_inputs import TABLE, X, Y, changed, classifier
 from compare import assert_same_bits
 
-from fastnn import Dense, Model
+from fastnn import Dense, Model, _checks
 from fastnn.optimizers import Adam
 
 
@@ -132,3 +132,22 @@ def test_a_refusal_leaves_a_model_without_sizes_as_it_was(call: Callable[[Model]
         call(model)
     assert model._plan is None
     assert model.predict(np.ones((2, 9))).shape == (2, 3)
+
+
+class Sly(np.ndarray[Any, Any]):
+    """Labels that somebody else makes wrong as soon as they have been looked at."""
+
+    def max(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().max(*args, **kwargs)
+        self[...] = 1000
+        return found
+
+
+@pytest.mark.parametrize("dtype", ["u2", "i2", "i4", "i8", "u8", ">i4", ">i8"])
+def test_labels_are_checked_where_nobody_else_can_change_them(dtype: str) -> None:
+    given = np.array([2, 0, 1], dtype)
+    assert _checks.as_labels("y", given.copy().view(Sly), 3).tolist() == [2, 0, 1]
+    for wrong in (3, np.iinfo(given.dtype).max, np.iinfo(given.dtype).min or 4):
+        given[1] = wrong
+        with pytest.raises(ValueError, match=f"class labels 0 to 2 .* got {wrong} at row 1"):
+            _checks.as_labels("y", given, 3)

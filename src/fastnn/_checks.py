@@ -95,15 +95,19 @@ def as_labels(name: str, a: Array, classes: int) -> Array:
     """Class labels 0 .. classes-1 as contiguous int32."""
     if a.dtype.kind not in "iu":
         raise TypeError(f"{name}: class labels must be integers, got dtype {a.dtype}")
-    if len(a):
-        low, high = int(a.min()), int(a.max())
+    # a copy of our own: once checked, nobody may change it; what int32 would wrap is looked for where it came
+    own: Array = np.array(a, np.int32, order="C")
+    if not len(own):
+        return own
+    for labels in (own,) if np.can_cast(a.dtype, np.int32) else (a, own):
+        low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= classes:
             bad = low if low < 0 else high
             raise ValueError(
                 f"{name}: expected class labels 0 to {classes - 1} (the model has {classes} outputs), "
-                f"got {bad} at row {int(np.argmax(a == bad))}"
+                f"got {bad} at row {int(np.argmax(labels == bad))}"
             )
-    return np.array(a, np.int32, order="C")  # a copy of our own: once checked, nobody may change it
+    return own
 
 
 def as_targets(
