@@ -19,7 +19,12 @@
 #include <unistd.h>
 
 #define SLOTS 12
-#define ROOM ((size_t)1 << 21)
+#define ROOM ((size_t)1 << 24)
+#ifdef HEAP
+#define LARGE_OFFSETS 1 /* of large products, which take the watcher of a block half a minute each */
+#else
+#define LARGE_OFFSETS 2 /* both sides */
+#endif
 #define CANARY 0x5a
 #define OFFSETS 16
 #define CALLED 43 /* kernels of the table that the functions below reach */
@@ -233,27 +238,52 @@ static void arrays(const fnn_kernels *t, size_t n)
 }
 
 /* the driver with every kernel of the products below it: three transpositions, rules, epilogues */
-static void product(const fnn_kernels *t, size_t m, size_t n, size_t k)
+static void product_of(const fnn_kernels *t, int form, size_t m, size_t n, size_t k, int with_bias)
 {
     static const char *const names[] = {"product, a.b", "product, a'.b", "product, a.b'"};
+    for (int epilogue = FNN_EPI_NONE; epilogue <= FNN_EPI_BACKWARD; epilogue++) {
+        begin(names[form]);
+        const fnn_act_id act = (m + n + k) % 2 ? FNN_ACT_relu : FNN_ACT_tanh;
+        char *c = X(m * n), *a = X(m * k), *b = X(k * n), *bias = X(n), *saved = X(m * n), *sums = X(n);
+        void *ws = take(fnn_gemm_workspace(t, m, n, k) / 64 * 64 + 64);
+        ws = (void *)(((uintptr_t)ws + 63) / 64 * 64);
+        const fnn_epilogue e = {.kind = (fnn_epilogue_kind)epilogue,
+                                .act = act,
+                                .y = c,
+                                .saved = saved,
+                                .sums = (m + k) % 2 ? sums : NULL,
+                                .sums_go_on = (int)(n % 2)};
+        const fnn_rule rule = form != 1 ? FNN_BY_WIDTH : m % 2 ? FNN_SEQUENTIAL : FNN_CONTINUED;
+        fnn_gemm(t, c, a, form == 1 ? 1 : k, form == 1 ? m : 1, b, form == 2 ? 1 : n, form == 2 ? k : 1, m, n, k,
+                 with_bias ? bias : NULL, rule, &e, ws);
+        check();
+    }
+}
+
+static void product(const fnn_kernels *t, size_t m, size_t n, size_t k)
+{
     for (int form = 0; form < 3; form++)
-        for (int epilogue = FNN_EPI_NONE; epilogue <= FNN_EPI_BACKWARD; epilogue++) {
-            begin(names[form]);
-            const fnn_act_id act = (m + n + k) % 2 ? FNN_ACT_relu : FNN_ACT_tanh;
-            char *c = X(m * n), *a = X(m * k), *b = X(k * n), *bias = X(n), *saved = X(m * n), *sums = X(n);
-            void *ws = take(fnn_gemm_workspace(t, m, n, k) / 64 * 64 + 64);
-            ws = (void *)(((uintptr_t)ws + 63) / 64 * 64);
-            const fnn_epilogue e = {.kind = (fnn_epilogue_kind)epilogue,
-                                    .act = act,
-                                    .y = c,
-                                    .saved = saved,
-                                    .sums = (m + k) % 2 ? sums : NULL,
-                                    .sums_go_on = (int)(n % 2)};
-            const fnn_rule rule = form != 1 ? FNN_BY_WIDTH : m % 2 ? FNN_SEQUENTIAL : FNN_CONTINUED;
-            fnn_gemm(t, c, a, form == 1 ? 1 : k, form == 1 ? m : 1, b, form == 2 ? 1 : n, form == 2 ? k : 1, m, n, k,
-                     form == 1 || (form == 2 && n % 2) ? NULL : bias, rule, &e, ws);
-            check();
-        }
+        product_of(t, form, m, n, k, form == 0 || (form == 2 && n % 2 == 0));
+}
+
+/* What only large products do: they are turned around (the last of those, in float64, asks for more room than any other way),
+ * strips of a are copied by rows and by columns, with b in place and packed, k is cut, and there is a second block of columns;
+ * then what few columns take of the room. */
+static void large_products(const fnn_kernels *t)
+{
+    const size_t whole_depth = 4096 / t->itemsize;
+    product_of(t, 2, 16, 257, 33, 0);
+    product_of(t, 2, 64, 1024, 300, 0);
+    if (t->dtype == FNN_F64)
+        product_of(t, 2, 64, 256, 4096, 0);
+    product_of(t, 0, 33, 200, 1200, 1);
+    product_of(t, 2, 200, 208, whole_depth, 1);
+    product_of(t, 1, 1100, 200, 40, 0);
+    product_of(t, 1, 1100, 208, 64, 0);
+    product_of(t, 0, 17, 2100, 20, 1);
+    product_of(t, 2, 17, 2100, 20, 1);
+    product_of(t, 1, 3001, 7, 9, 0);
+    product_of(t, 0, 3, 7, 30001, 1);
 }
 
 static void packing(const fnn_kernels *t, size_t k, size_t n)
@@ -308,6 +338,8 @@ int main(int argc, char **argv)
                         product(t, n, n % 13 + 1, n % 29 + 1);
                         packing(t, n % 17 + 1, n);
                     }
+                    if (offset < LARGE_OFFSETS && n == 1)
+                        large_products(t);
                 }
         printf("%s: %lu calls\n", fnn_isa_names[isa], calls - before);
     }

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define SLOTS 12
-#define ROOM ((size_t)1 << 21)
+#define ROOM ((size_t)1 << 23)
 #define MOST_NAMES 256
 #define SHIFTS 16
 #define CALLED 43 /* kernels of the table that the functions below reach, fma_peak aside: it computes nothing */
@@ -291,26 +291,43 @@ static char *panels(int slot, const char *b, size_t k, size_t n)
     return made;
 }
 
-static void products(size_t m, size_t n, size_t k)
+static void product_of(int form, size_t m, size_t n, size_t k, int with_bias)
 {
     static const char *const forms[] = {"a.b", "a'.b", "a.b'"};
     void *ws = scratch(11, fnn_gemm_workspace(t, m, n, k));
+    for (int kind = FNN_EPI_NONE; kind <= FNN_EPI_BACKWARD; kind++) {
+        begin("product", forms[form]);
+        void *c = inout(0, m * n);
+        const fnn_act_id act = shape % 2 ? FNN_ACT_relu : FNN_ACT_tanh;
+        const fnn_epilogue e = {.kind = (fnn_epilogue_kind)kind,
+                                .act = act,
+                                .y = c,
+                                .saved = in(1, m * n),
+                                .sums = k % 2 ? inout(5, n) : NULL,
+                                .sums_go_on = (int)(n % 2)};
+        const fnn_rule rule = form != 1 ? FNN_BY_WIDTH : m % 2 ? FNN_SEQUENTIAL : FNN_CONTINUED;
+        fnn_gemm(t, c, in(2, m * k), form == 1 ? 1 : k, form == 1 ? m : 1, in(3, k * n), form == 2 ? 1 : n,
+                 form == 2 ? k : 1, m, n, k, with_bias ? in(4, n) : NULL, rule, &e, ws);
+        finish();
+    }
+}
+
+/* what only large products do: they are turned around, strips of a are copied by rows, with k cut, and by columns, and
+ * there is a second block of columns */
+static void large_products(void)
+{
+    product_of(2, 16, 257, 33, 0);
+    product_of(2, 64, 1024, 300, 0);
+    product_of(0, 33, 200, 1200, 1);
+    product_of(1, 1100, 200, 40, 0);
+    product_of(0, 17, 2100, 20, 1);
+    product_of(2, 17, 2100, 20, 1);
+}
+
+static void products(size_t m, size_t n, size_t k)
+{
     for (int form = 0; form < 3; form++)
-        for (int kind = FNN_EPI_NONE; kind <= FNN_EPI_BACKWARD; kind++) {
-            begin("product", forms[form]);
-            void *c = inout(0, m * n);
-            const fnn_act_id act = shape % 2 ? FNN_ACT_relu : FNN_ACT_tanh;
-            const fnn_epilogue e = {.kind = (fnn_epilogue_kind)kind,
-                                    .act = act,
-                                    .y = c,
-                                    .saved = in(1, m * n),
-                                    .sums = k % 2 ? inout(5, n) : NULL,
-                                    .sums_go_on = (int)(n % 2)};
-            const fnn_rule rule = form != 1 ? FNN_BY_WIDTH : m % 2 ? FNN_SEQUENTIAL : FNN_CONTINUED;
-            fnn_gemm(t, c, in(2, m * k), form == 1 ? 1 : k, form == 1 ? m : 1, in(3, k * n), form == 2 ? 1 : n,
-                     form == 2 ? k : 1, m, n, k, form == 1 || (form == 2 && n % 2) ? NULL : in(4, n), rule, &e, ws);
-            finish();
-        }
+        product_of(form, m, n, k, form == 0 || (form == 2 && n % 2 == 0));
     begin("product", "a.b' of few, gated and summed");
     const size_t few_k = 1 + k % 16, bytes = n * t->itemsize;
     void *c = inout(0, m * n), *sums = inout(5, n), *apart = scratch(6, bytes);
@@ -384,6 +401,7 @@ int main(int argc, char **argv)
                 rows_and_columns(rows, cols);
                 products(1 + shape * 7 % 37, 1 + shape * 13 % 83, 1 + shape * shape * 5 % 701);
             }
+            large_products();
             for (now = results; now < results + known; now++)
                 printf("%s %s %016llx %.17g %s%s%s\n", name, dtype ? "float64" : "float32",
                        (unsigned long long)now->hash, now->sum, now->prefix, *now->prefix ? " " : "", now->name);
