@@ -3,7 +3,10 @@
  *
  *      [guard page][canary][buffer ......][canary][guard page]     offset 0: the buffer touches the page behind it (or,
  *                                                                  every other time, the one before it)
- * usage: guard_check ISA SIZES STEP     sizes 1, 1 + STEP, ... up to SIZES; with -DBREAK one call is given a size too much
+ * usage: guard_check ISA SIZES STEP     sizes 1, 1 + STEP, ... up to SIZES
+ *
+ * Broken on purpose: with -DBREAK one call is given a size too much, and reads past its buffer; with -DSCRIBBLE one is given a
+ * place an element too early, and writes where only the canary tells, as the page begins further on.
  *
  * With -DHEAP the buffers are blocks of malloc, no byte larger than they have to be, for valgrind to watch (run_memcheck.py):
  * it also sees what is used without ever having been written.
@@ -20,14 +23,16 @@
 
 #define SLOTS 12
 #define ROOM ((size_t)1 << 24)
-#ifdef HEAP
+#if defined(BREAK) || defined(SCRIBBLE)
+#define LARGE_OFFSETS 0
+#elif defined(HEAP)
 #define LARGE_OFFSETS 1 /* of large products, which take the watcher of a block half a minute each */
 #else
 #define LARGE_OFFSETS 2 /* both sides */
 #endif
 #define CANARY 0x5a
 #define OFFSETS 16
-#define CALLED 43 /* kernels of the table that the functions below reach */
+#define CALLED 43 /* kernels of the table that the functions below reach; and fma_peak, which has no buffers */
 
 /* as many as FNN_KERNELS has: whoever adds one adds its call below */
 #define COUNT_KERNEL(result, name, arguments) +1
@@ -45,8 +50,8 @@ static unsigned long calls, seed = 1;
 
 static void out_of_bounds(int signal_number)
 {
-    (void)signal_number;
-    fprintf(stderr, "out of bounds in %s, offset %zu, at the %s\n", now, shift, from_start ? "start" : "end");
+    fprintf(stderr, "out of bounds in %s, offset %zu, at the %s, %s\n", now, shift, from_start ? "start" : "end",
+            signal_number ? "on a page" : "on a canary");
     _exit(3);
 }
 
@@ -232,7 +237,14 @@ static void arrays(const fnn_kernels *t, size_t n)
 #else
     RUN("all_finite", t->all_finite(X(n), n));
 #endif
+#ifdef SCRIBBLE
+    begin("map_exp, broken on purpose");
+    char *early = X(n);
+    t->map_exp(early - t->itemsize, X(n), n);
+    check();
+#else
     RUN("map_exp", t->map_exp(X(n), X(n), n));
+#endif
     RUN("map_log", t->map_log(X(n), X(n), n));
     RUN("map_erf", t->map_erf(X(n), X(n), n));
 }

@@ -4,7 +4,8 @@ python tests/c/run_guard.py                 sizes 1 to 300, offsets 0 to 15, eve
                                             emulation where aarch64-linux-gnu-gcc and qemu-user are installed (thinner)
 python tests/c/run_guard.py --step 37       a thin sample
 
-Last, a build in which one call is given a size too much must be stopped. Exit 0 if all is well.
+Last, builds in which one call reads past its buffer, and one writes before it, must be stopped: by a page that nobody
+may touch, and by a canary. Exit 0 if all is well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -25,31 +27,33 @@ FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", f"-I{CSRC}", f"-I{C
 THIN = "59"  # the step under emulation, which is forty times as slow, unless said otherwise
 
 
-def build(folder: str, compiler: str, optimize: list[str], *link: str) -> tuple[str, str]:
-    """The program, and the broken one."""
-    finished = [os.path.join(folder, f"{len(link)}_guard_check{i}") for i in range(2)]
+BROKEN = {"BREAK": "on a page", "SCRIBBLE": "on a canary"}  # builds broken on purpose, and where that is seen
+
+
+def build(folder: str, compiler: str, optimize: list[str], *link: str) -> list[str]:
+    """The program, and the broken ones."""
+    mains: list[tuple[str, ...]] = [(), *((f"-D{what}",) for what in BROKEN)]
+    finished = [os.path.join(folder, f"{len(link)}_guard_check{''.join(extra)}") for extra in mains]
     if all(os.path.exists(program) for program in finished):
-        return finished[0], finished[1]
+        return finished
     library, check = [*CSRC.glob("*.c"), *CSRC.glob("tables/*.c")], HERE / "guard_check.c"
     jobs: list[tuple[Path, tuple[str, ...]]] = [
         *((source, ()) for source in library),
-        (check, ()),
-        (check, ("-DBREAK",)),
+        *((check, extra) for extra in mains),
     ]
 
     def compiled(job: tuple[Path, tuple[str, ...]]) -> str:
         source, extra = job
-        target = os.path.join(folder, f"{len(link)}_{source.stem}{len(extra)}.o")
+        target = os.path.join(folder, f"{len(link)}_{source.stem}{''.join(extra)}.o")
         subprocess.run([*compiler.split(), *FLAGS, *optimize, *extra, "-c", str(source), "-o", target], check=True)
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        *objects, good, bad = pool.map(compiled, jobs)
-    for main_object in (good, bad):
-        subprocess.run(
-            [*compiler.split(), *FLAGS, *link, *objects, main_object, "-lm", "-o", main_object[:-2]], check=True
-        )
-    return good[:-2], bad[:-2]
+        objects = list(pool.map(compiled, jobs))
+    for program in finished:
+        own = [f"{program}.o", *objects[: len(library)]]
+        subprocess.run([*compiler.split(), *FLAGS, *link, *own, "-lm", "-o", program], check=True)
+    return finished
 
 
 def run(prefix: list[str], program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -62,7 +66,8 @@ def main() -> int:
     parser.add_argument("--step", default="1")
     parser.add_argument("--emulated", default=THIN, metavar="STEP", help="the step under emulation")
     parser.add_argument("--quick", action="store_true", help="compile with -O1, for tests of a minute")
-    parser.add_argument("--broken", action="store_true", help="run the broken build as if it were the good one")
+    parser.add_argument("--broken", choices=BROKEN, help="run this broken build as if it were the good one")
+    parser.add_argument("--unseen", choices=BROKEN, help="run the good build as if it were this broken one")
     parser.add_argument("--folder", help="keep the programs here, and use those that are")
     parser.add_argument("--native", action="store_true", help="leave the emulated processor out")
     options = parser.parse_args()
@@ -75,14 +80,20 @@ def main() -> int:
         if not options.native and platform.machine() == "x86_64" and emulator and cross:
             targets.append((cross, ["-static"], [emulator], max(options.step, options.emulated, key=int)))
         for compiler, link, prefix, step in targets:
-            good, bad = build(folder, compiler, ["-O1"] if options.quick else ["-O2"], *link)
-            good = bad if options.broken else good
-            done, stopped = run(prefix, good, "all", options.most, step), run(prefix, bad, "all", "40", "13")
-            seen = stopped.returncode == 3 and "broken on purpose" in stopped.stderr
+            good, *bad = build(folder, compiler, ["-O1"] if options.quick else ["-O2"], *link)
+            broken = dict(zip(BROKEN, bad, strict=True))
+            if options.unseen:
+                broken[options.unseen] = good
+            done = run(prefix, broken.get(options.broken, good), "all", options.most, step)
             print(done.stdout.replace("\n", "; "), end="")
-            print(done.stderr + ("" if seen else f"the broken call was NOT STOPPED {stopped.stderr}"))
-            failed += done.returncode != 0 or not seen
-    print("out of bounds" if failed else "nothing out of bounds, the broken call was stopped")
+            print(done.stderr)
+            failed += done.returncode != 0
+            for what, program in broken.items():
+                stopped = run(prefix, program, "all", "40", "13")
+                if stopped.returncode != 3 or not re.search(f"broken on purpose.*{BROKEN[what]}", stopped.stderr):
+                    print(f"the call of {what} was NOT STOPPED {BROKEN[what]}: {stopped.stderr}")
+                    failed += 1
+    print("out of bounds" if failed else "nothing out of bounds, the broken calls were stopped")
     return 1 if failed else 0
 
 

@@ -46,15 +46,18 @@ assert np.array_equal(Model.from_bytes(model.to_bytes()).predict(X), model.predi
 
 def kernels(isa: str, sizes: int, step: int, folder: str) -> list[str]:
     """What is wrong: nothing, where all is well."""
-    good, broken = run_guard.build(folder, os.environ.get("CC", "gcc"), ["-O2", "-g", "-DHEAP"])
+    good, reads, writes = run_guard.build(folder, os.environ.get("CC", "gcc"), ["-O2", "-g", "-DHEAP"])
     wrong = []
     done = run_guard.run(MEMCHECK, good, isa, str(sizes), str(step))
     print(f"memcheck: {done.stdout.strip() or 'nothing was called'}", flush=True)
     if done.returncode or " calls" not in done.stdout:
         wrong.append(f"{isa}: memcheck says\n{done.stderr[-4000:]}")
-    found = run_guard.run(MEMCHECK, broken, isa, "20", "7")
-    if found.returncode != 9 or "Invalid read" not in found.stderr:
-        wrong.append(f"{isa}: the read out of bounds that is there on purpose was not found: {found.stderr[-1000:]}")
+    for what, broken in (("read", reads), ("write", writes)):
+        found = run_guard.run(MEMCHECK, broken, isa, "20", "7")
+        if found.returncode != 9 or f"Invalid {what}" not in found.stderr:
+            wrong.append(
+                f"{isa}: the {what} out of bounds that is there on purpose was not found: {found.stderr[-1000:]}"
+            )
     return wrong
 
 

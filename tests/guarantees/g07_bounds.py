@@ -69,4 +69,4 @@ def prove(full: bool) -> Figure:
 def break_it(monkeypatch: Any) -> None:
     """A kernel is told one element too many, and nobody expects it."""
     good = guard
-    monkeypatch.setitem(globals(), "guard", lambda full: good(full, "--broken"))
+    monkeypatch.setitem(globals(), "guard", lambda full: good(full, "--broken", "BREAK"))

@@ -37,6 +37,18 @@ def test_the_proof_can_fail(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not figure.passed, f"{row} passes although it was broken: {figure.text}"
 
 
+@pytest.mark.parametrize("how", [("--broken", "SCRIBBLE"), ("--unseen", "BREAK"), ("--unseen", "SCRIBBLE")])
+def test_a_write_on_a_canary_and_a_watcher_that_sleeps_are_seen(
+    how: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import g07_bounds as g07
+
+    good = g07.guard
+    monkeypatch.setattr(g07, "guard", lambda full: good(full, *how))
+    figure = proof("g07_bounds")
+    assert not figure.passed, figure.text
+
+
 @pytest.mark.parametrize("defect", ["none", "one bit", "a kernel is missing", "a kernel is new"])
 def test_one_bit_of_one_kernel_of_one_compiler_is_seen(defect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import elsewhere
