@@ -247,11 +247,16 @@ def test_without_threadpoolctl_the_error_names_the_extra(monkeypatch: pytest.Mon
         ),
         ("rest_until > 0 && ", "0 && ", "the pool did not rest after a lost processor"),
         ("min(2 * rests, LONGEST)", "1", "the pool did not rest longer for a loss that came again"),
+        (
+            "rest_until = lost_until = now + lost_rest",
+            "lost_until = now + lost_rest, rest_until = now + waited",
+            "the pool did not rest longer for a loss that came again",
+        ),
     ],
 )
 def test_the_pool_rests_where_helpers_are_no_help(what: str, instead: str, said: str, tmp_path: Path) -> None:
     """After a helper that lost its processor in the middle of a task, longer if that comes again, and where it shares
-    its owner's. A pool that never rests, never longer, or in which a late helper stays late, fails it."""
+    its owner's. A pool that never rests, never longer, or only says so, or in which a late helper stays late, fails."""
     csrc = Path(__file__).parent.parent / "csrc"
     if not csrc.is_dir():
         pytest.skip("the sources are not here")

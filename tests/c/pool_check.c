@@ -16,6 +16,7 @@
 static pthread_t me;
 static atomic_int helped; /* tasks that were not the owner's */
 static long owner_ns, helper_ns;
+static double owner_done; /* when the owner's last task was */
 
 static void nap(long ns)
 {
@@ -30,6 +31,8 @@ static void task(void *unused, size_t i)
     if (!mine)
         atomic_fetch_add(&helped, 1);
     nap(mine ? owner_ns : helper_ns);
+    if (mine)
+        owner_done = fnn_seconds();
 }
 
 /* how many tasks helpers did; owner and helper take so long for one each */
@@ -51,13 +54,17 @@ static int comes(long owner_takes, long helper_takes)
     return 0;
 }
 
-/* seconds from a loss, for which the owner waits LOSS, to the next helper; below 0 where none comes */
-static double rest_seen(void)
+/* How long the pool rests for the next loss, in waits of its owner, by what can be seen from here: never more than it is, for
+ * the wait is taken to have begun with the owner's last task and to have ended after the region. 0 where no helper is lost,
+ * and below 0 where one came before the rest for the loss before was over. */
+static double rest_in_waits(void)
 {
-    if (!comes(1000, LOSS))
-        return -1;
-    const double began = fnn_seconds();
-    return comes(1000000, 1000000) ? fnn_seconds() - began : -1;
+    const double over = lost_until, until = fnn_seconds() + LONG_ENOUGH;
+    do
+        if (region(1000, LOSS) && fnn_seconds() < over + LOSS * 1e-9)
+            return -1;
+    while (lost_until == over && fnn_seconds() < until); /* the pool rests, or the helper does all there is to do */
+    return lost_until == over ? 0 : lost_rest / (fnn_seconds() - owner_done);
 }
 
 /* whether the helper is asleep, or awake, before the time is over */
@@ -125,11 +132,14 @@ int main(void)
             return puts("the pool did not come back"), 1;
         start_pool(there); /* which forgets what was */
         stay_on(here);
-        const double once = rest_seen();
-        int longer = 0;
-        for (int i = 0; i < 5 && !longer; i++) /* a machine may be too late for one loss to be soon after another */
-            longer = rest_seen() > 1.5 * once;
-        if (once < 0 || !longer)
+        forget_rests(); /* of its first region too, where that lost its helper */
+        const double once = rest_in_waits();
+        if (once <= 0 || once > 1)
+            return puts("the pool did not rest as long as its owner had waited"), 1;
+        double twice = once;
+        for (int i = 0; i < 5 && twice > 0 && twice < NEARLY * 2; i++) /* one loss may come too late after another */
+            twice = rest_in_waits();
+        if (twice < NEARLY * 2 || rest_in_waits() < 0)
             return puts("the pool did not rest longer for a loss that came again"), 1;
     }
     start_pool(here);
