@@ -124,8 +124,10 @@ double fnn_cos(double x)
 double fnn_powi(double base, uint64_t n)
 {
     double result = 1;
-    for (; n; n >>= 1) { /* times 1 is exact, and a branch on the bits of a step's number is a coin toss */
-        result *= n & 1 ? base : 1;
+    /* times 1 is exact, and a branch on the bits of a step's number, which gcc makes of ?: as well, a coin toss */
+    for (; n; n >>= 1) {
+        const double factor[2] = {1, base};
+        result *= factor[n & 1];
         base *= base;
     }
     return result;
