@@ -26,16 +26,17 @@ class Counts(Record):
     """each: (3, classes), of each class the rows of it that were found, those predicted to be of it, and those of it;
     and how many rows there are.
 
-    many: the columns are questions of their own (multi-label), not classes that exclude one another.
+    always: which belong to a macro average whatever was counted of them: all (True) where the columns are questions of
+    their own (multi-label) or classes that were asked for, and those of which every row has the weight 0.
     """
 
     each: Floats
     rows: float
-    many: bool = False
+    always: bool | NDArray[np.bool_] = False
 
     @classmethod
     def of(cls, counts: NDArray[Any], rows: float, many: bool = False) -> Counts:
-        """Of (classes, 3) counts. One column is a yes or no: classes 0 and 1."""
+        """Of (classes, 3) counts. One column is a yes or no: classes 0 and 1. many: the columns are questions."""
         each = counts.T.astype(np.float64)
         if len(counts) > 1:
             return cls(each, float(rows), many)
@@ -44,14 +45,14 @@ class Counts(Record):
         return cls(np.array([no, each[:, 0]]).T, float(rows))
 
     @classmethod
-    def of_confusion(cls, matrix: NDArray[Any]) -> Counts:
+    def of_confusion(cls, matrix: NDArray[Any], always: bool | NDArray[np.bool_] = False) -> Counts:
         """Of a confusion matrix, true classes in rows."""
         each = np.array([matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)], np.float64)
-        return cls(each, float(matrix.sum(dtype=np.float64)))
+        return cls(each, float(matrix.sum(dtype=np.float64)), always)
 
     def occurring(self) -> NDArray[np.bool_]:
         """The classes that a macro average is over: those that were there or predicted; of questions all."""
-        here: NDArray[np.bool_] = (self.each[1] + self.each[2] > 0) | self.many
+        here: NDArray[np.bool_] = (self.each[1] + self.each[2] > 0) | self.always
         return here
 
 

@@ -11,6 +11,7 @@ from fastnn import _checks
 from fastnn.kernels import metrics as kernels
 from fastnn.metrics import _averages
 from fastnn.metrics._averages import Counts, check_average, column_aucs
+from fastnn.metrics._classes import encoded, wanted_classes
 from fastnn.metrics._regression import columns, weights
 
 if TYPE_CHECKING:
@@ -32,15 +33,15 @@ def confusion_matrix(
 ) -> NDArray[Any]:
     """(classes, classes): how often each true class (a row) was taken for each predicted one (a column).
 
-    y_true: labels (rows,) of any kind, or (rows, classes) one-hot. y_pred: the same, or the scores of
-    ``Model.predict``: (rows, classes), of which the largest counts, or (rows, 1), where class 1 is above threshold.
+    y_true: labels (rows,) or (rows, 1), integers or text, or (rows, classes) one-hot. y_pred: the same, or the scores
+    of ``Model.predict``: (rows, classes), of which the largest counts, or floats (rows, 1): class 1 above threshold.
     labels: the classes, in the order wanted; rows of others are left out; by default all that occur, sorted, and where
     scores are given a class for each column. sample_weight: (rows,), what each row counts; the matrix is then float64.
     normalize: "true" divides each row by its sum, "pred" each column, "all" the whole; 0 where that is of nothing.
 
     Raises ValueError for arrays that do not fit, or have no rows.
     """
-    true, predicted, classes = _encoded(y_true, y_pred, labels, threshold)
+    true, predicted, classes = encoded(y_true, y_pred, labels, threshold)
     matrix = _matrix(true, predicted, len(classes), sample_weight)
     if normalize is None:
         return matrix
@@ -72,8 +73,9 @@ def precision_score(
 
     average: "binary", of the second of two classes; "macro", the mean over the classes; "micro", of their counts
     together; "weighted" by the rows of each; None gives an array, a number for each class. multilabel: the columns of
-    y_true and y_pred (rows, outputs) are questions of their own, a yes above threshold. labels, sample_weight, and
-    what y_true and y_pred may be: as in ``confusion_matrix``.
+    y_true and y_pred (rows, outputs) are questions of their own, a yes above threshold. labels: the classes to score,
+    in the order wanted; rows of others still count, as misses and as false alarms. sample_weight, and what y_true and
+    y_pred may be: as in ``confusion_matrix``.
     """
     return _score(_averages.precision, y_true, y_pred, average, labels, multilabel, threshold, sample_weight)
 
@@ -184,21 +186,27 @@ def classification_report(
     threshold: float = 0.5,
     digits: int = 2,
 ) -> str:
-    """A table of precision, recall, F1 and rows of each class, with accuracy and averages. Arguments as in
-    ``confusion_matrix``; class_names: what the classes are called."""
+    """A table of precision, recall, F1 and rows of each class, with accuracy and averages. labels: the classes to
+    show, as in ``precision_score``; where others occur, the micro average stands in place of the accuracy.
+    class_names: what the classes are called. The rest as in ``confusion_matrix``."""
     digits = _checks.whole("digits", digits, 1, 15)
-    true, predicted, classes = _encoded(y_true, y_pred, labels, threshold)
-    matrix = _matrix(true, predicted, len(classes), sample_weight)
-    counts = Counts.of_confusion(matrix)
+    true, predicted, classes = encoded(y_true, y_pred, None, threshold)
+    counts, all_shown = _counted(true, predicted, classes, sample_weight), True
+    if labels is not None:
+        wanted = wanted_classes(labels, classes)
+        all_shown = bool(np.isin(classes[counts.occurring()], wanted).all())
+        counts, classes = _chosen(counts, classes, wanted), wanted
     names = [str(class_names[i]) if i < len(class_names) else str(c) for i, c in enumerate(classes)]
     scores = (_averages.precision, _averages.recall, _averages.f1)
-    support = [f"{n:g}" if sample_weight is not None else f"{int(n)}" for n in (*counts.each[2], counts.rows)]
+    sizes = (*counts.each[2], math.fsum(counts.each[2]))
+    support = [f"{n:g}" if sample_weight is not None else f"{int(n)}" for n in sizes]
     each = np.stack([score(*counts.each) for score in scores], axis=1)
     rows = [(name, *(f"{v:.{digits}f}" for v in each[i]), support[i]) for i, name in enumerate(names)]
     rows.append(("", "", "", "", ""))
-    accuracy = _averages.ratio(matrix.trace(), matrix.sum())
-    rows.append(("accuracy", "", "", f"{float(accuracy):.{digits}f}", support[-1]))
-    for average in ("macro", "weighted"):
+    if all_shown:
+        accuracy = _averages.averaged(_averages.recall, counts, "micro")
+        rows.append(("accuracy", "", "", f"{float(accuracy):.{digits}f}", support[-1]))
+    for average in ("macro", "weighted") if all_shown else ("micro", "macro", "weighted"):
         values = [float(_averages.averaged(score, counts, average)) for score in scores]
         rows.append((f"{average} average", *(f"{v:.{digits}f}" for v in values), support[-1]))
     first = max(len(row[0]) for row in rows)
@@ -219,14 +227,14 @@ def _score(
         if average == "binary":
             raise ValueError("average: 'binary' is for one question; pass 'macro', 'micro', 'weighted' or None")
     else:
-        true, predicted, classes = _encoded(y_true, y_pred, None, threshold)
+        true, predicted, classes = encoded(y_true, y_pred, None, threshold)
         if average == "binary" and labels is None:
             return _binary(score, true, predicted, classes, sample_weight)
-        counts = Counts.of_confusion(_matrix(true, predicted, len(classes), sample_weight))
+        if average == "binary":
+            raise ValueError("labels: expected None with average='binary'")
+        counts = _counted(true, predicted, classes, sample_weight)
         if labels is not None:
-            if average == "binary":
-                raise ValueError("labels: expected None with average='binary'")
-            counts = _chosen(counts, classes, np.asarray(labels))
+            counts = _chosen(counts, classes, wanted_classes(labels, classes))
     return _plain(_averages.averaged(score, counts, average))
 
 
@@ -242,6 +250,13 @@ def _binary(score: _averages.Score, true: Any, predicted: Any, classes: Any, sam
     return float(score(*counts.each[:, -1]))
 
 
+def _counted(true: Any, predicted: Any, classes: Any, sample_weight: Any) -> Counts:
+    """The counts of all classes. One of which every row has the weight 0 occurs none the less."""
+    here = np.zeros(len(classes), bool)
+    here[true] = here[predicted] = True
+    return Counts.of_confusion(_matrix(true, predicted, len(classes), sample_weight), here)
+
+
 def _chosen(counts: Counts, classes: Any, labels: Any) -> Counts:
     """The counts of these classes, in this order; all of them belong to the macro average."""
     place = {c: i for i, c in enumerate(classes.tolist())}
@@ -254,6 +269,7 @@ def _multilabel(y_true: Any, y_pred: Any, threshold: float, sample_weight: Any) 
     if t.shape != p.shape:
         raise ValueError(f"y_pred: expected shape {t.shape}, that of y_true, got {p.shape}")
     w = weights("sample_weight", sample_weight, len(t))
+    threshold = _checks.number("threshold", threshold, -math.inf)
     if w is None:
         return Counts(kernels.yes_counts(p, t, threshold, 0.5).T.astype(np.float64), float(len(t)), True)
     yes, is_so = p > threshold, t > 0.5
@@ -271,78 +287,6 @@ def _matrix(true: Any, predicted: Any, classes: int, sample_weight: Any) -> NDAr
     if w is None:
         return kernels.confusion(true, predicted, classes)
     return kernels.weighted_confusion(true, predicted, w, classes)
-
-
-def _encoded(y_true: Any, y_pred: Any, labels: Any, threshold: float) -> tuple[Any, Any, NDArray[Any]]:
-    """(true, predicted) as int32 numbers of classes, -1 for none of them, and the classes."""
-    true, outputs_t = _classes("y_true", y_true, threshold)
-    predicted, outputs_p = _classes("y_pred", y_pred, threshold)
-    if len(true) != len(predicted):
-        raise ValueError(f"y_pred: expected {len(true)} rows, as many as y_true, got {len(predicted)}")
-    if (true.dtype.kind in "US") != (predicted.dtype.kind in "US"):
-        beside, got = _kind(true, outputs_t), _kind(predicted, outputs_p)
-        hint = "; predict_labels gives labels" if outputs_p else ""
-        raise ValueError(f"y_pred: expected labels of y_true's kind, got {got} beside {beside}{hint}")
-    whole = true.dtype.kind in "iu" and predicted.dtype.kind in "iu"
-    if labels is None and whole:
-        low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
-        outputs = max(outputs_t, outputs_p)
-        if low >= 0 and high < max(outputs, 4 * len(true) + 64, 256) and high < 1 << 20:
-            return _small(true, predicted, outputs, int(high))
-    known = np.unique(np.concatenate([true, predicted])) if labels is None else np.asarray(labels).reshape(-1)
-    if labels is not None and (not len(known) or len(np.unique(known)) != len(known)):
-        raise ValueError("labels: expected different classes, at least one")
-    return _numbers(true, known), _numbers(predicted, known), known
-
-
-def _kind(a: NDArray[Any], outputs: int) -> str:
-    return "text" if a.dtype.kind in "US" else f"scores of {outputs} columns" if outputs else "numbers"
-
-
-def _small(true: Any, predicted: Any, outputs: int, high: int) -> tuple[Any, Any, NDArray[Any]]:
-    """Classes that are small whole numbers already: no sorting."""
-    true, predicted = (np.ascontiguousarray(a, np.int32) for a in (true, predicted))
-    if outputs:
-        return true, predicted, np.arange(max(outputs, high + 1))
-    seen = np.zeros(high + 1, bool)
-    seen[true] = seen[predicted] = True
-    classes = np.flatnonzero(seen)
-    if len(classes) == high + 1:
-        return true, predicted, classes
-    number = np.full(high + 1, -1, np.int32)
-    number[classes] = np.arange(len(classes))
-    return number[true], number[predicted], classes
-
-
-def _numbers(values: Any, known: Any) -> NDArray[np.int32]:
-    order = np.argsort(known, kind="stable")
-    at = np.searchsorted(known[order], values)
-    at[at == len(known)] = 0
-    numbers: NDArray[np.int32] = np.where(known[order][at] == values, order[at], -1).astype(np.int32)
-    return numbers
-
-
-def _classes(name: str, value: Any, threshold: float) -> tuple[NDArray[Any], int]:
-    """(class of each row, columns of the scores or 0)."""
-    a = np.asarray(value)
-    if a.dtype.kind == "O" and a.ndim == 1 and all(isinstance(label, str) for label in a):
-        a = a.astype(str)  # as a column of a data frame has them
-    if a.ndim == 2 and a.shape[1] >= 1 and len(a) and a.dtype.kind in "fiub":
-        if a.shape[1] == 1 and a.dtype.kind in "iub":
-            a = a.reshape(-1)
-        elif a.shape[1] == 1:
-            return (a[:, 0] > threshold).astype(np.int32), 2
-        else:
-            kind = np.float32 if a.dtype == np.float32 else np.float64
-            return kernels.argmax_rows(np.ascontiguousarray(a, kind)), a.shape[1]
-    if a.ndim == 1 and a.dtype.kind == "f" and (a == np.trunc(a)).all() and np.abs(a).max(initial=0) < 2**53:
-        a = a.astype(np.int64)
-    if a.ndim != 1 or not len(a) or a.dtype.kind not in "iubUS":
-        raise ValueError(
-            f"{name}: expected labels (rows,), integers or text, or scores (rows, classes), and at least one row; got "
-            f"{a.dtype} of shape {a.shape}"
-        )
-    return (a.astype(np.int32) if a.dtype.kind == "b" else a), 0
 
 
 def _ends(a: NDArray[Any]) -> NDArray[Any]:
