@@ -325,6 +325,51 @@ def test_the_table_has_a_line_for_each_epoch(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 2
 
 
+def test_a_table_goes_on_in_its_own_columns(tmp_path: Path) -> None:
+    path, model = tmp_path / "run.csv", classifier()
+    model.train(X[:60], Y[:60], validation_data=HELD, callbacks=[cb.CSVLogger(path)])
+    path.write_bytes(path.read_bytes().rstrip())  # as an editor may leave it
+    model.train(X[:60], Y[:60], callbacks=[cb.CSVLogger(path, append=True)])
+    with path.open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert [row["val_loss"] == "" for row in rows] == [False, True]
+    for key in ("loss", "accuracy", "learning_rate"):
+        assert [float(row[key]) for row in rows] == model.history[key]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("epoch,loss\n0,1\n", "has the columns epoch, loss and none for data_loss, .*learning_rate: go on in another"),
+        ("epoch;loss", "has the columns epoch;loss and none for epoch, loss"),
+        ("\xff\xfe", "is not a table to go on with: .*utf-8"),
+        ("a" * 200_000, "is not a table to go on with: field larger"),
+    ],
+)
+def test_a_table_without_room_is_refused_before_the_first_step(tmp_path: Path, text: str, complaint: str) -> None:
+    path, model = tmp_path / "run.csv", classifier()
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=rf"CSVLogger: path: .*run\.csv {complaint}"):
+        model.train(X[:60], Y[:60], callbacks=[cb.CSVLogger(path, append=True)])
+    assert (model.steps_done, path.read_bytes()) == (0, text.encode("latin-1"))
+    path.write_text("\n")
+    model.train(X[:60], Y[:60], callbacks=[cb.CSVLogger(path, append=True)])
+    assert path.read_text().split()[0] == "epoch,loss,data_loss,regularization_loss,accuracy,learning_rate"
+
+
+def test_a_resumed_table_has_room_for_what_is_measured(tmp_path: Path) -> None:
+    path, model = tmp_path / "run.csv", classifier()
+    logger = cb.CSVLogger(path)
+    model.train(X[:60], Y[:60], epochs=1, callbacks=[logger, cb.ModelCheckpoint(tmp_path / "m.fnn")])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"resume: .*CSVLogger does not fit .*none for val_loss, val_accuracy"):
+        classifier().train(
+            X[:60], Y[:60], epochs=2, validation_data=HELD, resume=tmp_path / "m.fnn", callbacks=[cb.CSVLogger(path)]
+        )
+    assert path.read_bytes() == before
+
+
 def test_without_tensorboard_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto", None)
     with pytest.raises(ImportError, match=re.escape("pip install 'fastnn-cpu[tensorboard]'")):

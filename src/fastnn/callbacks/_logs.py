@@ -14,8 +14,9 @@ from fastnn.callbacks._base import Callback, Logs
 class CSVLogger(Callback):
     """A line for each epoch in a CSV file: epoch, from 0, and what the history measures; empty where it did not.
 
-    append: go on after what the file holds. A resumed training goes on from where the file stood when the model was
-    saved, so the table is that of a training that was never broken. Each line is flushed.
+    append: go on after what the file holds, in the columns of its header; ValueError before the first step where what
+    is measured has none there. A resumed training goes on from where the file stood when the model was saved, so the
+    table is that of a training that was never broken. Each line is flushed.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, separator: str = ",", append: bool = False) -> None:
@@ -30,18 +31,46 @@ class CSVLogger(Callback):
         if not os.path.isdir(os.path.dirname(os.path.abspath(self.path))):
             raise FileNotFoundError(f"CSVLogger: path: there is no folder for {self.path}")
 
-    def _open(self) -> IO[str]:
+        if self.append:
+            self._header()
+
+    def _header(self) -> list[str]:
+        """The columns of the file, [] where it has none yet. ValueError where they lack one that is measured."""
         import csv  # only here: it would lengthen every import of the package
 
-        columns = ["epoch", *self.params["metrics"]]
-        if self._start is not None and os.path.exists(self.path):
-            stream = open(self.path, "r+", encoding="utf-8", newline="")  # noqa: SIM115 (closed by close)
+        if not os.path.exists(self.path):
+            return []
+        try:
+            with open(self.path, encoding="utf-8-sig", newline="") as file:
+                header: list[str] = next(filter(None, csv.reader(file, delimiter=self.separator)), [])
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"CSVLogger: path: {self.path} is not a table to go on with: {error}") from None
+        lacking = [name for name in self._measured() if name not in header]
+        if header and lacking:
+            raise ValueError(
+                f"CSVLogger: path: {self.path} has the columns {', '.join(header):.400} and none for "
+                f"{', '.join(lacking)}: go on in another file"
+            )
+        return header
+
+    def _measured(self) -> list[str]:
+        return ["epoch", *self.params["metrics"]]
+
+    def _open(self) -> IO[str]:
+        import csv
+
+        goes_on = os.path.exists(self.path) and (self.append or self._start is not None)
+        stream = open(self.path, "r+" if goes_on else "w", encoding="utf-8", newline="")  # noqa: SIM115 (see close)
+        if goes_on and self._start is not None:
             stream.truncate(min(self._start, os.path.getsize(self.path)))
-            stream.seek(0, os.SEEK_END)
-        else:
-            stream = open(self.path, "a" if self.append else "w", encoding="utf-8", newline="")  # noqa: SIM115
-        self._writer = csv.DictWriter(stream, columns, delimiter=self.separator, extrasaction="ignore")
-        if stream.tell() == 0:
+        stream.seek(0, os.SEEK_END)
+        header = self._header() if goes_on else []
+        self._writer = csv.DictWriter(
+            stream, header or self._measured(), delimiter=self.separator, extrasaction="ignore"
+        )
+        if goes_on and not _ends_its_line(self.path):
+            stream.write(self._writer.writer.dialect.lineterminator)
+        if not header:
             self._writer.writeheader()
         return stream
 
@@ -65,6 +94,17 @@ class CSVLogger(Callback):
         if start is not None and (type(start) is not int or start < 0):
             raise ValueError(f"bytes: expected a length, got {start!r}")
         self._start = start
+        if start:
+            self._header()
+
+
+def _ends_its_line(path: str) -> bool:
+    """Whether what is written next begins a line."""
+    with open(path, "rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read() in (b"\n", b"\r")
 
 
 class TensorBoard(Callback):
