@@ -15,7 +15,7 @@ from harness import FindingError, RefusedError, as_file, instrumented, main, ref
 with instrumented():
     from fastnn import data as tables
 
-DELIMITERS = (",", ";", "\t", "|", '"')
+DELIMITERS = (",", ";", "\t", "|", " ")
 TASKS = (None, "classification", "regression")
 
 

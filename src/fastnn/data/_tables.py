@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,14 +45,22 @@ def read_csv(
     ``task="classification"`` or ``"regression"`` decides otherwise. All other columns must be finite numbers.
 
     ``feature_names`` picks columns, in that order, in place of all but the target; ``class_names`` fixes the classes,
-    so that labels agree with those of another file (an empty sequence means regression). Raises FileNotFoundError, or
-    ValueError that names the file and the line and column at fault.
+    so that labels agree with those of another file (an empty sequence means regression). Raises FileNotFoundError,
+    ValueError that names the file and the line and column at fault, or TypeError for names that are not texts.
     """
     if task not in (None, CLASSIFICATION, REGRESSION):
         raise ValueError(f"task must be 'classification' or 'regression', got {task!r}")
+    feature_names, class_names = _texts("feature_names", feature_names), _texts("class_names", class_names)
+    if class_names is not None:
+        twice = [name for name in class_names if class_names.count(name) > 1]
+        if twice:
+            raise ValueError(f"class_names: expected different classes, got {twice[0]!r} more than once")
+        if task is not None and (task == REGRESSION) == bool(class_names):
+            got = _some(class_names) or "none"
+            raise ValueError(f"class_names: expected {'none' if class_names else 'some'} with task={task!r}, got {got}")
     sheet = _Sheet(Path(path), delimiter)
     at = sheet.column(target, "target")
-    names = tuple(n for n in sheet.header if n != target) if feature_names is None else tuple(feature_names)
+    names = tuple(n for n in sheet.header if n != target) if feature_names is None else feature_names
     if not names:
         raise ValueError(f"{path}: no column is left beside the target {target!r}")
     X = sheet.numbers([sheet.column(name, "feature") for name in names])
@@ -60,7 +69,7 @@ def read_csv(
         task = task or _task_of(cells)
         classes = _classes_of(cells) if task == CLASSIFICATION else ()
     else:
-        classes = tuple(class_names)
+        classes = class_names
     if not classes:
         return Table(X, sheet.numbers([at]), names, ())
     return Table(X, _labels(sheet, cells, target, classes), names, classes)
@@ -73,8 +82,9 @@ def read_features(
 
     Other columns are not looked at. Errors as in ``read_csv``.
     """
+    chosen = _texts("feature_names", feature_names)
     sheet = _Sheet(Path(path), delimiter)
-    names = sheet.header if feature_names is None else tuple(feature_names)
+    names = sheet.header if chosen is None else chosen
     return sheet.numbers([sheet.column(name, "feature") for name in names]), names
 
 
@@ -82,21 +92,32 @@ class _Sheet:
     """The cells of a CSV file as text, with the line each row ends on."""
 
     def __init__(self, path: Path, delimiter: str) -> None:
-        if len(delimiter) != 1:
-            raise ValueError(f"delimiter must be one character, got {delimiter!r}")
+        if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
+            raise ValueError(f"delimiter must be one character, no quote or end of line, got {delimiter!r}")
         self.path, self.delimiter = path, delimiter
         self.rows: list[list[str]] = []
         self.lines: list[int] = []
         try:
             with open(path, newline="", encoding="utf-8-sig") as file:
-                self._read(csv.reader(file, delimiter=delimiter))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: not text in UTF-8 ({error.reason} at byte {error.start})") from None
+                self._read(csv.reader(file, delimiter=delimiter, strict=True))
+        except UnicodeDecodeError:
+            raise ValueError(_undecodable(path)) from None
+
+    def _cells(self, reader: Any) -> Iterator[list[str]]:
+        """The rows that are not blank. ValueError names the line where the row at fault begins: a quote that is not
+        closed is noticed far below."""
+        first = 1
+        try:
+            for row in reader:
+                if row:
+                    yield row
+                first = reader.line_num + 1
         except csv.Error as error:
-            raise ValueError(f"{path}: not a CSV file: {error}") from None
+            hint = "; is a quote not closed?" if reader.line_num > first else ""
+            raise ValueError(f"{self.path}, line {first}: not a row of a CSV file: {error}{hint}") from None
 
     def _read(self, reader: Any) -> None:
-        cells: Iterator[list[str]] = (row for row in reader if row)
+        cells = self._cells(reader)
         self.header = tuple(name.strip() for name in next(cells, []))
         if not self.header:
             raise ValueError(f"{self.path}: the file is empty")
@@ -155,6 +176,30 @@ def _some(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + more
 
 
+def _texts(name: str, given: Iterable[str] | None) -> tuple[str, ...] | None:
+    """A user's names. A single text is a sequence too, of its letters, and never meant so."""
+    if given is None:
+        return None
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise TypeError(f"{name}: expected a list of texts, got {given!r:.80}")
+    names = tuple(given)
+    for one in names:
+        if not isinstance(one, str):
+            raise TypeError(f"{name}: expected texts, got {one!r:.80}")
+    return names
+
+
+def _undecodable(path: Path) -> str:
+    """What is not UTF-8 in a file, and where: the reader's own error counts from the piece it had at hand."""
+    content = path.read_bytes()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = len((content[: error.start] + b".").splitlines())
+        return f"{path}, line {line}: not text in UTF-8 ({error.reason} at byte {error.start})"
+    return f"{path}: not text in UTF-8"
+
+
 def _number(text: str) -> float | None:
     try:
         return float(text)
@@ -165,7 +210,12 @@ def _number(text: str) -> float | None:
 def _integer(text: str) -> int | None:
     """The integer that the cell stands for ("3", "3.0"), or None."""
     value = _number(text)
-    return int(value) if value is not None and math.isfinite(value) and value == int(value) else None
+    if value is None or not math.isfinite(value) or value != int(value):
+        return None
+    if abs(value) < 2**53:
+        return int(value)
+    exact = Decimal(text)  # above that several whole numbers are one float
+    return int(exact) if exact == int(exact) else None
 
 
 def _task_of(cells: list[str]) -> str:

@@ -1,0 +1,85 @@
+"""fastnn.data.read_csv and read_npz: where a fault lies, what arguments may be, and what stays apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastnn import data
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write_bytes(content: bytes) -> Path:
+        path = tmp_path / "t.csv"
+        path.write_bytes(content)
+        return path
+
+    return write_bytes
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b'a,y\n1,"cat\n2,dog\n3,cat\n', r"line 2: not a row of a CSV file: .*; is a quote not closed\?"),
+        (b'a,y\n\n1,"cat\n2,"dog"\n3,cat\n', r"line 3: not a row of a CSV file: .*; is a quote not closed\?"),
+        (b'a,"y\n1,2\n', r"line 1: not a row of a CSV file: .*; is a quote not closed\?"),
+        (b"a,y\n1,2\n1," + b"x" * 200_000 + b"\n", "line 3: not a row of a CSV file: field larger than .*131072.$"),
+        (b"a,y\n" + b"1,2\n" * 5000 + b"1,\xff\n", r"line 5002: not text in UTF-8 \(invalid .* at byte 20006\)"),
+        (b"\xef\xbb\xbfa,y\r\n1,2\r\n\xff,3\r\n", r"line 3: not text in UTF-8 \(invalid .* at byte 13\)"),
+        ("a,y\n1,2\n".encode("utf-16"), r"line 1: not text in UTF-8 \(invalid .* at byte 0\)"),
+    ],
+)
+def test_where_a_file_is_at_fault(write, content: bytes, complaint: str) -> None:
+    for read in (lambda path: data.read_csv(path, "y"), data.read_features):
+        with pytest.raises(ValueError, match=rf"t\.csv, {complaint}"):
+            read(write(content))
+
+
+def test_quoted_cells_of_several_lines_are_taken(write) -> None:
+    table = data.read_csv(write(b'a,y\n1,"u\n""v"""\n2,w\n'), "y")
+    assert table.class_names == ('u\n"v"', "w")
+
+
+ARGUMENTS: list[Any] = [
+    ({"class_names": [0, 1]}, TypeError, "class_names: expected texts, got 0"),
+    ({"class_names": "01"}, TypeError, "class_names: expected a list of texts, got '01'"),
+    ({"class_names": 2}, TypeError, "class_names: expected a list of texts, got 2"),
+    ({"class_names": ["0", "1", "0"]}, ValueError, "class_names: expected different classes, got '0' more than once"),
+    ({"class_names": ["0", "1"], "task": "regression"}, ValueError, "class_names: expected none .*got 0, 1"),
+    ({"class_names": [], "task": "classification"}, ValueError, "class_names: expected some .*got none"),
+    ({"feature_names": "ab"}, TypeError, "feature_names: expected a list of texts, got 'ab'"),
+    ({"feature_names": [0]}, TypeError, "feature_names: expected texts, got 0"),
+    ({"delimiter": None}, ValueError, "delimiter must be one character, .*got None"),
+    ({"delimiter": b","}, ValueError, "delimiter must be one character, .*got b','"),
+    ({"delimiter": '"'}, ValueError, "delimiter must be one character, no quote or end of line, got '\"'"),
+    ({"delimiter": "\n"}, ValueError, "delimiter must be one character, no quote or end of line"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "text"), ARGUMENTS)
+def test_what_arguments_cannot_be(write, options: Any, error: type[Exception], text: str) -> None:
+    path = write(b"a,b,y\n1,2,0\n3,4,1\n")
+    with pytest.raises(error, match=text):
+        data.read_csv(path, "y", **options)
+    if options.keys() & {"feature_names", "delimiter"}:
+        with pytest.raises(error, match=text):
+            data.read_features(path, **options)
+
+
+def test_arguments_that_agree_are_taken(write) -> None:
+    path = write(b"a,b,y\n1,2,0\n3,4,1\n")
+    assert data.read_csv(path, "y", task="classification", class_names=["1", "0"]).y.tolist() == [1, 0]
+    assert data.read_csv(path, "y", task="regression", class_names=[]).y.tolist() == [[0], [1]]
+    assert data.read_csv(path, "y", feature_names=(n for n in "ba")).X.tolist() == [[2, 1], [4, 3]]
+
+
+def test_large_whole_numbers_are_classes_of_their_own(write) -> None:
+    cells = ["9007199254740993", "9007199254740992", "9007199254740993.0", "9_007199254740992", "1e30", "1e30"]
+    table = data.read_csv(write(b"a,y\n" + "".join(f"1,{cell}\n" for cell in cells).encode()), "y")
+    assert table.class_names == ("9007199254740992", "9007199254740993", str(10**30))
+    assert table.y.tolist() == [1, 0, 1, 0, 2, 2]
+    halves = data.read_csv(write(b"a,y\n" + b"1,9007199254740992.5\n" * 4), "y")
+    assert halves.class_names == ()  # though it is whole as a float
