@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fastnn import data
@@ -83,3 +84,41 @@ def test_large_whole_numbers_are_classes_of_their_own(write) -> None:
     assert table.y.tolist() == [1, 0, 1, 0, 2, 2]
     halves = data.read_csv(write(b"a,y\n" + b"1,9007199254740992.5\n" * 4), "y")
     assert halves.class_names == ()  # though it is whole as a float
+
+
+HELD = {"X_train": np.ones((3, 2)), "X_test": np.ones((2, 2))}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "complaint"),
+    [
+        ({"X": np.ones((3, 2)), "y": np.array([0.5, np.nan, 1])}, r"y\[1\] is not a finite number as float32: nan"),
+        ({"X": np.ones((1, 2)), "y": np.array([[0.5, -np.inf]])}, r"y\[0, 1\] is not a finite number .*: -inf"),
+        ({"X": np.ones((1, 2)), "y": np.array([1e39])}, r"y\[0\] is not a finite number as float32: 1e\+39"),
+        ({"X": np.array([[1, 1e300]]), "y": np.ones(1)}, r"X\[0, 1\] is not a finite number as float32: 1e\+300"),
+        (
+            HELD | {"y_train": np.ones(3), "y_test": np.array([0, np.inf])},
+            r"y_test\[1\] is not a finite number as float32: inf",
+        ),
+        (
+            HELD | {"y_train": np.ones((3, 2)), "y_test": np.ones((2, 3))},
+            "y_train holds 2 numbers a row, y_test holds 3 numbers a row",
+        ),
+        (
+            HELD | {"y_train": np.array([0, 1, 1]), "y_test": np.array([0.0, 1.0])},
+            "y_train holds class labels, y_test holds 1 number a row",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_an_archive_may_not_hold(tmp_path: Path, arrays: dict[str, np.ndarray], complaint: str) -> None:
+    np.savez(tmp_path / "t.npz", **arrays)
+    with pytest.raises(ValueError, match=rf"t\.npz: {complaint}$"):
+        data.read_npz(tmp_path / "t.npz")
+
+
+def test_labels_in_a_row_or_a_column_are_of_one_kind(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", **HELD, y_train=np.array([[0], [1], [1]]), y_test=np.array([True, False]))
+    (_, y), held = data.read_npz(tmp_path / "t.npz")
+    assert held is not None
+    assert (y.tolist(), held[1].tolist()) == ([0, 1, 1], [1, 0])

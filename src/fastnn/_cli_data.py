@@ -134,7 +134,7 @@ def from_npz(path: str, task: str | None, share: float | None, seed: int) -> Pro
     elif share is not None:
         raise ValueError(f"{path} holds test rows of its own: --validation-split has nothing to do")
     else:
-        X_held, both = test[0], np.concatenate([_alike(path, y, test[1]), test[1]])
+        X_held, both = test[0], np.concatenate([y, test[1]])
     labels, classes = as_labels(path, both, task)
     if test is None:
         y, y_held = labels[train], labels[held]
@@ -162,12 +162,6 @@ def as_labels(path: str, y: NDArray[Any], task: str | None) -> tuple[NDArray[Any
     if len(values) > max(1000, len(y) // 2):
         raise ValueError(f"{path}: y has {len(values)} different values: not classes? Then say --task regression")
     return labels.astype(np.int32), tuple(str(value) for value in values)
-
-
-def _alike(path: str, y: NDArray[Any], y_test: NDArray[Any]) -> NDArray[Any]:
-    if y.shape[1:] != y_test.shape[1:] or y.dtype != y_test.dtype:
-        raise ValueError(f"{path}: y of training and test differ: {y.dtype} {y.shape}, {y_test.dtype} {y_test.shape}")
-    return y
 
 
 def split(n: int, share: float, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:

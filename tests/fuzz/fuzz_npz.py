@@ -29,7 +29,7 @@ def one(data: bytes) -> str:
     for X, y in (found, held) if held is not None else (found,):
         if X.ndim != 2 or X.dtype not in (np.uint8, np.float32) or not np.isfinite(X).all() or not X.size:
             raise FindingError(f"X of {X.dtype} {X.shape}")
-        if len(y) != len(X) or y.dtype not in (np.int32, np.float32):
+        if len(y) != len(X) or y.dtype not in (np.int32, np.float32) or not np.isfinite(y).all():
             raise FindingError(f"y of {y.dtype} {y.shape} for {len(X)} rows")
     return "loaded"
 

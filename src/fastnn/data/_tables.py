@@ -262,8 +262,8 @@ def read_npz(path: str | Path) -> tuple[Rows, Rows | None]:
     The file holds arrays ``X`` and ``y`` (or ``x`` and ``y``), or ``X_train``, ``y_train`` and, to hold out,
     ``X_test`` and ``y_test``. X of more than two dimensions is flattened to (n, features); it stays uint8 or becomes
     float32. Integer (or bool) y of shape (n,) or (n, 1) becomes int32 labels (n,); any other y becomes float32 (n,
-    outputs). Nothing is unpickled. Raises FileNotFoundError, or ValueError that names the file and the array at
-    fault.
+    outputs). All have to be finite as float32, and what is held out of the same widths and kind of y. Nothing is
+    unpickled. Raises FileNotFoundError, or ValueError that names the file and the array at fault.
     """
     with open(path, "rb") as file:
         try:
@@ -284,6 +284,9 @@ def read_npz(path: str | Path) -> tuple[Rows, Rows | None]:
                     raise ValueError(
                         f"{path}: {x_name} has {rows[0].shape[1]} features, {held_x} has {held[0].shape[1]}"
                     )
+                kinds = [_kind(y) for _, y in (rows, held)]
+                if kinds[0] != kinds[1]:
+                    raise ValueError(f"{path}: {y_name} holds {kinds[0]}, {held_y} holds {kinds[1]}")
                 return rows, held
             return rows, None
     raise ValueError(
@@ -309,13 +312,26 @@ def _rows(path: str | Path, arrays: dict[str, NDArray[Any]], x_name: str, y_name
             f"it has {y.shape}"
         )
     X = X.reshape(len(X), -1)
-    X = X if X.dtype == np.uint8 else X.astype(np.float32)
-    if X.dtype != np.uint8 and not np.isfinite(X).all():
-        row, column = (int(i) for i in np.argwhere(~np.isfinite(X))[0])
-        raise ValueError(f"{path}: {x_name}[{row}, {column}] is not a finite number")
+    X = X if X.dtype == np.uint8 else _finite(path, x_name, X)
     if y.dtype.kind != "f" and y.size == len(y):
         low, high = int(y.min()), int(y.max())
         if low < -(2**31) or high >= 2**31:
             raise ValueError(f"{path}: {y_name} must fit 32-bit integers, it goes from {low} to {high}")
         return X, y.reshape(-1).astype(np.int32)
-    return X, y.reshape(len(y), -1).astype(np.float32)
+    return X, _finite(path, y_name, y).reshape(len(y), -1)
+
+
+def _finite(path: str | Path, name: str, array: NDArray[Any]) -> NDArray[np.float32]:
+    """The array as float32; ValueError for the first number that it cannot hold."""
+    with np.errstate(over="ignore"):  # found below
+        single: NDArray[np.float32] = array.astype(np.float32)
+    finite = np.isfinite(single)
+    if not finite.all():
+        at = tuple(int(i) for i in np.argwhere(~finite)[0])
+        got = array[at]
+        raise ValueError(f"{path}: {name}[{', '.join(map(str, at))}] is not a finite number as float32: {got}")
+    return single
+
+
+def _kind(y: NDArray[Any]) -> str:
+    return "class labels" if y.ndim == 1 else f"{y.shape[1]} number{'s' * (y.shape[1] > 1)} a row"
