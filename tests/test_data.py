@@ -155,6 +155,7 @@ def test_idx_is_read(tmp_path: Path, pack) -> None:
         (idx(PIXELS)[:-1], r"the header \(2, 3, 4\) promises 24 bytes, the file has only 23"),
         (idx(PIXELS) + b"x", "promises 24 bytes, the file has more"),
         (struct.pack(">HBB4I", 0, 8, 4, *[2**32 - 1] * 4), "has only 0"),
+        (struct.pack(">HBB4I", 0, 8, 4, 0, *[2**32 - 1] * 3), r"the header \(0, 4294967295, .* is of no array"),
         (gzip.compress(idx(PIXELS))[:-12], "damaged gzip file"),
         (gzip.compress(idx(PIXELS), mtime=0)[:10] + b"\xff" * 30, "damaged gzip file"),
         (gzip.compress(idx(PIXELS), mtime=0)[:-8] + b"\0" * 8, "damaged gzip file: CRC check failed"),

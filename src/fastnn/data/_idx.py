@@ -67,4 +67,7 @@ def _parse(file: IO[bytes], path: Path) -> tuple[NDArray[np.uint8], str]:
         raise ValueError(f"{path}: the header {shape} promises {wanted} bytes, the file has {found}")
     digest = hashlib.sha256(head + sizes)
     digest.update(values)
-    return np.frombuffer(values, np.uint8).reshape(shape), digest.hexdigest()
+    try:
+        return np.frombuffer(values, np.uint8).reshape(shape), digest.hexdigest()
+    except ValueError as error:  # beside a 0 the other sizes may be beyond what an array can have
+        raise ValueError(f"{path}: the header {shape} is of no array: {error}") from None
