@@ -64,6 +64,7 @@ def test_history_has_its_columns_and_its_meaning() -> None:
     w = model.layers[0].weights.astype(float)
     assert history.regularization_loss[-1] == pytest.approx(0.01 * (w**2).sum(), rel=1e-6)
     assert set(history.last()) == set(KEYS)
+    assert dict(history) == {key: history[key] for key in history.keys()} == history.history  # noqa: SIM118
     with pytest.raises(KeyError, match="history has loss"):
         history["los"]
     with pytest.raises(AttributeError, match="not 'los'"):

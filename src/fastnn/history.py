@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,10 @@ class History:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
+
+    def keys(self) -> KeysView[str]:
+        """The names, in their order: with it ``dict(history)`` and ``pandas.DataFrame(dict(history))`` work."""
+        return self._columns.keys()
 
     @property
     def history(self) -> dict[str, list[float | None]]:
