@@ -4,7 +4,8 @@ python examples/serve.py MODEL.fnn [PORT]    serves a file of Model.save
 python examples/serve.py [EPOCHS]            trains on the spiral, serves that to itself, and swaps it for a better one
 
 POST /predict   {"rows": [[...], ...]} -> {"outputs": [[...], ...], "version": 1}; with content type
-                application/octet-stream the rows are bytes of the model's dtype, and so are the outputs
+                application/octet-stream the rows are bytes of the model's dtype, and so are the outputs. Rows that
+                are none, or not finite, are answered by 400, outputs that are not finite by 422
 GET /health     sizes, dtype and version of the model
 PUT /model      a file of Model.save of the same sizes: the next answer is by it. With SERVE_TOKEN in the environment,
                 and "Authorization: Bearer ..." with that, only
@@ -28,7 +29,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fastnn import Dense, Model, data, optimizers
+from fastnn import Dense, Model, Session, data, optimizers
 
 MOST_BYTES = 64 << 20  # of a request
 LONG = 2048  # rows that take long enough to be worth a thread of their own, while others are answered
@@ -51,21 +52,29 @@ def make_app(session, load=None, token=""):
 
     def rows_of(body: bytes, as_bytes: bool) -> np.ndarray:
         if as_bytes:
-            return np.frombuffer(body, session.dtype).reshape(-1, session.n_in)
-        rows = np.asarray(json.loads(body)["rows"], session.dtype)
-        if rows.ndim != 2 or rows.shape[1] != session.n_in:
-            raise ValueError(f"expected rows of {session.n_in} numbers, got shape {rows.shape}")
+            rows = np.frombuffer(body, session.dtype).reshape(-1, session.n_in)
+        else:
+            with np.errstate(over="ignore"):  # what the dtype cannot hold becomes infinite, and is refused below
+                rows = np.asarray(json.loads(body)["rows"], session.dtype)
+        if rows.ndim != 2 or rows.shape[1] != session.n_in or not len(rows):
+            raise ValueError(f"expected at least one row of {session.n_in} numbers, got shape {rows.shape}")
+        if not np.isfinite(rows).all():  # JSON's null is NaN here
+            raise ValueError("expected finite numbers")
         return rows
 
     async def predict(request: Request) -> Response:
-        as_bytes = request.headers.get("content-type") == BYTES
+        as_bytes = request.headers.get("content-type", "").partition(";")[0].strip().lower() == BYTES
         body = await content(request)
         try:
             rows = rows_of(body, as_bytes)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise HTTPException(400, f"rows: {error}") from None
-        version = state["version"]
-        outputs = session(rows) if len(rows) < LONG else await run_in_threadpool(session, rows)
+        version = None
+        while version != state["version"]:  # again where a swap came while a thread was at it: by whom is it then?
+            version = state["version"]
+            outputs = session(rows) if len(rows) < LONG else await run_in_threadpool(session, rows)
+        if not np.isfinite(outputs).all():
+            raise HTTPException(422, "outputs: not finite; the rows are too far from what the model knows")
         if as_bytes:
             return Response(outputs.tobytes(), media_type=BYTES)
         return JSONResponse({"outputs": outputs.tolist(), "version": version})
@@ -81,18 +90,18 @@ def make_app(session, load=None, token=""):
             raise HTTPException(401, "expected 'Authorization: Bearer' with the token")
         body = await content(request)
         try:
-            await run_in_threadpool(swap, body)
+            session.swap(await run_in_threadpool(loaded, body))  # whole or not at all
         except ValueError as error:  # FormatError is one: damaged, or of other sizes
             raise HTTPException(400, str(error)) from None
-        state["version"] += 1
+        state["version"] += 1  # in one step of the event loop with the swap: no answer has the one without the other
         return JSONResponse(state)
 
-    def swap(body: bytes) -> None:
+    def loaded(body: bytes) -> object:
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "model.fnn")
             with open(path, "wb") as file:
                 file.write(body)
-            session.swap(load(path))  # whole or not at all: who asks meanwhile gets the old weights or the new ones
+            return load(path)
 
     async def told(request: Request, error: HTTPException) -> Response:
         return JSONResponse({"error": error.detail}, error.status_code)
@@ -116,7 +125,7 @@ def train(epochs: int) -> Model:
 def demo(epochs: int) -> None:
     """Serve a model of one epoch to ourselves, ask it, swap it for one of more, ask again."""
     token = "between us"
-    config = uvicorn.Config(make_app(train(1).session(), Model.load, token), port=0, log_level="error")
+    config = uvicorn.Config(make_app(train(1).session(), Session.load, token), port=0, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -157,5 +166,5 @@ if __name__ == "__main__":
     if first.isdecimal():
         demo(int(first))
     else:
-        app = make_app(Model.load(first).session(), Model.load, os.environ.get("SERVE_TOKEN", ""))
+        app = make_app(Session.load(first), Session.load, os.environ.get("SERVE_TOKEN", ""))
         uvicorn.run(app, port=int(sys.argv[2]) if len(sys.argv) > 2 else 8000, access_log=False)
