@@ -32,19 +32,19 @@ def encoded(y_true: Any, y_pred: Any, labels: Any, threshold: float) -> tuple[An
         if low >= 0 and high < max(outputs, 4 * len(true) + 64, 256) and high < 1 << 20:
             return _small(true, predicted, outputs, int(high))
     known = np.unique(np.concatenate([true, predicted])) if labels is None else wanted_classes(labels, true)
+    if labels is not None and len(np.unique(known)) != len(known):
+        raise ValueError(f"labels: expected different classes, got {labels!r:.80}")
     return _numbers(true, known), _numbers(predicted, known), known
 
 
 def wanted_classes(labels: Any, among: NDArray[Any]) -> NDArray[Any]:
-    """A user's ``labels``: different classes of the kind of those in ``among``."""
+    """A user's ``labels``: classes of the kind of those in ``among``."""
     known = np.asarray(labels)
     if known.ndim != 1 or not len(known):
-        raise ValueError(f"labels: expected different classes (classes,), at least one; got {labels!r:.80}")
+        raise ValueError(f"labels: expected a list of classes, at least one, got {labels!r:.80}")
     known = _labels("labels", labels)
     if _family(known) != _family(among):
         raise ValueError(f"labels: expected classes of y_true's kind, got {_kind(known)} beside {_kind(among)}")
-    if len(np.unique(known)) != len(known):
-        raise ValueError(f"labels: expected different classes, at least one; got {labels!r:.80}")
     return known
 
 
