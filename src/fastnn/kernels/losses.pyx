@@ -165,6 +165,7 @@ cdef bint _take_labels(int32_t *to, cnp.ndarray t, Py_ssize_t classes) except -1
     """Whether all of t (rows,) are classes; copied out where they are."""
     cdef Py_ssize_t i, rows = t.shape[0]
     cdef const int64_t *given
+    cdef int64_t label
     cdef const uint8_t *bytes_given
     cdef int highest = 0
     if not cnp.PyArray_ISINTEGER(t):
@@ -178,9 +179,10 @@ cdef bint _take_labels(int32_t *to, cnp.ndarray t, Py_ssize_t classes) except -1
     t = cnp.PyArray_FROM_OTF(t, cnp.NPY_INT64, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
     given = <const int64_t *>cnp.PyArray_DATA(t)
     for i in range(rows):
-        if not 0 <= given[i] < classes:
+        label = given[i]  # read once: they are the caller's, who may have other threads
+        if not 0 <= label < classes:
             return False
-        to[i] = <int32_t>given[i]
+        to[i] = <int32_t>label
     return True
 
 
