@@ -290,6 +290,9 @@ def test_class_labels_are_named_where_the_metadata_have_no_names(tmp_path: Path)
     model.class_labels = ("ant", "bee", 3)
     model.export_c(tmp_path / "m.c")
     assert '"ant",\n    "bee",\n    "3",\n' in (tmp_path / "m.c").read_text()
+    model.metadata["class_names"] = 5
+    with pytest.raises(TypeError, match=r"metadata\['class_names'\]: expected a list of names, got 5"):
+        model.export_c(tmp_path / "m.c")
     model.metadata["class_names"] = ["a", "b", "c"]
     model.export_c(tmp_path / "m.c")
     assert '"a",\n    "b",\n    "c",\n' in (tmp_path / "m.c").read_text()
@@ -331,7 +334,7 @@ def test_the_report(tmp_path: Path) -> None:
 def test_classes_are_there_by_name(tmp_path: Path) -> None:
     names = ["T-shirt", 'quoted "top"', "Schühe ??/ */"]
     model = small()
-    model.metadata = {"class_names": names, "feature_names": ["a", "b */", "c\nd", "é", "/*"]}
+    model.metadata = {"class_names": names, "feature_names": ["a", "b */", "c\nd", "é", "/*", "???/"]}
     model.export_c(tmp_path / "m.c", name="net")
     program = tmp_path / "main.c"
     program.write_text(

@@ -271,8 +271,9 @@ def test_a_training_that_can_change_nothing_says_so() -> None:
     for layer in model.layers:
         layer.trainable = False
     before = model.predict(X)
-    with pytest.warns(UserWarning, match=ALL_FROZEN):
+    with pytest.warns(UserWarning, match=ALL_FROZEN) as caught:
         model.train(X, Y, epochs=1)
+    assert caught[0].filename == __file__  # the line that asked for it, not one of the package
     assert np.array_equal(model.predict(X), before)
     block.layers[1].trainable = True  # one that is held trains: not a word
     model.train(X, Y, epochs=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -195,8 +196,16 @@ def warn_if_all_frozen(model: Model, frozen: frozenset[int]) -> None:
         warnings.warn(
             "every layer with parameters is frozen (trainable is False, or learning_rate_multiplier 0): training will "
             "change none of them",
-            stacklevel=2,
+            stacklevel=_frames_within() + 1,
         )
+
+
+def _frames_within() -> int:
+    """Frames from the caller of this on that are the package's, so that a warning names the line of the user."""
+    frame, count = sys._getframe(1), 0
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("fastnn."):
+        frame, count = frame.f_back, count + 1  # type: ignore[assignment]
+    return count
 
 
 def make_trainer(

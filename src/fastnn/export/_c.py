@@ -148,10 +148,10 @@ def _test_rows(model: Model, self_test: Any) -> NDArray[Any] | None:
 def _words(model: Model, made: CExport, stem: str) -> dict[str, str]:
     """What stands for what in the templates; "" for what is not there."""
     real = "float" if made.dtype == "float32" else "double"
-    features = model.metadata.get("feature_names") or ()
+    features = _names(model, "feature_names") or ()
     about = [f"layer {cost.name}" for cost in made.layers]
     about += ["inputs: " + ", ".join(map(str, features))] if features else []
-    classes = [str(name) for name in model.metadata.get("class_names") or model.class_labels or ()]
+    classes = [str(name) for name in _names(model, "class_names") or model.class_labels or ()]
     if len(classes) != made.n_out and (len(classes), made.n_out) != (2, 1):
         classes = []
     return {
@@ -169,6 +169,11 @@ def _words(model: Model, made: CExport, stem: str) -> dict[str, str]:
         "classes": "\n".join(f"    {_string(name)}," for name in classes),
         "n_classes": str(len(classes)),
     }
+
+
+def _names(model: Model, key: str) -> list[Any]:
+    """A list of names in the metadata. TypeError for anything else."""
+    return _checks.listed(f"metadata[{key!r}]", model.metadata.get(key) or (), "a list of names")
 
 
 def _code_words(code: Code) -> dict[str, str]:
@@ -220,7 +225,8 @@ def _numbers(values: NDArray[Any]) -> str:
 def _comment(text: str) -> str:
     """Text that may stand in a C comment on one line."""
     ascii_text = text.encode("ascii", "backslashreplace").decode("ascii")
-    return re.sub(r"[^ -~]", " ", ascii_text).replace("*/", "* /").replace("/*", "/ *")
+    plain = re.sub(r"[^ -~]", " ", ascii_text).replace("*/", "* /").replace("/*", "/ *")
+    return re.sub(r"\?(?=\?)", "? ", plain)  # trigraphs
 
 
 def _string(text: str) -> str:

@@ -135,6 +135,8 @@ def _constant(node: Node) -> Array:
 
 def load(cls: type[Model], path: str | os.PathLike[str], output: str | None = None) -> Model:
     """The model of an ONNX file: see ``fastnn.import_onnx``."""
+    if isinstance(path, bytes):  # which open takes for a name
+        raise TypeError("path: expected the path of a file, got bytes")
     with open(path, "rb") as file:
         content = file.read()
     try:
