@@ -41,6 +41,7 @@ void fnn_stay_serial(int on) { (void)on; }
 #define NEARLY 0.9            /* which its own tasks' time tells, for as long as that wait; */
 #define SOON 5                /* if it comes again before so many times that rest have passed, twice as long, */
 #define LONGEST 32            /* up to so many times the wait: one that is taken away once in a while costs little */
+#define STAY 100              /* waits after a loss in which a helper does not choose its processor itself */
 
 /* gate: bit 0 = a region is open, the rest counts twice the helpers inside. A helper enters by compare-and-swap on an open
  * gate; the owner closes it when the tasks are claimed and leaves when it reads 0. So a helper that wakes late finds the
@@ -55,6 +56,7 @@ static pthread_mutex_t owner = PTHREAD_MUTEX_INITIALIZER; /* held for the length
 static pthread_mutex_t bed = PTHREAD_MUTEX_INITIALIZER;   /* guards sleeping and quitting */
 static pthread_cond_t alarm_bell = PTHREAD_COND_INITIALIZER;
 static atomic_int sleepers, quitting, owner_at, crowded;
+static _Atomic(double) stay_until;
 static _Thread_local int serial;
 static atomic_int wanted = 1;
 static atomic_int helpers; /* running threads; changed under owner */
@@ -89,6 +91,43 @@ static int in_the_way(void)
     return at >= 0 && at == atomic_load_explicit(&owner_at, memory_order_relaxed);
 }
 
+/* Where a helper may run. A scheduler wakes a thread where its waker runs unless another processor is quite idle, and one
+ * with work of low priority on it is not: the helper would come to the owner's again and again. So it leaves that one out,
+ * until it has lost another to work that counts as much as its own: then all are as good again, for a while. */
+typedef struct {
+    int several, leaves_out; /* whether there are; whether it leaves one out */
+#if defined(__linux__)
+    cpu_set_t all;
+#endif
+} processors;
+
+static void look_around(processors *p)
+{
+    p->several = p->leaves_out = 0;
+#if defined(__linux__)
+    p->several = sched_getaffinity(0, sizeof p->all, &p->all) == 0 && CPU_COUNT(&p->all) > 1;
+#endif
+}
+
+static int may_leave(const processors *p)
+{
+    return p->several && fnn_seconds() > atomic_load_explicit(&stay_until, memory_order_relaxed);
+}
+
+/* leaves out the owner's, or none any more */
+static void leave_out(processors *p, int owners)
+{
+#if defined(__linux__)
+    cpu_set_t others = p->all;
+    if (owners)
+        CPU_CLR(atomic_load_explicit(&owner_at, memory_order_relaxed), &others);
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
+        p->leaves_out = owners;
+#else
+    p->leaves_out = owners;
+#endif
+}
+
 /* returns how many tasks it did */
 static size_t work(void)
 {
@@ -116,14 +155,19 @@ static int idle(void)
     return (!open || atomic_load_explicit(&crowded, memory_order_relaxed)) && !atomic_load(&quitting);
 }
 
-static void wait_awake(void)
+static void wait_awake(processors *mine)
 {
     const double until = fnn_seconds() + PATIENCE;
+    if (mine->leaves_out && !may_leave(mine))
+        leave_out(mine, 0);
     while (idle() && fnn_seconds() < until) {
         for (int i = 0; i < SPINS_A_LOOK && idle(); i++)
             relax();
-        if (in_the_way())
-            return;
+        if (in_the_way()) {
+            if (!may_leave(mine))
+                return;
+            leave_out(mine, 1);
+        }
         sched_yield(); /* returns at once, unless somebody waits for this very processor */
     }
 }
@@ -143,17 +187,22 @@ static void lie_down(void)
 static void *help(void *unused)
 {
     (void)unused;
+    processors mine;
+    look_around(&mine);
     fnn_fp_enter();
     while (!atomic_load(&quitting)) {
-        wait_awake();
+        wait_awake(&mine);
         if (idle())
             lie_down();
         else if (enter()) {
-            if (in_the_way())
-                atomic_store_explicit(&crowded, 1, memory_order_relaxed);
-            else
+            const int here = in_the_way(), leaves = here && may_leave(&mine);
+            if (!here)
                 work();
+            else if (!leaves)
+                atomic_store_explicit(&crowded, 1, memory_order_relaxed);
             atomic_fetch_sub_explicit(&gate, 2, memory_order_release);
+            if (leaves) /* not while the owner may wait for it: it may have to stand in line there */
+                leave_out(&mine, 1);
         }
     }
     return NULL;
@@ -169,6 +218,7 @@ static void ring(void)
 static void forget_rests(void)
 {
     rest_until = lost_until = lost_rest = 0;
+    atomic_store_explicit(&stay_until, 0, memory_order_relaxed);
     rests = 1;
 }
 
@@ -256,6 +306,7 @@ static void rest_after_loss(double now, double waited)
     rests = now < lost_until + SOON * lost_rest ? min(2 * rests, LONGEST) : 1;
     lost_rest = (double)rests * waited;
     rest_until = lost_until = now + lost_rest;
+    atomic_store_explicit(&stay_until, rest_until + STAY * waited, memory_order_relaxed);
 }
 
 static void rest_from_crowd(double now)

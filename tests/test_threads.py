@@ -245,6 +245,12 @@ def test_without_threadpoolctl_the_error_names_the_extra(monkeypatch: pytest.Mon
             "while (idle())\n        pthread_cond_wait",
             "a helper that came late went back to sleep",
         ),
+        (
+            "CPU_CLR(atomic_load_explicit(&owner_at, memory_order_relaxed), &others)",
+            "(void)owners",
+            "a helper stayed where its owner is",
+        ),
+        ("STAY * waited", "0 * waited", "a helper stayed where its owner is"),
         ("rest_until > 0 && ", "0 && ", "the pool did not rest after a lost processor"),
         ("min(2 * rests, LONGEST)", "1", "the pool did not rest longer for a loss that came again"),
         (

@@ -90,6 +90,27 @@ static int waits_awake_again(void)
     return 0;
 }
 
+/* a helper that finds itself where its owner is leaves that processor out, but for a while after a loss */
+static int leaves_the_owners(void)
+{
+    processors mine;
+    cpu_set_t now;
+    look_around(&mine);
+    atomic_store(&owner_at, sched_getcpu());
+    const int owners = atomic_load(&owner_at), could = may_leave(&mine);
+    leave_out(&mine, 1);
+    const int left = sched_getcpu() != owners && mine.leaves_out;
+    sched_getaffinity(0, sizeof now, &now);
+    const int out = !CPU_ISSET(owners, &now) && CPU_COUNT(&now) == CPU_COUNT(&mine.all) - 1;
+    leave_out(&mine, 0);
+    sched_getaffinity(0, sizeof now, &now);
+    const int back = CPU_EQUAL(&now, &mine.all) && !mine.leaves_out;
+    rest_after_loss(fnn_seconds(), 1.0);
+    const int stays = !may_leave(&mine) && atomic_load(&stay_until) > rest_until + 10;
+    forget_rests();
+    return could && left && out && back && stays && may_leave(&mine);
+}
+
 static void stay_on(int one_processor)
 {
     cpu_set_t one;
@@ -117,6 +138,8 @@ int main(void)
         if (CPU_ISSET(i, &all))
             there = here, here = i;
     if (there >= 0) {
+        if (!leaves_the_owners())
+            return puts("a helper stayed where its owner is"), 1;
         start_pool(there);
         stay_on(here);
         if (!comes(1000000, 1000000))
