@@ -361,6 +361,18 @@ def test_a_file_of_another_loss_is_not_resumed(tmp_path: Path) -> None:
         classifier().train(X, Y, epochs=3, resume=path)
 
 
+def test_the_precision_of_a_file_holds_for_its_validation_too(tmp_path: Path) -> None:
+    path = tmp_path / "m.fnn"
+    first, fresh, used = regressor(), regressor(), regressor()
+    first.train(X, TARGETS, epochs=2)
+    first.save(path)
+    used.train(X, TARGETS * 1000)  # of a precision of its own, until then
+    for model in (fresh, used):
+        model.train(X, TARGETS, epochs=4, validation_data=(X, TARGETS), resume=path)
+    assert used.precision == fresh.precision == first.precision
+    assert used.history["val_accuracy"] == fresh.history["val_accuracy"]
+
+
 @pytest.mark.parametrize("path", [3, True, b"m.fnn"])
 def test_resume_wants_a_path(path: Any) -> None:
     with pytest.raises(TypeError, match="resume: expected the path of a file, got"):

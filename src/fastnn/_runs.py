@@ -99,10 +99,10 @@ def make_loss_head(model: Model) -> feed.Head:
 
 
 def make_head(model: Model, measures: _measures.Measures | None = None, precision: float | None = None) -> feed.Head:
-    """precision: of the regression accuracy, where the model has none yet."""
+    """precision: of the regression accuracy, None for the model's."""
     accuracy, loss = model.accuracy_object, model.loss_object
     kernel = None if accuracy is None else accuracy.kernel
-    if model.precision is not None:
+    if precision is None:
         precision = model.precision
     limit = loss.threshold if kernel == "binary" else precision or 0.0
     part = loss if loss.kernel == "python" else None
