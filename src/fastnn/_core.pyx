@@ -177,15 +177,18 @@ _choose_at_import()
 # --- for the other Cython modules ---
 # A name in a program is nearly always the very object that is a key here: looking for its address takes a fifth of the
 # time of a dict's hash and comparison, of which a short call would make three or four.
+cdef enum:
+    MOST_NAMES = 64  # more are found by the dict
+
 cdef struct Names:
-    PyObject *at[64]
+    PyObject *at[MOST_NAMES]
     int count
 
 cdef Names act_names, loss_names, opt_names
 
 
 cdef void _list_names(Names *to, dict numbers) noexcept:
-    for name in numbers:  # in the order of their numbers
+    for name in list(numbers)[:MOST_NAMES]:  # in the order of their numbers
         to.at[to.count] = <PyObject *>name
         to.count += 1
 

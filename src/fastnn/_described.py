@@ -4,9 +4,10 @@ errors say which it was."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from fastnn import _checks
 from fastnn._safetensors import FormatError
 from fastnn.base import Layer, Registered
 from fastnn.constraints import Constraint
@@ -49,10 +50,8 @@ def _shown(value: Any) -> str:
 def by_name(custom_objects: Any) -> dict[str, type[Any]]:
     """{name: class} of what ``Model.load(custom_objects=)`` was given: classes, or a dict of them."""
     classes = custom_objects.values() if isinstance(custom_objects, dict) else custom_objects or ()
-    if not isinstance(classes, Iterable):
-        raise TypeError(f"custom_objects: expected a list of classes, or a dict of them, got {classes!r:.80}")
     found = {}
-    for part in classes:
+    for part in _checks.listed("custom_objects", classes, "a list of classes, or a dict of them"):
         if not isinstance(part, type) or not issubclass(part, Registered):
             raise TypeError(f"custom_objects: expected classes of parts, got {part!r}")
         found[part.names[0]] = part

@@ -45,14 +45,9 @@ def output(out: Array | None, shape: tuple[int, ...], dtype: Any, name: str = "o
     return out
 
 
-def overlap(a: Array, b: Array) -> bool:
-    """Whether two C-contiguous arrays share memory."""
-    return np.may_share_memory(a, b)
-
-
 def apart(a: Array, y: Array, here: bool = True) -> Array:
     """``a``, copied where the output ``y`` lies over it; here: the same place is fine, element by element."""
-    return a.copy() if overlap(a, y) and not (here and a.ctypes.data == y.ctypes.data) else a
+    return a.copy() if np.may_share_memory(a, y) and not (here and a.ctypes.data == y.ctypes.data) else a
 
 
 def whole(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:

@@ -38,7 +38,8 @@ def yes_or_no(name: str, value: bool) -> bool:
     return value
 
 
-def _need_one(rate: float | Schedule, decay: float) -> None:
+def need_one(rate: float | Schedule, decay: float) -> None:
+    """ValueError where both say how the learning rate falls."""
     if decay and isinstance(rate, Schedule):
         raise ValueError(f"decay: expected 0 where learning_rate is a schedule, got {decay!r}")
 
@@ -101,7 +102,7 @@ class Optimizer(Registered):
     @learning_rate.setter
     def learning_rate(self, value: float | Schedule) -> None:
         rate = value if isinstance(value, Schedule) else number("learning_rate", value, 0.0)
-        _need_one(rate, self._decay)
+        need_one(rate, self._decay)
         self._learning_rate = rate
 
     @property
@@ -111,7 +112,7 @@ class Optimizer(Registered):
     @decay.setter
     def decay(self, value: float) -> None:
         decay = number("decay", value, 0.0)
-        _need_one(self._learning_rate, decay)
+        need_one(self._learning_rate, decay)
         self._decay = decay
 
     @property

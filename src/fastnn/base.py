@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from fastnn import _checks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -184,19 +186,13 @@ class Layer(Registered):
 
     def train_as(self, *, trainable: Any = ..., learning_rate_multiplier: Any = ...) -> None:
         """Take these settings; the layers that it holds keep theirs."""
-        new: dict[str, Any] = {}
-        value = learning_rate_multiplier
+        if trainable is not ... and not isinstance(trainable, (bool, np.bool_)):
+            raise TypeError(f"trainable: expected True or False, got {trainable!r}")
+        if learning_rate_multiplier is not ...:
+            rate = _checks.number("learning_rate_multiplier", learning_rate_multiplier, 0.0)
+            self._learning_rate_multiplier = rate
         if trainable is not ...:
-            if not isinstance(trainable, (bool, np.bool_)):
-                raise TypeError(f"trainable: expected True or False, got {trainable!r}")
-            new["_trainable"] = bool(trainable)
-        if value is not ...:
-            if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.integer, np.floating)):
-                raise TypeError(f"learning_rate_multiplier: expected a number, got {value!r}")
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"learning_rate_multiplier: expected at least 0, got {value!r}")
-            new["_learning_rate_multiplier"] = float(value)
-        self.__dict__.update(new)
+            self._trainable = bool(trainable)
 
     def held(self) -> Sequence[Layer]:
         """The layers that it holds, which train as it does when that is set."""

@@ -31,7 +31,7 @@ from fastnn._functional_losses import (
     smooth_labels,
     squared_hinge,
 )
-from fastnn._operands import Array, apart, known, matrix, output, overlap, real, rows_of, whole
+from fastnn._operands import Array, apart, known, matrix, output, real, rows_of, whole
 from fastnn.kernels import activations as _activations
 from fastnn.kernels import arrays as _arrays
 from fastnn.kernels import optimizers as _optimizers
@@ -349,13 +349,13 @@ def _step(
             raise TypeError(f"{label}: expected a float32 or float64 array")
         output(array, w.shape, w.dtype, label)
         for other, before in seen.items():
-            if overlap(array, before):
+            if np.may_share_memory(array, before):
                 raise ValueError(f"{label}: expected memory of its own, and it lies over {other}")
         seen[label] = array
     gradient = real("g", g, w.dtype)
     if gradient.shape != w.shape:
         raise ValueError(f"g: expected shape {w.shape}, that of w, got {gradient.shape}")
-    if any(overlap(gradient, array) for array in seen.values()):
+    if any(np.may_share_memory(gradient, array) for array in seen.values()):
         gradient = gradient.copy()
     flat = [s.reshape(-1) for s in states] + [None] * 3
     if w.size:

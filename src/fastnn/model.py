@@ -194,14 +194,10 @@ class Model(Online, Probes, Files, Labelled, Conversions):
                     call.layer.bind(plan, call.number, n_in)
                     if self._admit is None:  # else a file has the parameters
                         call.layer.initialize(self.seed)
-            except BaseException:
-                self._unfinalize()
-                raise
-            self._plan, self._numbered, self._listed = plan, numbered, list(self.layers)
-            try:
+                self._plan, self._numbered, self._listed = plan, numbered, list(self.layers)
                 if self.class_labels is not None:
                     self._need_outputs(self.class_labels)
-            except ValueError:
+            except BaseException:
                 self._unfinalize()
                 raise
 

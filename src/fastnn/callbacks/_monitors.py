@@ -6,8 +6,6 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastnn import _checks
 from fastnn.callbacks._base import Callback, Logs
 from fastnn.schedules import Schedule
@@ -56,12 +54,7 @@ class Best:
 
 
 def number(owner: str, name: str, value: Any, low: float, below: float = math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{owner}: {name}: expected a number, got {value!r}")
-    if not low <= value < below:
-        upper = "" if below == math.inf else f" and below {below:g}"
-        raise ValueError(f"{owner}: {name}: expected at least {low:g}{upper}, got {value!r}")
-    return float(value)
+    return _checks.number(f"{owner}: {name}", value, low, below)
 
 
 class EarlyStopping(Callback):

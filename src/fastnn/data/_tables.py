@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _checks
+
 CLASSIFICATION, REGRESSION = "classification", "regression"
 MOST_CLASSES = 20  # integers with more different values than this are taken for quantities
 BLOCK = 4096  # rows converted at a time
@@ -180,9 +182,7 @@ def _texts(name: str, given: Iterable[str] | None) -> tuple[str, ...] | None:
     """A user's names. A single text is a sequence too, of its letters, and never meant so."""
     if given is None:
         return None
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise TypeError(f"{name}: expected a list of texts, got {given!r:.80}")
-    names = tuple(given)
+    names = tuple(_checks.listed(name, given, "a list of texts"))
     for one in names:
         if not isinstance(one, str):
             raise TypeError(f"{name}: expected texts, got {one!r:.80}")

@@ -7,7 +7,7 @@ from fastnn._core cimport (
     FNN_F32, FNN_F64, act_number, act_traits, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table,
     traits_of_act,
 )
-from fastnn.kernels.plain cimport GIL_ELEMENTS, fresh, in_place, like, plain, writeable
+from fastnn.kernels.plain cimport GIL_ELEMENTS, fresh, in_place, like, plain, table_of, writeable
 from fastnn._core import ACTIVATIONS
 
 cnp.import_array()
@@ -115,10 +115,6 @@ cdef inline _quick(map_function f, int act, double alpha, const fnn_kernels *t, 
     return y
 
 
-cdef inline const fnn_kernels *_table_of(cnp.ndarray a) noexcept:
-    return table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
-
-
 def quick(str activation, x, out=None, alpha=None):
     """f(x) for an activation where x and out are plain arrays of one shape; else NotImplemented."""
     cdef double number
@@ -126,14 +122,14 @@ def quick(str activation, x, out=None, alpha=None):
     if not plain(x) or (<cnp.ndarray>x).ndim == 0:
         return NotImplemented
     act = activation_of(activation, alpha, &number)
-    return NotImplemented if act < 0 else _quick(NULL, act, number, _table_of(x), x, out)
+    return NotImplemented if act < 0 else _quick(NULL, act, number, table_of(x), x, out)
 
 
 def quick_map(str function, x, out=None):
     """The same for one of MAPS."""
     if not plain(x) or (<cnp.ndarray>x).ndim == 0:
         return NotImplemented
-    return _quick(_map_of(_table_of(x), MAPS[function]), 0, 0, _table_of(x), x, out)
+    return _quick(_map_of(table_of(x), MAPS[function]), 0, 0, table_of(x), x, out)
 
 
 def quick_backward(str activation, dy, saved, out=None, alpha=None):
@@ -156,7 +152,7 @@ def quick_backward(str activation, dy, saved, out=None, alpha=None):
         dx = out
     else:
         return NotImplemented
-    t = table(FNN_F32 if g.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    t = table_of(g)
     n, cols = cnp.PyArray_SIZE(g), g.shape[g.ndim - 1]
     dxp, gp, sp = cnp.PyArray_DATA(dx), cnp.PyArray_DATA(g), cnp.PyArray_DATA(s)
     if n < GIL_ELEMENTS:

@@ -5,7 +5,7 @@ from libc.math cimport sqrt
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
-from fastnn.kernels.plain cimport fresh, like, plain
+from fastnn.kernels.plain cimport fresh, like, plain, table_of
 
 cnp.import_array()
 
@@ -88,7 +88,7 @@ def multiply(x, y):
         return NotImplemented
     a, b = x, y
     z, n = fresh(a), cnp.PyArray_SIZE(a)
-    t = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    t = table_of(a)
     zp, ap, bp = cnp.PyArray_DATA(z), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b)
     with nogil:
         found = fnn_fp_enter()

@@ -14,7 +14,7 @@ from fastnn._core cimport (
     workspace,
 )
 from fastnn.kernels.activations cimport activation_of
-from fastnn.kernels.plain cimport GIL_ELEMENTS, apart, fresh, like, plain, writeable
+from fastnn.kernels.plain cimport GIL_ELEMENTS, apart, fresh, like, plain, table_of, writeable
 from fastnn._core import ACTIVATION_SAVES, ACTIVATIONS
 
 cnp.import_array()
@@ -187,7 +187,7 @@ def quick_forward(x, w, b, str activation, alpha, out=None):
         if (y.descr.type_num != xa.descr.type_num or y.ndim != 2 or y.shape[0] != shape[0] or y.shape[1] != shape[1]
                 or not writeable(y) or not apart(y, xa) or not apart(y, wa) or not apart(y, ba)):
             return NotImplemented
-    t = table(FNN_F32 if xa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    t = table_of(xa)
     ws, yp = _need_workspace(gemm_workspace(t, xa.shape[0], shape[1], xa.shape[1])), cnp.PyArray_DATA(y)
     xp, wp, bp = cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa), cnp.PyArray_DATA(ba)
     if _is_short(xa.shape[0], xa.shape[1], shape[1]):
@@ -228,7 +228,7 @@ def quick_backward(dy, x, w, saved, str activation, alpha):
     shape[0], shape[1] = 1, wa.shape[1]
     dx, dw, db = fresh(xa), fresh(wa), cnp.PyArray_EMPTY(2, shape, xa.descr.type_num, 0)
     dz = g if sp == NULL else fresh(g)
-    t = table(FNN_F32 if xa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    t = table_of(xa)
     ws = _need_workspace(scratch(t, xa.shape[0], xa.shape[1], wa.shape[1]))
     dxp, dwp, dbp, dzp = cnp.PyArray_DATA(dx), cnp.PyArray_DATA(dw), cnp.PyArray_DATA(db), cnp.PyArray_DATA(dz)
     gp, xp, wp = cnp.PyArray_DATA(g), cnp.PyArray_DATA(xa), cnp.PyArray_DATA(wa)

@@ -11,7 +11,7 @@ from fastnn._core cimport (
     workspace,
 )
 from fastnn.kernels.activations cimport activation_of
-from fastnn.kernels.plain cimport fresh, plain
+from fastnn.kernels.plain cimport fresh, plain, table_of
 from fastnn._core import LOSS_TARGETS, LOSSES, METRICS
 
 cnp.import_array()
@@ -142,7 +142,7 @@ cdef _ready(str loss, p, targets, Call *c):
     a, t = p, targets
     if t.ndim not in (1, 2) or t.shape[0] != a.shape[0]:
         return None
-    c.k = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    c.k = table_of(a)
     c.p, c.rows, c.cols = cnp.PyArray_DATA(a), a.shape[0], a.shape[1]
     label_bytes = (c.rows * sizeof(int32_t) + 63) // 64 * 64
     ws = <char *>workspace(label_bytes + c.rows * a.itemsize)

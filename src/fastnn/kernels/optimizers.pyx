@@ -8,7 +8,7 @@ from fastnn._core cimport (
     FNN_F32, FNN_F64, FNN_MOST_STATES, FNN_OPT_CONSTANTS, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels,
     opt_constants, opt_number, table, traits_of_opt,
 )
-from fastnn.kernels.plain cimport apart, like, plain, writeable
+from fastnn.kernels.plain cimport apart, like, plain, table_of, writeable
 from fastnn._core import OPTIMIZER_PARAMETERS, OPTIMIZER_STATES, OPTIMIZERS
 
 cnp.import_array()
@@ -88,7 +88,7 @@ cdef bint _ready(int which, w, g, tuple states, Step *s) except -1:
                 return False
         s.states[i] = cnp.PyArray_DATA(state)
     s.w, s.g, s.n = cnp.PyArray_DATA(wa), cnp.PyArray_DATA(g), cnp.PyArray_SIZE(wa)
-    s.k = table(FNN_F32 if wa.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    s.k = table_of(wa)
     return True
 
 
@@ -152,7 +152,7 @@ def quick_penalty(w, double l1, double l2):
     cdef double value
     if not plain(w):
         return NotImplemented
-    k = table(FNN_F32 if (<cnp.ndarray>w).descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    k = table_of(w)
     found = fnn_fp_enter()
     value = k.penalty(cnp.PyArray_DATA(<cnp.ndarray>w), cnp.PyArray_SIZE(<cnp.ndarray>w), l1, l2)
     fnn_fp_leave(found)
@@ -165,7 +165,7 @@ def quick_penalty_backward(dw, w, double l1, double l2):
     cdef fnn_fp_state found
     if not plain(w) or not like(dw, w) or not writeable(dw) or not apart(dw, w):
         return False
-    k = table(FNN_F32 if (<cnp.ndarray>w).descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+    k = table_of(w)
     found = fnn_fp_enter()
     k.penalty_grad_acc(cnp.PyArray_DATA(<cnp.ndarray>dw), cnp.PyArray_DATA(<cnp.ndarray>w),
                        cnp.PyArray_SIZE(<cnp.ndarray>w), l1, l2)

@@ -2,6 +2,8 @@
 # that cimports this calls cnp.import_array().
 cimport numpy as cnp
 
+from fastnn._core cimport FNN_F32, FNN_F64, fnn_kernels, table
+
 cdef enum:
     GIL_ELEMENTS = 20_000  # a pass over fewer keeps the GIL, which costs 60 ns to give up and take back
 
@@ -40,3 +42,8 @@ cdef inline bint in_place(cnp.ndarray a, cnp.ndarray b) noexcept:
 cdef inline cnp.ndarray fresh(cnp.ndarray a):
     """A new array of a's type and shape."""
     return cnp.PyArray_EMPTY(a.ndim, a.shape, a.descr.type_num, 0)
+
+
+cdef inline const fnn_kernels *table_of(cnp.ndarray a) noexcept:
+    """The kernels in force for a plain array."""
+    return table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)

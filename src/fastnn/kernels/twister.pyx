@@ -10,8 +10,8 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastnn._core cimport FNN_F32, FNN_F64, fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels, table
-from fastnn.kernels.plain cimport fresh, plain
+from fastnn._core cimport fnn_fp_enter, fnn_fp_leave, fnn_fp_state, fnn_kernels
+from fastnn.kernels.plain cimport fresh, plain, table_of
 
 cnp.import_array()
 
@@ -84,7 +84,7 @@ def drop(x, double keep):
             return NotImplemented
         a = x
         y, mask = fresh(a), fresh(a)
-        t = table(FNN_F32 if a.descr.type_num == cnp.NPY_FLOAT32 else FNN_F64)
+        t = table_of(a)
         yp, mp, xp, n = cnp.PyArray_DATA(y), cnp.PyArray_DATA(mask), cnp.PyArray_DATA(a), cnp.PyArray_SIZE(a)
         limit, below, above = twister_limit(keep)
         with nogil:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 import fastnn.functional as F
+from fastnn._optimizer import need_one
 from fastnn.kernels.optimizers import quick_steps
 from fastnn.nnfs._settings import Array
 from fastnn.schedules import Schedule
@@ -26,8 +27,7 @@ class _Optimizer:
     current_learning_rate: float
 
     def __init__(self, learning_rate: float | Schedule, decay: float) -> None:
-        if isinstance(learning_rate, Schedule) and decay:
-            raise ValueError(f"decay: expected 0 where learning_rate is a schedule, got {decay!r}")
+        need_one(learning_rate, decay)
         self.learning_rate, self.decay = learning_rate, decay
         self.iterations = 0
         self.current_learning_rate = learning_rate(0) if isinstance(learning_rate, Schedule) else learning_rate
