@@ -17,6 +17,8 @@ from fastnn import Model
 from fastnn import callbacks as cb
 from fastnn.callbacks import Callback
 from fastnn.callbacks._base import CallbackSet
+from fastnn.optimizers import Adam
+from fastnn.schedules import ExponentialDecay
 
 HELD = (X[60:], Y[60:])
 
@@ -279,6 +281,22 @@ def test_the_scheduler_sets_the_rate_of_the_epoch_and_training_follows() -> None
         by_hand.optimizer.learning_rate = 0.1 / (epoch + 1)
         by_hand.train(X, Y, batch_size=45)
     assert bits(by_hand) == bits(model)
+
+
+def test_the_scheduler_takes_the_place_of_a_schedule_from_its_rate_on() -> None:
+    model, given = classifier(), []
+    schedule = ExponentialDecay(0.02, decay_steps=4, decay_rate=0.5)
+    model.set(loss="categorical_crossentropy", optimizer=Adam(learning_rate=schedule))
+    model.train(X, Y, epochs=2, batch_size=45)  # two steps an epoch
+    steps = model.steps_done
+
+    def half(epoch: int, rate: float) -> float:
+        given.append(rate)
+        return rate / 2
+
+    model.train(X, Y, epochs=2, batch_size=45, callbacks=[cb.LearningRateScheduler(half)])
+    assert given == [schedule(steps), schedule(steps) / 2]
+    assert model.history["learning_rate"][-2:] == [schedule(steps) / 2, schedule(steps) / 4]
 
 
 def test_a_rate_set_within_an_epoch_holds_from_the_next_step() -> None:

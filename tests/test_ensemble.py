@@ -79,6 +79,10 @@ def test_one_model_is_itself_and_types_mix() -> None:
     assert mixed.predict(X).dtype == np.float64
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_a_folder_holds_it(tmp_path: Path) -> None:
     several = Ensemble(trained(), method="vote", weights=[1, 2, 4])
     several.save(tmp_path / "ensemble")
@@ -89,7 +93,23 @@ def test_a_folder_holds_it(tmp_path: Path) -> None:
     assert again.evaluate(X, Y).metrics == several.evaluate(X, Y).metrics
     Ensemble(several.models[:2]).save(tmp_path / "ensemble")
     assert len(Ensemble.load(tmp_path / "ensemble")) == 2
-    assert sorted(p.name for p in (tmp_path / "ensemble").iterdir() if "json" in p.name) == ["ensemble.json"]
+    assert names(tmp_path / "ensemble") == ["ensemble.json", "model-000.fnn", "model-001.fnn"]
+
+
+def test_a_smaller_ensemble_leaves_no_file_of_the_larger_and_every_other_file(tmp_path: Path) -> None:
+    several = trained()
+    Ensemble(several).save(tmp_path)
+    mine = [tmp_path / name for name in ("notes.txt", "model-007.fnn")]  # not in the contents: the user's own
+    for path in mine:
+        path.write_text("mine")
+    contents = json.loads((tmp_path / "ensemble.json").read_text())
+    contents["models"].append("notes.txt")  # contents may say anything: only what save names so is removed
+    (tmp_path / "ensemble.json").write_text(json.dumps(contents))
+    Ensemble(several[:1]).save(tmp_path)
+    assert names(tmp_path) == ["ensemble.json", "model-000.fnn", "model-007.fnn", "notes.txt"]
+    (tmp_path / "ensemble.json").write_text("[")
+    Ensemble(several[:1]).save(tmp_path)
+    assert len(Ensemble.load(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,9 @@ def test_what_is_no_class(act: Any, text: str) -> None:
 def test_a_threshold_is_a_number(threshold: Any, more: Any) -> None:
     with pytest.raises(TypeError, match="threshold: expected a number, got "):
         metrics.f1_score([0, 1], [0.2, 0.7] if more else [0, 1], average="macro", threshold=threshold, **more)
+
+
+@pytest.mark.parametrize("threshold", [np.nan, np.inf])
+def test_a_threshold_is_finite(threshold: float) -> None:
+    with pytest.raises(ValueError, match=f"threshold: expected a finite number, got {threshold}"):
+        metrics.f1_score([0, 1], [0.2, 0.7], threshold=threshold)

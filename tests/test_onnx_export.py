@@ -176,6 +176,23 @@ def test_a_layer_in_python_is_refused_by_name_and_left_as_it_was(tmp_path: Path)
     assert np.array_equal(model.predict(X), before)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_parameters_that_are_not_finite_are_refused_by_layer(tmp_path: Path, bad: float) -> None:
+    model = Model([Dense(3, 2), BatchNorm(), Dense(2)], seed=0)
+    model.finalize()
+    for layer, name, said in ((0, "weights", r"layer 0 \(Dense\): the weights hold"),
+                              (1, "moving_mean", r"layer 1 \(BatchNorm\): the moving_mean hold"),
+                              (2, "biases", r"layer 2 \(Dense\): the biases hold")):  # fmt: skip
+        values = getattr(model.layers[layer], name)
+        kept = values.copy()
+        values[..., 0] = bad
+        with pytest.raises(ValueError, match=said + " NaN or infinity: nothing is exported"):
+            model.export_onnx(tmp_path / "m.onnx")
+        values[...] = kept
+    assert not list(tmp_path.iterdir())
+    model.export_onnx(tmp_path / "m.onnx")
+
+
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model([Dense(3, 2)], seed=0)
     with pytest.raises(FileNotFoundError):

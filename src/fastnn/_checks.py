@@ -160,6 +160,8 @@ def number(name: str, value: Any, low: float, below: float = math.inf) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number, got {value!r}")
     if not (low <= value < below):
+        if low == -math.inf and below == math.inf:
+            raise ValueError(f"{name}: expected a finite number, got {value!r}")
         upper = f" and below {below:g}" if below < math.inf else " and finite" if value == math.inf else ""
         lower = "more than 0" if 0 < low < 1e-300 else f"at least {low:g}"
         raise ValueError(f"{name}: expected {lower}{upper}, got {value!r}")

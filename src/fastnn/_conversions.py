@@ -44,8 +44,8 @@ class Conversions:
 
         Input ``x`` (rows, features) and output ``y`` (rows, outputs) are of the model's dtype, ``rows`` is dynamic.
         Operator set 13, IR version 7: ONNX Runtime 1.6 or later. Loss, optimizer and history are not in it.
-        ValueError for a layer written in Python, before the sizes are known, and beyond 2 GiB; OSError where the file
-        cannot be written.
+        ValueError for a layer written in Python, before the sizes are known, for NaN or infinity among the parameters,
+        and beyond 2 GiB; OSError where the file cannot be written.
         """
         from fastnn.export import _onnx
 

@@ -132,15 +132,18 @@ class Ensemble:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write each model to a file of its own in ``folder``, which is made where there is none, and what belongs
         together to ensemble.json, last: a broken off save leaves the ensemble that was there, if its models were other
-        files, or none."""
+        files, or none. Of a larger ensemble that was there, the files that are left over are removed then."""
         to = Path(folder)
         to.mkdir(parents=True, exist_ok=True)
+        before = _listed(to / CONTENTS)
         names = [f"model-{i:03d}.fnn" for i in range(len(self.models))]
         for name, model in zip(names, self.models, strict=True):
             model.save(to / name)
         contents = {"models": names, "method": self.method, "weights": self.weights}
         with _atomic.replacing(to / CONTENTS) as stream:
             stream.write(json.dumps(contents, indent=1).encode() + b"\n")
+        for name in before - set(names):
+            (to / name).unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, custom_objects: Any = ()) -> Ensemble:
@@ -162,6 +165,15 @@ class Ensemble:
 
     def __repr__(self) -> str:
         return f"Ensemble({len(self.models)} models, method={self.method!r})"
+
+
+def _listed(path: Path) -> set[str]:
+    """The models' files that the contents of an ensemble name, as ``save`` names them; none where there is no such."""
+    try:
+        names = parse(path.read_bytes(), "JSON")["models"]
+        return {name for name in names if re.fullmatch(r"model-\d{3,}\.fnn", name)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _weights(weights: Any, count: int) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -526,6 +527,24 @@ def test_parameters_by_file_and_by_hand(tmp_path: Path) -> None:
     np.testing.assert_array_equal(bare.predict(X), model.predict(X))
     with pytest.raises(ValueError, match=r"parameters: expected 2 pairs \(weights, biases\), got 1"):
         other.set_parameters(model.get_parameters()[:1])
+
+
+def test_parameters_of_another_network_are_refused_and_nothing_changes(tmp_path: Path) -> None:
+    X, _ = spiral_data(20, 3)
+    model, narrow = net(), nnfs.Model()
+    narrow.add(nnfs.Layer_Dense(2, 9))
+    narrow.add(nnfs.Layer_Dense(9, 2))
+    narrow.finalize()
+    narrow.save_parameters(tmp_path / "narrow.parms")
+    before = model.predict(X)
+    for give in (
+        lambda: model.load_parameters(tmp_path / "narrow.parms"),
+        lambda: model.set_parameters(narrow.get_parameters()),
+    ):
+        text = "parameters[1]: expected weights (9, 3) and biases (1, 3), got (9, 2) and (1, 2)"
+        with pytest.raises(ValueError, match=re.escape(text)):
+            give()
+        np.testing.assert_array_equal(model.predict(X), before)
 
 
 def test_files_that_are_refused(tmp_path: Path) -> None:

@@ -7,13 +7,15 @@ from typing import Any
 
 from fastnn.callbacks._base import Callback, Logs
 from fastnn.callbacks._monitors import number
+from fastnn.schedules import Schedule
 
 
 class LearningRateScheduler(Callback):
     """Before each epoch, set the optimizer's learning rate to ``schedule(epoch, learning_rate)``.
 
-    epoch counts from 0 over all that the model was trained; learning_rate is the present one. The optimizer's decay
-    goes on top. What changes by the step is a schedule of ``fastnn.schedules``, which this callback would replace.
+    epoch counts from 0 over all that the model was trained; learning_rate is the present one, a number. The optimizer's
+    decay goes on top. What changes by the step is a schedule of ``fastnn.schedules``: where the optimizer has one, the
+    first epoch gets the rate that it gives for the step at hand, and the callback takes its place.
     ValueError or TypeError where the schedule does not give a number of at least 0.
     """
 
@@ -24,5 +26,8 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         optimizer = self.model.optimizer_object
-        rate = self.schedule(epoch, optimizer.learning_rate)
+        present = optimizer.learning_rate
+        if isinstance(present, Schedule):
+            present = present(self.model.steps_done)
+        rate = self.schedule(epoch, present)
         optimizer.learning_rate = number("LearningRateScheduler", f"schedule({epoch}, ...)", rate, 0.0)

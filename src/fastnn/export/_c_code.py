@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastnn.export._parameters import finite
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -36,10 +38,7 @@ class Code:
 
     def tensor(self, layer: int, name: str) -> NDArray[Any]:
         """A live view of a parameter; ValueError where it is not finite."""
-        view = self.model.plan.view(self.model.plan.params, layer, name)
-        if not np.isfinite(view).all():
-            raise ValueError(f"{self.label(layer)}: the {name} hold NaN or infinity: nothing is exported")
-        return view
+        return finite(self.model, layer, name)
 
     def constant(self, name: str, values: NDArray[Any], comment: str) -> str:
         """An array of the file, of the model's type, in the order given."""

@@ -37,6 +37,7 @@ from fastnn.engine.spec import (
     Sources,
 )
 from fastnn.export import _protobuf as pb
+from fastnn.export._parameters import finite
 
 if TYPE_CHECKING:
     from fastnn.model import Model
@@ -217,17 +218,15 @@ def _activation(g: Graph, x: str, model: Model, spec: ActivationSpec) -> str:
 
 
 def _dense(g: Graph, x: str, model: Model, spec: DenseSpec) -> str:
-    plan = model.plan
-    weights = g.tensor(f"layer{spec.layer}.weights", plan.view(plan.params, spec.layer, "weights"))
-    biases = g.tensor(f"layer{spec.layer}.biases", plan.view(plan.params, spec.layer, "biases")[0])
+    weights = g.tensor(f"layer{spec.layer}.weights", finite(model, spec.layer, "weights"))
+    biases = g.tensor(f"layer{spec.layer}.biases", finite(model, spec.layer, "biases")[0])
     return g.node("Gemm", x, weights, biases)
 
 
 def _parameter(g: Graph, model: Model, spec: Any, name: str, otherwise: float) -> str:
     """A row of parameters, or the constants that it stands for where the layer was made without it."""
-    plan = model.plan
-    there = (spec.layer, name) in plan.tensors
-    values = plan.view(plan.params, spec.layer, name)[0] if there else np.full(spec.n_in, otherwise)
+    there = (spec.layer, name) in model.plan.tensors
+    values = finite(model, spec.layer, name)[0] if there else np.full(spec.n_in, otherwise)
     return g.tensor(f"layer{spec.layer}.{name}", values)
 
 
@@ -247,8 +246,7 @@ def _layer_norm(g: Graph, x: str, model: Model, spec: LayerNormSpec) -> str:
 
 def _normalization(g: Graph, x: str, model: Model, spec: NormalizationSpec) -> str:
     """(x - mean) / deviation, a deviation of 0 taken for 1."""
-    plan = model.plan
-    mean, variance = (plan.view(plan.params, spec.layer, name)[0] for name in ("mean", "variance"))
+    mean, variance = (finite(model, spec.layer, name)[0] for name in ("mean", "variance"))
     deviation = np.where(variance == 0, 1, np.sqrt(variance))
     centred = g.node("Sub", x, g.tensor(f"layer{spec.layer}.mean", mean))
     return g.node("Div", centred, g.tensor(f"layer{spec.layer}.deviation", deviation))
@@ -296,7 +294,8 @@ def _lowered(model: Model) -> tuple[list[Any], Sources]:
 
 
 def to_bytes(model: Model) -> bytes:
-    """The content of the file. ValueError for a layer that ONNX has no form for, and beyond 2 GiB."""
+    """The content of the file. ValueError for a layer that ONNX has no form for, for parameters that are not finite,
+    and beyond 2 GiB."""
     if model.parameter_count * model.dtype.itemsize > MOST_BYTES:
         raise ValueError("the parameters have more than 2 GiB, more than one ONNX file can hold")
     g = Graph(model.dtype)

@@ -235,11 +235,19 @@ class Model:
         return [layer.get_parameters() for layer in self.layers if hasattr(layer, "weights")]
 
     def set_parameters(self, parameters: Parameters) -> None:
-        """Put (weights, biases) into each trainable layer, in order."""
+        """Put (weights, biases) into each trainable layer, in order. ValueError, and nothing changed, where they are
+        not of the layers' number and shapes."""
         layers = [layer for layer in self.layers if hasattr(layer, "weights")]
         if len(parameters) != len(layers):
             raise ValueError(f"parameters: expected {len(layers)} pairs (weights, biases), got {len(parameters)}")
-        for layer, pair in zip(layers, parameters, strict=True):
+        pairs = [(weights, biases) for weights, biases in parameters]
+        for i, (layer, pair) in enumerate(zip(layers, pairs, strict=True)):
+            here, given = ([np.shape(array) for array in two] for two in (layer.get_parameters(), pair))
+            if given[0] != here[0] or np.size(pair[1]) != np.size(layer.biases):
+                raise ValueError(
+                    f"parameters[{i}]: expected weights {here[0]} and biases {here[1]}, got {given[0]} and {given[1]}"
+                )
+        for layer, pair in zip(layers, pairs, strict=True):
             layer.set_parameters(*pair)
 
     def save_parameters(self, path: str | os.PathLike[str]) -> None:

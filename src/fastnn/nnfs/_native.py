@@ -39,13 +39,11 @@ OPTIMIZERS = (
 )
 PENALTIES = ("weight_regularizer_l1", "weight_regularizer_l2", "bias_regularizer_l1", "bias_regularizer_l2")
 
-
-PASSES = ("forward", "backward", "predictions", "calculate", "calculate_accumulated", "new_pass", "compare", "init",
-          "regularization_loss", "pre_update_params", "update_params", "post_update_params")  # fmt: skip
-
 # what the engine does in their place: a program that puts a function of its own there means it to be called
+NAMES = ("forward", "backward", "predictions", "calculate", "calculate_accumulated", "new_pass", "compare", "init",
+         "regularization_loss", "pre_update_params", "update_params", "post_update_params")  # fmt: skip
 METHODS: dict[type[Any], dict[str, Any]] = {
-    kind: {name: getattr(kind, name) for name in PASSES if hasattr(kind, name)}
+    kind: {name: getattr(kind, name) for name in NAMES if hasattr(kind, name)}
     for kind in (*ACTIVATIONS, *LOSSES, *OPTIMIZERS, _layers.Layer_Dense, _layers.Layer_Dropout,
                  _accuracies.Accuracy_Categorical, _accuracies.Accuracy_Regression,
                  _losses.Activation_Softmax_Loss_CategoricalCrossentropy)
