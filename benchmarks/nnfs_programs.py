@@ -1,6 +1,6 @@
 """The book's programs on ``fastnn.nnfs`` and in plain NumPy, by turns in one process on one core: microseconds a step.
 
-    python benchmarks/nnfs_programs.py [10 14 15 18 ...] [--repeats 15]
+    python benchmarks/nnfs_programs.py [10 14 15 16 17 18 19 ...] [--repeats 15]
 
 Two NumPy sides, with the mathematics, the order of work and the temporary arrays of the book: ``float32`` is
 ``fastnn._bench.numpy_baseline``, everything in float32; ``as written`` is the same with what the book's ``nnfs.init()``
@@ -16,14 +16,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import process_time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn import nnfs
 from fastnn._bench import measure
 from fastnn._bench import numpy_baseline as book
-from fastnn.nnfs.datasets import spiral_data
+from fastnn.nnfs.datasets import sine_data, spiral_data
 
 Steps = Callable[[int], None]  # so many steps, from where the last call ended
 
@@ -129,12 +129,150 @@ def by_model(samples: int, neurons: int, l2: float, dropout: float) -> Steps:
     return lambda steps: model.train(X, y, epochs=steps, print_every=0)
 
 
-# samples a class, neurons, l2, dropout; our side; our steps and NumPy's in one repeat
-PROGRAMS: dict[str, tuple[tuple[int, int, float, float], Callable[..., Steps], int, int]] = {
-    "10": ((100, 64, 0.0, 0.0), by_hand, 400, 50),
-    "14": ((100, 64, 5e-4, 0.0), by_hand, 400, 50),
-    "15": ((1000, 64, 5e-4, 0.1), by_hand, 60, 6),
-    "18": ((1000, 512, 5e-4, 0.1), by_model, 20, 2),
+# --- chapters 16 and 17: one output, by hand ---
+
+
+class Sigmoid(book.Layer):
+    def forward(self, inputs: Any, training: bool) -> None:
+        self.inputs = inputs
+        self.output = 1 / (1 + np.exp(-inputs))
+
+    def backward(self, dvalues: Any) -> None:
+        self.dinputs = dvalues * (1 - self.output) * self.output
+
+
+class Linear(book.Layer):
+    def forward(self, inputs: Any, training: bool) -> None:
+        self.inputs = self.output = inputs
+
+    def backward(self, dvalues: Any) -> None:
+        self.dinputs = dvalues.copy()
+
+
+def one_output(regression: bool) -> tuple[Any, Any, Callable[[Any, Any], Any]]:
+    """X, y and the accuracy."""
+    if regression:
+        X, y = sine_data()
+        precision = np.std(y) / 250
+        return X, y, lambda output, y: np.mean(np.absolute(output - y) < precision)
+    X, y = spiral_data(100, 2)
+    return X, y.reshape(-1, 1), lambda output, y: np.mean((output > 0.5) * 1 == y)
+
+
+def one_output_in_numpy(l2: float, regression: bool, as_written: bool) -> Steps:
+    X, y, right = one_output(regression)
+    dense = DenseAsWritten if as_written else book.Dense
+    layers: list[book.Layer] = [dense(X.shape[1], 64, l2=l2, bias_l2=l2), book.ReLU()]
+    layers += [dense(64, 64), book.ReLU()] if regression else []
+    layers += [dense(64, 1), Linear() if regression else Sigmoid()]
+    optimizer = book.Adam(learning_rate=0.005, decay=1e-3)
+    loss = book.mean_squared_error if regression else book.binary_crossentropy
+    gradient_of = book.mean_squared_error_gradient if regression else book.binary_crossentropy_gradient
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            output = book.forward(layers, X, training=True)
+            np.mean(loss(output, y))
+            sum(layer.penalty() for layer in layers[::2])  # type: ignore[attr-defined]
+            right(output, y)
+            gradient = gradient_of(output, y)
+            for layer in reversed(layers):
+                layer.backward(gradient)
+                gradient = layer.dinputs
+            optimizer.pre_update()
+            for layer in layers[::2]:
+                optimizer.update_layer(layer)  # type: ignore[arg-type]
+            optimizer.post_update()
+
+    return run
+
+
+def one_output_by_hand(l2: float, regression: bool) -> Steps:
+    X, y, right = one_output(regression)
+    first = nnfs.Layer_Dense(X.shape[1], 64, weight_regularizer_l2=l2, bias_regularizer_l2=l2)
+    layers: list[Any] = [first, nnfs.Activation_ReLU()]
+    layers += [nnfs.Layer_Dense(64, 64), nnfs.Activation_ReLU()] if regression else []
+    layers += [nnfs.Layer_Dense(64, 1), nnfs.Activation_Linear() if regression else nnfs.Activation_Sigmoid()]
+    optimizer = nnfs.Optimizer_Adam(learning_rate=0.005, decay=1e-3)
+    loss: Any = nnfs.Loss_MeanSquaredError() if regression else nnfs.Loss_BinaryCrossentropy()
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            output = X
+            for layer in layers:
+                layer.forward(output)
+                output = layer.output
+            loss.calculate(output, y)
+            sum(loss.regularization_loss(layer) for layer in layers[::2])
+            right(output, y)
+            loss.backward(output, y)
+            gradient = loss.dinputs
+            for layer in reversed(layers):
+                layer.backward(gradient)
+                gradient = layer.dinputs
+            optimizer.pre_update_params()
+            for layer in layers[::2]:
+                optimizer.update_params(layer)
+            optimizer.post_update_params()
+
+    return run
+
+
+# --- chapter 19: the model on pictures, ten batches an epoch ---
+ROWS, BATCH = 1280, 128
+
+
+def pictures() -> tuple[Any, Any]:
+    draw = np.random.default_rng(0)
+    return draw.uniform(-1, 1, (ROWS, 784)).astype(np.float32), draw.integers(0, 10, ROWS)
+
+
+def pictures_in_numpy(as_written: bool) -> Steps:
+    X, y = pictures()
+    dense = DenseAsWritten if as_written else book.Dense
+    layers: list[book.Layer] = [dense(784, 128), book.ReLU(), dense(128, 128), book.ReLU(), dense(128, 10),
+                                book.Softmax()]  # fmt: skip
+    optimizer = book.Adam(learning_rate=0.001, decay=1e-3)
+
+    def run(steps: int) -> None:
+        book.train(layers, optimizer, X, y, epochs=steps * BATCH // ROWS, batch_size=BATCH)
+
+    return run
+
+
+def pictures_by_model() -> Steps:
+    X, y = pictures()
+    model = nnfs.Model()
+    for layer in (nnfs.Layer_Dense(784, 128), nnfs.Activation_ReLU(), nnfs.Layer_Dense(128, 128),
+                  nnfs.Activation_ReLU(), nnfs.Layer_Dense(128, 10), nnfs.Activation_Softmax()):  # fmt: skip
+        model.add(layer)
+    model.set(
+        loss=nnfs.Loss_CategoricalCrossentropy(),
+        optimizer=nnfs.Optimizer_Adam(learning_rate=0.001, decay=1e-3),
+        accuracy=nnfs.Accuracy_Categorical(),
+    )
+    model.finalize()
+    return lambda steps: model.train(X, y, epochs=steps * BATCH // ROWS, batch_size=BATCH, print_every=0)
+
+
+class Program(NamedTuple):
+    """The sides take what is said of the network, NumPy's as_written= too; steps and NumPy's steps of one repeat."""
+
+    ours: Callable[..., Steps]
+    numpy: Callable[..., Steps]
+    network: tuple[Any, ...]
+    steps: int
+    numpy_steps: int
+
+
+PROGRAMS = {  # of a spiral: samples a class, neurons, l2, dropout; of one output: l2, and whether it is a regression
+    "10": Program(by_hand, in_numpy, (100, 64, 0.0, 0.0), 400, 50),
+    "14": Program(by_hand, in_numpy, (100, 64, 5e-4, 0.0), 400, 50),
+    "15": Program(by_hand, in_numpy, (1000, 64, 5e-4, 0.1), 60, 6),
+    "16": Program(one_output_by_hand, one_output_in_numpy, (5e-4, False), 400, 50),
+    "17": Program(one_output_by_hand, one_output_in_numpy, (0.0, True), 60, 20),
+    "18": Program(by_model, in_numpy, (1000, 512, 5e-4, 0.1), 20, 2),
+    "19": Program(pictures_by_model, pictures_in_numpy, (), 100, 20),
 }
 
 
@@ -147,11 +285,11 @@ def main() -> int:
         return measure.run_single_threaded(str(Path(__file__).resolve()), *sys.argv[1:])
     with measure.pinned():
         for chapter in arguments.chapters or PROGRAMS:
-            sizes, ours, steps, fewer = PROGRAMS[chapter]
+            p = PROGRAMS[chapter]
             sides: dict[str, tuple[Steps, int]] = {
-                "fastnn.nnfs": (ours(*sizes), steps),
-                "float32": (in_numpy(*sizes, as_written=False), fewer),
-                "as written": (in_numpy(*sizes, as_written=True), fewer),
+                "fastnn.nnfs": (p.ours(*p.network), p.steps),
+                "float32": (p.numpy(*p.network, as_written=False), p.numpy_steps),
+                "as written": (p.numpy(*p.network, as_written=True), p.numpy_steps),
             }
             times: dict[str, list[float]] = {name: [] for name in sides}
             for _ in range(arguments.repeats):

@@ -61,8 +61,9 @@ class Loss:
 
     def regularization_loss(self, layer: Layer_Dense | None = None) -> float:
         """The penalties of one layer (chapter 14), or of all that are remembered (chapter 18)."""
-        layers = self.trainable_layers if layer is None else (layer,)
-        return sum((_penalties(one) for one in layers), 0.0)
+        if layer is not None:
+            return _penalties(layer)
+        return sum((_penalties(one) for one in self.trainable_layers), 0.0)
 
 
 def _penalties(layer: Any) -> float:
@@ -75,8 +76,10 @@ def _penalties(layer: Any) -> float:
 
 
 def _penalty(w: Array, l1: float, l2: float) -> float:
-    value = quick_penalty(w, l1, l2)
-    return float(quick_penalty(real("weights, biases", w), l1, l2) if value is NotImplemented else value)
+    value: float = quick_penalty(w, l1, l2)
+    if value is NotImplemented:
+        value = quick_penalty(real("weights, biases", w), l1, l2)
+    return value
 
 
 class _KernelLoss(Loss):
