@@ -33,13 +33,22 @@
 #define TURNED_COLUMNS 256 /* at least */
 #define TURNED_LESS 4      /* times as many columns as rows */
 
-static size_t most_k(const fnn_kernels *t) { return DEPTH_BYTES / t->itemsize; }
+/* so many bytes in reals; each size is a constant */
+static inline size_t reals_in(const fnn_kernels *t, size_t bytes)
+{
+    return t->itemsize == sizeof(float) ? bytes / sizeof(float) : bytes / sizeof(double);
+}
+
+static size_t most_k(const fnn_kernels *t) { return reals_in(t, DEPTH_BYTES); }
 
 /* equal blocks rather than full ones and a rest */
 static size_t k_block(const fnn_kernels *t, size_t k)
 {
-    size_t blocks = (k + most_k(t) - 1) / most_k(t);
-    return blocks ? (k + blocks - 1) / blocks : 0;
+    const size_t most = most_k(t);
+    if (k <= most)
+        return k;
+    const size_t blocks = (k + most - 1) / most;
+    return (k + blocks - 1) / blocks;
 }
 
 static size_t strip_rows(const fnn_kernels *t) { return STRIP_TILES * t->mr; }
@@ -47,16 +56,16 @@ static size_t strip_rows(const fnn_kernels *t) { return STRIP_TILES * t->mr; }
 /* reals from row to row of a copied strip of a: an odd number of cache lines, so that rows do not crowd into a few sets */
 static size_t strip_ld(const fnn_kernels *t, size_t depth)
 {
-    size_t line = 64 / t->itemsize;
-    return round_up(depth, line) | line;
+    size_t line = reals_in(t, 64);
+    return align_up(depth, line) | line;
 }
 
 /* grows with each size, unlike k_block: a plan asks once, for its largest batch */
 size_t fnn_gemm_workspace(const fnn_kernels *t, size_t m, size_t n, size_t k)
 {
-    size_t depth = min(k, most_k(t)), columns = round_up(min(n, COLUMN_BLOCK), t->lanes);
+    size_t depth = min(k, most_k(t)), columns = align_up(min(n, COLUMN_BLOCK), t->lanes);
     size_t wide = depth * columns + max(strip_ld(t, depth) * min(m, strip_rows(t)), strip_ld(t, strip_rows(t)) * depth);
-    size_t narrow = FNN_NARROW * round_up(max(k, m), t->lanes) + k * t->lanes;
+    size_t narrow = FNN_NARROW * align_up(max(k, m), t->lanes) + k * t->lanes;
     size_t turned = (min(k, TURNED_DEPTH) + strip_rows(t)) * min(m, TURNED_ROWS);
     return max(max(wide, narrow), turned) * t->itemsize;
 }
@@ -120,7 +129,7 @@ static void narrow_product(const product *p, void *ws)
     size_t ldb = p->b_cs;
     if (p->b_rs != 1) { /* b by rows: its few columns are gathered once */
         bt = ws;
-        ldb = round_up(p->k, p->t->lanes); /* so that no load crosses a cache line */
+        ldb = align_up(p->k, p->t->lanes); /* so that no load crosses a cache line */
         p->t->transpose(ws, ldb, p->b, p->b_rs, p->k, p->n);
     }
     /* a row of c fills no more than half of a wide vector */
@@ -133,7 +142,7 @@ static void thin_product(const product *p, void *ws)
 {
     const fnn_kernels *t = p->t;
     char *ct = ws;
-    size_t whole = p->m - p->m % t->lanes, rest = p->m - whole;
+    size_t whole = align_down(p->m, t->lanes), rest = p->m - whole;
     if (p->accumulate)
         t->transpose(ct, p->m, p->c, p->n, p->m, p->n);
     if (whole)
@@ -174,12 +183,12 @@ static void wide_piece(const product *p, const piece *part, char *ws) /* part by
     const int by_row = p->a_cs == 1;
     const int far = by_row ? p->a_rs * size >= SPREAD_ROW_BYTES : p->a_cs * size > SPREAD_COLUMN_BYTES;
     const int spread = far && n >= SPREAD_COLUMNS && at.rows > t->mr;
-    char *strip_a = ws + kb * round_up(min(n, COLUMN_BLOCK), t->lanes) * size;
+    char *strip_a = ws + kb * align_up(min(n, COLUMN_BLOCK), t->lanes) * size;
     const size_t a_ld = by_row ? strip_ld(t, kb) : strip_ld(t, strip);
 
     for (size_t j = at.col; j < right; j += COLUMN_BLOCK) {
         const size_t cols = min(right - j, COLUMN_BLOCK);
-        const size_t in_place = direct ? cols - cols % t->lanes : 0, packed = cols - in_place;
+        const size_t in_place = direct ? align_down(cols, t->lanes) : 0, packed = cols - in_place;
         /* the last few columns would leave most lanes of a wide vector idle */
         const fnn_kernels *edge = t->half && packed <= t->half->lanes ? t->half : t;
         for (size_t k0 = 0; k0 < p->k; k0 += kb) {
@@ -231,9 +240,9 @@ static void wide_piece(const product *p, const piece *part, char *ws) /* part by
 /* whether c' = b'.a' is the better way: its chains are the same, a is packed, and b, a gradient's W, read as it lies */
 static int is_turned(const product *p)
 {
-    return p->b_rs == 1 && p->b_cs > 1 && p->a_cs == 1 && !p->bias && !p->accumulate && p->m % p->t->lanes == 0 &&
-           p->m >= TURNED_FROM && p->m <= TURNED_ROWS && p->k > SHORT_K && p->k <= TURNED_DEPTH &&
-           p->n >= TURNED_COLUMNS && p->n >= TURNED_LESS * p->m;
+    return p->b_rs == 1 && p->b_cs > 1 && p->a_cs == 1 && !p->bias && !p->accumulate &&
+           p->m == align_down(p->m, p->t->lanes) && p->m >= TURNED_FROM && p->m <= TURNED_ROWS && p->k > SHORT_K &&
+           p->k <= TURNED_DEPTH && p->n >= TURNED_COLUMNS && p->n >= TURNED_LESS * p->m;
 }
 
 /* some columns of c without the epilogue: strip by strip of c', which is turned back at once */

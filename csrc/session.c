@@ -15,14 +15,14 @@
 #define LEAST_ROWS 16         /* of a block */
 
 /* --- the layout --- */
-size_t fnn_narrow_ld(const fnn_kernels *t, size_t n_in) { return round_up(n_in, t->lanes); }
+size_t fnn_narrow_ld(const fnn_kernels *t, size_t n_in) { return align_up(n_in, t->lanes); }
 
 size_t fnn_layer_reals(const fnn_kernels *t, size_t n_in, size_t n_out)
 {
-    return n_out < FNN_NARROW ? n_out * fnn_narrow_ld(t, n_in) : n_in * round_up(n_out, t->lanes);
+    return n_out < FNN_NARROW ? n_out * fnn_narrow_ld(t, n_in) : n_in * align_up(n_out, t->lanes);
 }
 
-size_t fnn_bias_reals(const fnn_kernels *t, size_t n_out) { return round_up(n_out, t->lanes); }
+size_t fnn_bias_reals(const fnn_kernels *t, size_t n_out) { return align_up(n_out, t->lanes); }
 
 void fnn_lay_out(const fnn_kernels *t, void *to, const void *w, size_t n_in, size_t n_out)
 {

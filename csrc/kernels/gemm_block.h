@@ -19,8 +19,8 @@ static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t
     const int by_row = a_cs == 1;
     const size_t stride = by_row ? a_rs : a_cs, row_step = by_row ? stride : 1;
     tile_fn *const(*tiles)[9] = by_row ? tiles_by_row : tiles_by_column;
-    const row_deal d = deal_rows(m, n <= VF_LANES ? FNN_MR_1 : FNN_MR);
-    const int shallow = k <= SHALLOW_K && m >= SHALLOW_ROWS;
+    const int shallow = k <= SHALLOW_K && m >= SHALLOW_ROWS; /* without tiles */
+    const row_deal d = shallow ? (row_deal){0} : n <= VF_LANES ? deal_rows(m, FNN_MR_1) : deal_rows(m, FNN_MR);
     const int sums_along = sums && shallow && gate && !bias && !finish->relu && !accumulate;
     const size_t widest = panel_vectors(k), tallest = d.rows + (d.one_more > 0);
 
@@ -39,7 +39,7 @@ static void gemm_block(void *vc, size_t ldc, const void *va, size_t a_rs, size_t
                                sums_along ? sums + j : NULL, sums && finish->sums_go_on};
             if (shallow)
                 shallows[k][width](ct, ldc, at, a_rs, a_cs, bp + used * VF_LANES, bp_ld, m, last, &end, accumulate);
-            for (size_t t = shallow ? d.tiles : 0; t < d.tiles; t++) {
+            for (size_t t = 0; t < d.tiles; t++) {
                 size_t r = d.rows + (t < d.one_more);
                 if (k >= PREFETCH_DEPTH && t + 1 < d.tiles)
                     prefetch_rows(ct + r * ldc, ldc, r, cols);

@@ -152,8 +152,11 @@ typedef struct {
 } row_deal;
 FNN_INLINE row_deal deal_rows(size_t m, size_t tallest)
 {
-    row_deal d = {(m + tallest - 1) / tallest, 0, 0};
-    d.rows = m / d.tiles;
-    d.one_more = m % d.tiles;
+    row_deal d = {1, m, 0};
+    if (m > tallest) {
+        d.tiles = (m + tallest - 1) / tallest;
+        d.rows = m / d.tiles;
+        d.one_more = m % d.tiles;
+    }
     return d;
 }
