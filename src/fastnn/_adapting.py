@@ -45,7 +45,13 @@ def find(model: Model, X: Any) -> Found:
 def _lacking(layers: Iterable[Layer]) -> bool:
     """Whether there is a normalization without moments among them and what they hold: asked before each run, so without
     a look at the network."""
-    return any((isinstance(x, Normalization) and not x.adapted) or _lacking(x.held()) for x in layers)
+    for layer in layers:
+        if isinstance(layer, Normalization) and not layer.adapted:
+            return True
+        held = layer.held()
+        if held and _lacking(held):
+            return True
+    return False
 
 
 def take(found: Found) -> None:

@@ -16,6 +16,7 @@ from fastnn._dlpack import as_ndarray
 from fastnn._operands import whole as whole
 from fastnn.engine.feed import Data
 from fastnn.kernels.arrays import all_finite
+from fastnn.kernels.losses import labels_of
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -95,10 +96,11 @@ def as_labels(name: str, a: Array, classes: int) -> Array:
     """Class labels 0 .. classes-1 as contiguous int32."""
     if a.dtype.kind not in "iu":
         raise TypeError(f"{name}: class labels must be integers, got dtype {a.dtype}")
-    # a copy of our own: once checked, nobody may change it; what int32 would wrap is looked for where it came
+    quick = labels_of(a, classes)
+    if quick is not None:  # a copy of our own: once checked, nobody may change it
+        return quick
+    # what int32 would wrap is looked for where it came
     own: Array = np.array(a, np.int32, order="C")
-    if not len(own):
-        return own
     for labels in (own,) if np.can_cast(a.dtype, np.int32) else (a, own):
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= classes:

@@ -174,8 +174,9 @@ def train_on_batch(
     measures = _measures.of(model, data)
     model.precision = precision_of(model, model.precision, targets)
     trainer = make_trainer(
-        model, buffers, data, batch=data.n, check_finite=check_finite, step_every=1, measures=measures, update=update
-    )
+        model, buffers, data, batch=data.n, check_finite=check_finite, step_every=1, measures=measures, update=update,
+        most_records=1,
+    )  # fmt: skip
     why = loop.PAUSED
     try:
         while why == loop.PAUSED:

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 def update_of(model: Model) -> Update:
     """What goes with the optimizer's steps, from optimizer and layers; ValueError for what L-BFGS cannot have."""
     optimizer = model.optimizer_object
-    rates = {i: layer.training_rate for i, layer in enumerate(model.numbered) if layer.training_rate != 1.0}
-    constraints = tuple(
-        part.lower(i, name) for i, layer in enumerate(model.numbered) for name, part in layer.constraints().items()
-    )
+    rates, constraints = {}, []
+    for i, layer in enumerate(model.numbered):
+        rate = layer.training_rate
+        if rate != 1.0:
+            rates[i] = rate
+        constraints += [part.lower(i, name) for name, part in layer.constraints().items()]
     if optimizer.kernel == "lbfgs":
         for i, rate in rates.items():
             if rate:
@@ -31,7 +33,7 @@ def update_of(model: Model) -> Update:
             )
     clips = optimizer.clip_value or 0.0, optimizer.clip_tensor_norm or 0.0, optimizer.clip_norm or 0.0
     average = optimizer.ema_momentum if optimizer.use_ema else None
-    return Update(*clips, rates, constraints, average, optimizer.ema_overwrite_frequency or 0)
+    return Update(*clips, rates, tuple(constraints), average, optimizer.ema_overwrite_frequency or 0)
 
 
 def need_arenas(model: Model) -> Update:

@@ -186,6 +186,15 @@ cdef bint _take_labels(int32_t *to, cnp.ndarray t, Py_ssize_t classes) except -1
     return True
 
 
+def labels_of(cnp.ndarray labels, Py_ssize_t classes):
+    """An int32 copy of integers (rows,) where all of them are 0 .. classes - 1, None where they are not: one pass."""
+    cdef cnp.ndarray to
+    if labels.ndim != 1:
+        return None
+    to = cnp.PyArray_EMPTY(1, labels.shape, cnp.NPY_INT32, 0)
+    return to if _take_labels(<int32_t *>cnp.PyArray_DATA(to), labels, classes) else None
+
+
 cdef void _losses(const Call *c, void *losses) noexcept:
     cdef fnn_fp_state found = fnn_fp_enter()
     c.k.loss_fwd[c.loss](losses, c.p, c.dense, c.labels, c.rows, c.cols, traits_of_loss(c.loss).parameter)
