@@ -17,31 +17,28 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
+if sys.platform == "win32":
+    sys.exit("fastnn: csrc/ needs GCC or clang and POSIX threads, so there is no Windows yet; it builds within WSL")
 JOBS = os.cpu_count() or 1
 SANITIZE = os.environ.get("FASTNN_SANITIZE") == "1"
-MSVC = sys.platform == "win32"
 # in a folder of its own: what one kind of build has left, the other would take for up to date
 BUILD = "build/sanitized" if SANITIZE else "build"
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # No fast-math and no contraction: every fused multiply-add is written out (docs/numerics.md). -fno-math-errno lets the
 # compiler use the square-root instruction. The prefix map keeps the build folder out of the wheel.
-C_FLAGS = (
-    ["/O2", "/std:c11", "/fp:precise"]
-    if MSVC
-    else [
-        "-std=c11",
-        "-ffp-contract=off",
-        "-fno-math-errno",
-        "-fvisibility=hidden",
-        f"-ffile-prefix-map={HERE}=.",
-        "-g0",
-    ]
-)
+C_FLAGS = [
+    "-std=c11",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fvisibility=hidden",
+    f"-ffile-prefix-map={HERE}=.",
+    "-g0",
+]
 # csrc/ is where the time goes; the Cython glue around it gains nothing from more than -O1, and compiles twice as fast,
 # but for what is called again and again with a single row
-LANES_FLAGS, GLUE_FLAGS = ([], []) if MSVC or SANITIZE else (["-O3"], ["-O1"])
-CALL_FLAGS = {} if MSVC or SANITIZE else {"fastnn.engine.session": ["-O2"]}
+LANES_FLAGS, GLUE_FLAGS = ([], []) if SANITIZE else (["-O3"], ["-O1"])
+CALL_FLAGS = {} if SANITIZE else {"fastnn.engine.session": ["-O2"]}
 LINK_FLAGS: list[str] = []
 if SANITIZE:
     C_FLAGS.remove("-g0")

@@ -40,7 +40,7 @@ static const fnn_kernels *const tables[FNN_ISA_COUNT][FNN_DTYPE_COUNT] = {FNN_IS
 
 const fnn_kernels *fnn_table(fnn_isa_id isa, fnn_dtype dtype) { return tables[isa][dtype]; }
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__)
 #include <cpuid.h>
 
 typedef struct {

@@ -5,7 +5,8 @@
  *              name ends in _acc. Sizes and strides are in elements unless a name says bytes.
  * Arrays       void * to float or double as the table's dtype says; row-major; any alignment; outputs may not overlap
  *              inputs unless "in place" is said.
- * Status       kernels cannot fail. Nothing here prints, aborts, locks, or calls Python; only workspace.c allocates.
+ * Status       kernels cannot fail. Nothing here prints, aborts or calls Python; only workspace.c allocates, only threads.c
+ *              locks.
  * Rounding     kernels expect round-to-nearest with gradual underflow: callers bracket them with fnn_fp_enter/leave.
  */
 #ifndef FNN_H
@@ -16,11 +17,7 @@
 
 #include "registry.h"
 
-#if defined(_WIN32)
-#define FNN_EXPORT __declspec(dllexport)
-#else
 #define FNN_EXPORT __attribute__((visibility("default")))
-#endif
 
 typedef enum { FNN_F32, FNN_F64, FNN_DTYPE_COUNT } fnn_dtype;
 

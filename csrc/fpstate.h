@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__)
 #include <xmmintrin.h>
 typedef uint32_t fnn_fp_state;
 #define FNN_MXCSR_DEFAULT 0x1f80u /* all exceptions masked, to nearest, no FTZ, no DAZ */

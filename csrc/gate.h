@@ -8,14 +8,8 @@
 #ifndef FNN_GATE_H
 #define FNN_GATE_H
 
-#include <stdatomic.h>
-
-#if defined(_WIN32)
-#define FNN_YIELD() ((void)0)
-#else
 #include <sched.h>
-#define FNN_YIELD() sched_yield()
-#endif
+#include <stdatomic.h>
 
 typedef struct {
     atomic_uint side;
@@ -37,7 +31,7 @@ static inline void fnn_gate_drain(fnn_gate *g)
     for (int turn = 0; turn < 2; turn++) {
         unsigned side = atomic_fetch_add(&g->side, 1) & 1;
         while (atomic_load(&g->inside[side]))
-            FNN_YIELD();
+            sched_yield();
     }
 }
 

@@ -87,9 +87,9 @@
     S(int64, int64_t)
 
 /* I(isa): preferred last. scalar is the reference; sse2 serves processors without FMA, outside the contract. */
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__)
 #define FNN_ISAS(I) I(sse2) I(scalar) I(avx2) I(avx512)
-#elif defined(__aarch64__) || defined(_M_ARM64)
+#elif defined(__aarch64__)
 #define FNN_ISAS(I) I(scalar) I(neon)
 #else
 #define FNN_ISAS(I) I(scalar)

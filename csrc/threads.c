@@ -12,18 +12,6 @@
 #include "fpstate.h"
 #include "sizes.h"
 
-#if defined(_WIN32)
-void fnn_parallel(size_t tasks, fnn_task *run, void *context)
-{
-    for (size_t i = 0; i < tasks; i++)
-        run(context, i);
-}
-int fnn_threads(void) { return 1; }
-void fnn_set_threads(int count) { (void)count; }
-int fnn_threads_started(void) { return 0; }
-int fnn_helpers_awake(void) { return 0; }
-void fnn_stay_serial(int on) { (void)on; }
-#else
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -36,12 +24,12 @@ void fnn_stay_serial(int on) { (void)on; }
 /* On a machine that is busy with something else a helper is no help. It may run on the owner's own processor, in turns
  * with it; or its processor is given away in the middle of a task, and the owner waits for as long as that turn takes,
  * some milliseconds. Either way the pool rests for a while, and calls cost little more than with one thread: */
-#define CROWDED 20e-3         /* seconds, after a helper found itself where its owner is */
-#define LOST 300e-6           /* after a wait longer than this, if the owner alone would have been nearly as quick, */
-#define NEARLY 0.9            /* which its own tasks' time tells, for as long as that wait; */
-#define SOON 5                /* if it comes again before so many times that rest have passed, twice as long, */
-#define LONGEST 32            /* up to so many times the wait: one that is taken away once in a while costs little */
-#define STAY 100              /* waits after a loss in which a helper does not choose its processor itself */
+#define CROWDED 20e-3 /* seconds, after a helper found itself where its owner is */
+#define LOST 300e-6   /* after a wait longer than this, if the owner alone would have been nearly as quick, */
+#define NEARLY 0.9    /* which its own tasks' time tells, for as long as that wait; */
+#define SOON 5        /* if it comes again before so many times that rest have passed, twice as long, */
+#define LONGEST 32    /* up to so many times the wait: one that is taken away once in a while costs little */
+#define STAY 100      /* waits after a loss in which a helper does not choose its processor itself */
 
 /* gate: bit 0 = a region is open, the rest counts twice the helpers inside. A helper enters by compare-and-swap on an open
  * gate; the owner closes it when the tasks are claimed and leaves when it reads 0. So a helper that wakes late finds the
@@ -358,4 +346,3 @@ void fnn_parallel(size_t tasks, fnn_task *run, void *context)
         rest_from_crowd(fnn_seconds());
     pthread_mutex_unlock(&owner);
 }
-#endif

@@ -5,17 +5,8 @@
 #endif
 #include "fnn.h"
 
-#include <stdlib.h>
-
-#if defined(_WIN32)
-#include <malloc.h>
-#define ALIGNED_ALLOC(alignment, bytes) _aligned_malloc(bytes, alignment)
-#define ALIGNED_FREE _aligned_free
-#else
 #include <pthread.h>
-#define ALIGNED_ALLOC(alignment, bytes) aligned_alloc(alignment, bytes)
-#define ALIGNED_FREE free
-#endif
+#include <stdlib.h>
 
 #define GRAIN 65536
 #define LINE 64
@@ -31,7 +22,6 @@ typedef struct {
 
 static _Thread_local scratch mine;
 
-#if !defined(_WIN32)
 /* thread-local storage has no destructor in C: a key of the pthread kind carries one */
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -45,9 +35,6 @@ static void free_at_thread_end(void *block)
     if (have_key)
         pthread_setspecific(key, block);
 }
-#else
-static void free_at_thread_end(void *block) { (void)block; }
-#endif
 
 void *fnn_workspace(size_t bytes)
 {
@@ -57,14 +44,14 @@ void *fnn_workspace(size_t bytes)
         return NULL;
     const int large = bytes >= LARGE;
     const size_t grain = large ? HUGE_PAGE : GRAIN, rounded = (bytes + grain) / grain * grain;
-    void *block = ALIGNED_ALLOC(large ? HUGE_PAGE : LINE, rounded);
+    void *block = aligned_alloc(large ? HUGE_PAGE : LINE, rounded);
     if (!block)
         return NULL;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     if (large)
         madvise(block, rounded, MADV_HUGEPAGE); /* a refusal changes nothing */
 #endif
-    ALIGNED_FREE(mine.block);
+    free(mine.block);
     mine.block = block;
     mine.bytes = rounded;
     free_at_thread_end(block);

@@ -52,7 +52,8 @@ def members(family: str) -> list[type[Any]]:
     found = {c for c in base.registry.values() if c.__module__.startswith("fastnn.")}
     if family == "layers":
         found = {c for c in found if not issubclass(c, Activation)}
-    return sorted(found, key=lambda c: (c.__module__, inspect.getsourcelines(c)[1]))
+    # what has a file of its own beside its family's comes last
+    return sorted(found, key=lambda c: (c.__module__ != f"fastnn.{family}", c.__module__, inspect.getsourcelines(c)[1]))
 
 
 def slug(cls: type[Any]) -> str:
@@ -69,6 +70,8 @@ def page(family: str, cls: type[Any]) -> str:
         return_annotation=inspect.Signature.empty,
     )
     module = re.sub(r"\._\w+$", "", cls.__module__)  # where users find it
+    if module == "fastnn":  # a file of its own beside its family's
+        module = f"fastnn.{family}"
     parts.append(f"`{module}.{cls.__name__}{plain}`")
     how = FAMILIES[family][1].format(name=cls.names[0], cls=cls.__name__)
     if getattr(cls, "joins", False):

@@ -7,7 +7,7 @@
 #include "math64.h"
 #include "philox.h"
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__)
 #define FNN_X86 1
 #define FNN_ARM64 0
 #include <immintrin.h>

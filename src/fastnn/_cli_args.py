@@ -22,8 +22,8 @@ class _Parser(argparse.ArgumentParser):
 TRAIN_HELP = """\
 With no DATA: the book's spiral (1000 points in each of 3 classes), and a picture of what was learned (plot extra).
 DATA may also be fashion-mnist or mnist, a CSV file with a header (--target names the column to predict), or an .npz
-file with X and y. Features are taken as they are in this version: bring them to similar scales (about -1 to 1)
-yourself. Images and other bytes are scaled to -1 .. 1."""
+file with X and y. Features are taken as they are: where their scales differ, begin --layers with normalization.
+Images and other bytes are scaled to -1 .. 1."""
 
 
 def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:

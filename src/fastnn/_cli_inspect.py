@@ -50,6 +50,8 @@ def _part(description: Any) -> str:
     if not isinstance(description, dict):
         return _text(description)
     set_here = {key: value for key, value in description.items() if key != "name"}
+    if description.get("name") == "Dense" and "n_neurons" not in set_here:  # as in Dense(64)
+        set_here = {"n_neurons" if key == "n_inputs" else key: value for key, value in set_here.items()}
     return f"{_text(description.get('name'))} " + ", ".join(f"{_safe(k)}={_text(v)}" for k, v in set_here.items())
 
 

@@ -43,7 +43,8 @@ class Conversions:
         """Write the model for predictions as an ONNX file, without the ``onnx`` package; whole or not at all.
 
         Input ``x`` (rows, features) and output ``y`` (rows, outputs) are of the model's dtype, ``rows`` is dynamic.
-        Operator set 13, IR version 7: ONNX Runtime 1.6 or later. Loss, optimizer and history are not in it.
+        Operator set 13, IR version 7: ONNX Runtime 1.6 or later; with a LayerNorm 17 and 8: 1.12 or later. Loss,
+        optimizer and history are not in it.
         ValueError for a layer written in Python, before the sizes are known, for NaN or infinity among the parameters,
         and beyond 2 GiB; OSError where the file cannot be written.
         """
@@ -64,8 +65,9 @@ class Conversions:
     def to_torch(self) -> Any:
         """A ``torch.nn.Sequential`` on the CPU, in evaluation mode, with copies of the weights. Needs PyTorch.
 
-        What PyTorch has no module for (Rescale, Exponential, Step) comes as a small module of ``fastnn``. ImportError
-        where there is no PyTorch, ValueError for a layer written in Python and before the sizes are known.
+        What PyTorch has no module for (Rescale, Normalization, GaussianNoise, GaussianDropout, Exponential, Step) comes
+        as a small module of ``fastnn.interop``. ImportError where there is no PyTorch; ValueError for a graph, a
+        Residual, a layer written in Python, and before the sizes are known.
         """
         from fastnn.interop import _torch
 

@@ -207,5 +207,5 @@ def squared_hinge(predictions: ArrayLike, targets: ArrayLike) -> Array:
 
 
 def categorical_hinge(predictions: ArrayLike, targets: ArrayLike) -> Array:
-    """max(1 + (largest p of the wrong) - (p of the right), 0) of each row, for labels or one-hot targets."""
+    """max(1 + (largest p of the wrong, at least 0) - (p of the right), 0) of each row, for labels or one-hot rows."""
     return loss("categorical_hinge", predictions, targets)

@@ -2,8 +2,8 @@
 
 float32 stays float32; everything else is computed in float64. Arrays are taken as they are where they are C-contiguous
 and copied once where not. ``out=`` takes a C-contiguous, writeable array of the result's shape and type and is
-returned. The functions hold no state; each releases the GIL while it computes, but for 20,000 elements and 0.4
-million multiply-adds or less.
+returned. The functions hold no state; each releases the GIL while it computes, but for 20,000 elements (4096 parameters
+of an optimizer's step) and 0.4 million multiply-adds or less.
 """
 
 from __future__ import annotations

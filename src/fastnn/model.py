@@ -53,7 +53,7 @@ class Model(Online, Probes, Files, Labelled, Conversions):
 
     seed: keys the initial weights, shuffles and dropout masks; the same seed gives the same bits on every machine. None
     draws one, kept in ``model.seed``. dtype: "float32" or "float64", of parameters and predictions.
-    metadata: a dict of your own, of values that JSON can hold; saved with the model.
+    ``model.metadata``: a dict of your own, of values that JSON can hold; saved with the model.
 
     Calls from several threads wait for one another; different models run at the same time.
     """

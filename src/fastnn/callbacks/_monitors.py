@@ -61,7 +61,9 @@ class EarlyStopping(Callback):
     """Stop where ``monitor`` has not become better for ``patience`` epochs.
 
     monitor: a name of the history. min_delta: a gain of no more than this does not count. mode: "min", "max", or
-    "auto", by the name: an accuracy is to rise, all else to fall. baseline: what is to be beaten from the start.
+    "auto", by the words of the name: accuracy, precision, recall, sensitivity, f1, auc, mcc, correlation, r2 and score
+    are to rise, all else to fall; a metric of your own with none of these needs "max" if more is better. baseline: what
+    is to be beaten from the start.
     start_from_epoch: epochs that are not looked at. restore_best (Keras: restore_best_weights): put the parameters of
     the best epoch back at the end, however the training ended but for an exception; the optimizer's state stays.
 
@@ -221,7 +223,8 @@ class ReduceLROnPlateau(Callback):
     """Multiply the learning rate by ``factor`` where ``monitor`` has not become better for ``patience`` epochs.
 
     factor: above 0, below 1. cooldown: epochs after a reduction in which nothing is counted. min_lr: never below this.
-    monitor, mode, min_delta: as in ``EarlyStopping``. The optimizer's decay goes on top.
+    monitor, mode, min_delta: as in ``EarlyStopping``. The optimizer's decay goes on top. TypeError where the learning
+    rate is a schedule.
     """
 
     def __init__(

@@ -47,7 +47,8 @@ def from_sklearn(estimator: Any) -> Model:
     """The model that a fitted ``MLPClassifier`` or ``MLPRegressor`` of scikit-learn is, with copies of its weights.
 
     ``predict`` gives what ``predict_proba`` does there (of two classes, the probability of the second), or the values
-    of a regression. ``model.metadata["class_names"]`` has the classes. ValueError where it is not fitted.
+    of a regression. ``model.class_labels`` has the classes, which ``predict_labels`` gives;
+    ``metadata["class_names"]`` has them as text. ValueError where it is not fitted.
     """
     from fastnn.interop import _sklearn
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Dense(Layer):
     """y = f(x.weights + biases): every output sees every input. The book, chapters 2, 3 and 9.
 
-    ``Dense(n_inputs, n_neurons)`` states both sizes, ``Dense(n_neurons)`` takes its inputs from the layer before.
+    ``Dense(n_inputs, n_neurons)`` states both sizes; ``Dense(n_neurons)``, a single number, takes its inputs from the
+    layer before.
     Shapes: x (rows, n_inputs), weights (n_inputs, n_neurons), biases (1, n_neurons), y (rows, n_neurons).
 
     activation: a name or an ``Activation``, linear by default, or a ``fastnn.custom.Activation``, written in Python, of
@@ -34,7 +35,7 @@ class Dense(Layer):
 
     def __init__(
         self,
-        n_inputs: int,
+        n_inputs: int | None = None,
         n_neurons: int | None = None,
         *,
         activation: str | Activation | custom.Activation | type[Layer] = "linear",
@@ -48,10 +49,10 @@ class Dense(Layer):
         trainable: bool = True,
         learning_rate_multiplier: float = 1.0,
     ) -> None:
-        if n_neurons is None:
-            self.n_inputs, self.n_neurons = None, positive("n_neurons", n_inputs)
-        else:
-            self.n_inputs, self.n_neurons = positive("n_inputs", n_inputs), positive("n_neurons", n_neurons)
+        if n_neurons is None:  # a single number is the neurons
+            n_inputs, n_neurons = None, n_inputs
+        self.n_inputs = None if n_inputs is None else positive("n_inputs", n_inputs)
+        self.n_neurons = positive("n_neurons", n_neurons)
         self.activation = _activation(activation)
         self.weight_initializer = Initializer.resolve(weight_initializer)
         self.weight_regularizer_l1 = _strength("weight_regularizer_l1", weight_regularizer_l1)
