@@ -178,3 +178,46 @@ def test_what_is_refused_and_described() -> None:
     ):
         with pytest.raises(error, match=message):
             Adam(**options)
+
+
+class HalfSums(custom.Constraint):
+    """Not convex: an average of what it gives is none of what it gives. Raises at the given call."""
+
+    fails_at = 0
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def formula(self, w: Array) -> Array:
+        self.calls += 1
+        if self.calls == self.fails_at:
+            raise RuntimeError("no")
+        return w / np.linalg.norm(w, axis=0)
+
+
+@pytest.mark.parametrize("held", ["unit_norm", HalfSums])
+def test_constraints_hold_where_the_average_takes_the_weights_place(held: Any) -> None:
+    for every in (None, 2):
+        rule = held if isinstance(held, str) else held()
+        model = Model([Dense(8, activation="tanh", weight_constraint=rule), Dense(3, activation="softmax")], seed=0,
+                      dtype="float64")  # fmt: skip
+        model.set(loss="categorical_crossentropy",
+                  optimizer=SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=every))  # fmt: skip
+        model.train(X, Y, epochs=1, batch_size=15)
+        np.testing.assert_allclose(np.linalg.norm(model.layers[0].weights, axis=0), 1, rtol=1e-12)
+
+
+def test_a_constraint_that_raises_after_the_average_puts_all_back() -> None:
+    rule = HalfSums()
+    rule.fails_at = 4  # the second step, the second time
+    model = Model([Dense(8, activation="tanh", weight_constraint=rule), Dense(3, activation="softmax")], seed=0)
+    model.set(loss="categorical_crossentropy",
+              optimizer=SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=1))  # fmt: skip
+    model.train_on_batch(X, Y)
+    plan = model.plan
+    before = plan.params.copy(), plan.average.copy(), plan.averaged
+    with pytest.raises(RuntimeError, match="no"):
+        model.train_on_batch(X, Y)
+    assert_same_bits(plan.params, before[0])
+    assert_same_bits(plan.average, before[1])
+    assert (plan.averaged, model.steps_done) == (before[2], 1)

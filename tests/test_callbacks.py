@@ -13,7 +13,7 @@ import pytest
 from compare import assert_same_bits
 from small import X, Y, bits, classifier
 
-from fastnn import Model
+from fastnn import Dense, Model
 from fastnn import callbacks as cb
 from fastnn.callbacks import Callback
 from fastnn.callbacks._base import CallbackSet
@@ -429,3 +429,86 @@ def test_bits_are_the_same_with_every_callback_there_is(tmp_path: Path) -> None:
     plain.train(X, Y, epochs=5, batch_size=16, shuffle=True, validation_data=HELD)
     assert_same_bits(watched.plan.params, plain.plan.params)
     assert watched.history.state() == plain.history.state()
+
+
+# --- what comes together ---
+
+
+class Counter(Callback):
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def on_batch_end(self, batch: int, logs: Any) -> None:
+        self.steps += 1
+
+    def state(self) -> dict[str, Any]:
+        return {"steps": self.steps}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.steps = state["steps"]
+
+
+class Interrupt(Callback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_batch_end(self, batch: int, logs: Any) -> None:
+        if self.model.steps_done == self.step:
+            raise KeyboardInterrupt
+
+
+class SaveOnce(Callback):
+    def __init__(self, path: Path, step: int) -> None:
+        self.path, self.step = path, step
+
+    def on_batch_end(self, batch: int, logs: Any) -> None:
+        if self.model.steps_done == self.step:
+            self.model.save(self.path)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_checkpoint_within_an_epoch_has_what_the_others_saw_of_the_step(tmp_path: Path, first: bool) -> None:
+    path = tmp_path / "m.fnn"
+
+    def run(*more: Callback) -> tuple[int, int]:
+        model, counter = classifier(), Counter()
+        both = [cb.ModelCheckpoint(path, save_freq=5), counter]
+        model.train(X, Y, epochs=3, batch_size=10, resume=path, callbacks=[*(both if first else both[::-1]), *more])
+        return counter.steps, model.steps_done
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupt(7))
+    assert run() == (27, 27)
+
+
+def test_an_appended_table_resumed_from_within_its_first_epoch(tmp_path: Path) -> None:
+    table, file = tmp_path / "a.csv", tmp_path / "m.fnn"
+    for before in ("", "epoch,loss,data_loss,regularization_loss,accuracy,learning_rate\n9,1,1,0,0,1\n"):
+        table.write_text(before)
+        file.unlink(missing_ok=True)
+
+        def run(*more: Callback) -> None:
+            classifier().train(
+                X, Y, epochs=3, batch_size=10, resume=file, callbacks=[cb.CSVLogger(table, append=True), *more]
+            )
+
+        with pytest.raises(KeyboardInterrupt):
+            run(SaveOnce(file, 5), Interrupt(20))
+        run()
+        assert [row["epoch"] for row in csv.DictReader(table.read_text().splitlines())] == ["9"] * bool(before) + [
+            "0",
+            "1",
+            "2",
+        ]
+
+
+def test_a_value_that_is_not_defined_has_not_become_better() -> None:
+    yes = (Y == 0).astype(int)
+    model = Model([Dense(1, activation="sigmoid")], seed=0)
+    model.set(loss="bce", optimizer=Adam(1e-4), metrics=["roc_auc"])
+    held = X[yes == 1], yes[yes == 1]  # of one class: no curve
+    plateau = cb.ReduceLROnPlateau("val_roc_auc", factor=0.5, patience=1)
+    stop = cb.EarlyStopping("val_roc_auc", patience=3)
+    model.train(X, yes, epochs=9, validation_data=held, callbacks=[stop, plateau])
+    assert (len(model.history), stop.stopped_epoch) == (3, 2)
+    assert model.optimizer_object.learning_rate == 1e-4 / 8

@@ -20,11 +20,12 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Dense, Model, ReLU, Rescale, _doctor, plots
+from fastnn import Dense, Model, ReLU, Rescale, Residual, _doctor, plots
 from fastnn._cli_model import parse_layers
 from fastnn._progress import Lines, figures, training_bar
 from fastnn.cli import main
 from fastnn.data import spiral
+from fastnn.losses import BinaryCrossentropy
 
 ROOT = Path(__file__).resolve().parents[1]
 # For processes of their own: the fastnn that is tested here, wherever they run.
@@ -668,3 +669,42 @@ def test_plots_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"pip install 'fastnn-cpu\[plot\]'"):
         plots.plot_history({"loss": [1.0]})
+
+
+def test_predict_tells_scores_from_probabilities(run, tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    np.savetxt("x.csv", X, delimiter=",", header="a,b,c", comments="", fmt="%.9g")
+    of_scores = ["score(yes)"]
+    cases = (
+        ("binary_crossentropy", ["p(no)", "p(yes)"]),
+        (BinaryCrossentropy(from_logits=True), of_scores),
+        ("hinge", of_scores),
+    )
+    for loss, heads in cases:
+        last = Dense(1, activation="sigmoid") if loss == "binary_crossentropy" else Dense(1)
+        model = Model([Dense(8, activation="relu"), last], seed=0)
+        model.set(loss=loss, optimizer="adam")
+        model.class_labels = ["no", "yes"]
+        model.train(X, y, epochs=20)
+        model.save("m.fnn")
+        run("predict", "m.fnn", "x.csv", "-o", "out.csv")
+        header, *rows = csv.reader(Path("out.csv").read_text().splitlines())
+        assert header == ["prediction", *heads]
+        assert [row[0] for row in rows] == model.predict_labels(X).tolist()
+
+
+def test_inspect_numbers_layers_as_their_tensors(run) -> None:
+    model = Model([Residual([Dense(4), ReLU()]), Residual([Dense(5)], projection=True), Dense(64), Dense(2)], seed=0)
+    model.finalize(4)
+    model.save("m.fnn")
+    out = run("inspect", "m.fnn", "--tensors")
+    for line in (
+        "layer 0 +Residual",
+        "layer 3 +Residual",
+        "layer 6 +Dense .*n_neurons=64,",
+        "layer 7 +Dense .*n_neurons=2,",
+    ):
+        assert re.search(line, out), out
+    assert "layer6.weights F32 [5, 64]" in out
+    assert "layer7.weights F32 [64, 2]" in out

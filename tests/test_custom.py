@@ -447,3 +447,31 @@ def test_a_metric_that_fails_is_named() -> None:
         model.train(X, T, epochs=3)
     assert caught.value.__notes__ == ["in the metric shape"]
     assert (model.epochs_done, len(model.history)) == (1, 1)
+
+
+def test_assigning_a_parameter_copies_into_the_optimizers_array(tmp_path: Path) -> None:
+    class Scaled(custom.Layer):
+        def build(self, n_in: int) -> dict[str, Any]:
+            return {"weights": np.ones((1, n_in))}
+
+        def forward(self, x: Any) -> Any:
+            self.x = x
+            return x * self.weights
+
+        def backward(self, dy: Any) -> Any:
+            return dy * self.weights, {"weights": (dy * self.x).sum(axis=0, keepdims=True)}
+
+    model = Model([Scaled(), Dense(2)], seed=0, dtype="float64")
+    model.set(loss="mse", optimizer=SGD(0.1))
+    model.finalize(4)
+    layer = model.layers[0]
+    layer.weights = [2.0, 2, 2, 2]
+    layer.weights *= 2
+    np.testing.assert_array_equal(model.get_parameters()[0][0], np.full((1, 4), 4.0))
+    model.save(tmp_path / "m.fnn")
+    again = Model.load(tmp_path / "m.fnn", custom_objects=[Scaled])
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    model.train(X, T, epochs=3)
+    np.testing.assert_array_equal(layer.weights, model.get_parameters()[0][0])
+    with pytest.raises(ValueError, match=r"layer 0 \(Scaled\): expected weights of shape \(1, 4\), got \(1, 3\)"):
+        layer.weights = np.ones((1, 3))

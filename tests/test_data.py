@@ -407,6 +407,12 @@ def test_csv_with_named_classes(write) -> None:
     assert table.class_names == ("elm", "oak")
 
 
+def test_csv_names_that_say_none_are_no_fallback(write) -> None:
+    rows = write("a,severity\n1,None\n2,Mild\n3,maybe\n")
+    with pytest.raises(ValueError, match="line 4, column 'severity': 'maybe' is none of the classes Mild, None"):
+        data.read_csv(rows, "severity", class_names=["Mild", "None"])
+
+
 def test_csv_integer_targets(write) -> None:
     rows = "\n".join(f"{i},{label}" for i, label in enumerate(["10", "9", "2.0", "2", "9", "10"]))
     table = data.read_csv(write("x,y\n" + rows), "y")

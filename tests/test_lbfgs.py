@@ -321,3 +321,37 @@ def test_construction_checks_and_describes() -> None:
     ):
         with pytest.raises(error, match=message):
             LBFGS(**options)
+
+
+def test_metrics_are_of_the_step_and_not_of_what_was_looked_at() -> None:
+    runs = []
+    for epochs, times in ((4, 1), (1, 4)):
+        model = make(layers=[Dense(8, activation="tanh"), Dense(1)])
+        model.set(metrics=["mse", "r2"])
+        for _ in range(times):
+            model.train(X, Y, epochs=epochs)
+        assert model.history["mse"] == model.history["data_loss"]
+        np.testing.assert_allclose(model.history["r2"], [1 - loss / Y.var() for loss in model.history["data_loss"]])
+        runs.append(model.history)
+    assert dict(runs[0]) == dict(runs[1])
+    model = make(layers=[Dense(8, activation="tanh"), Dense(1)])
+    model.set(metrics=["mse"])
+    for _ in range(3):
+        found = model.train_on_batch(X, Y)
+        assert found.metrics["mse"] == found.loss
+
+
+def test_an_average_that_takes_the_weights_place_is_where_the_next_step_begins() -> None:
+    runs = []
+    for epochs, times, more in (
+        (12, 1, []),
+        (1, 12, []),
+        (12, 1, [cb.LambdaCallback(on_epoch_end=lambda epoch, logs: None)]),
+    ):
+        model = make(use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=3)
+        for _ in range(times):
+            model.train(X, Y, epochs=epochs, callbacks=more)
+        runs.append(model)
+    for other in runs[1:]:
+        assert_same_bits(other.plan.params, runs[0].plan.params)
+        assert dict(other.history) == dict(runs[0].history)

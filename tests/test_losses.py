@@ -10,7 +10,7 @@ from compare import Array, assert_near, assert_same_bits, assert_varies, assert_
 from loss_cases import OBJECTS
 
 import fastnn.functional as F
-from fastnn import Dense, Model, _core
+from fastnn import Dense, Model, _core, check_gradients
 from fastnn.activations import Activation
 from fastnn.losses import BinaryCrossentropy, CategoricalCrossentropy, Hinge, Huber, Loss, Quantile
 
@@ -368,3 +368,25 @@ def test_smoothing_does_not_touch_the_accuracy(isa: str, rng: np.random.Generato
         smooth = train_on(CategoricalCrossentropy(label_smoothing=0.3), targets, "softmax")
         X = np.random.default_rng(1).standard_normal((40, 4))
         assert smooth.evaluate(X, targets).accuracy == (smooth.predict(X).argmax(axis=1) == y).mean()
+
+
+@pytest.mark.parametrize("name", ["categorical_crossentropy", "kl_divergence"])
+def test_targets_of_softmax_add_up_to_one(name: str) -> None:
+    X = np.random.default_rng(0).standard_normal((6, 4))
+    good = np.array([[1, 0, 0], [0.2, 0.3, 0.5], [0, 0.9995, 0]] * 2)
+    model = Model([Dense(3, activation="softmax")], seed=0, dtype="float64")
+    model.set(loss=name, optimizer="sgd")
+    model.train(X, good, epochs=1)
+    before = model.plan.params.copy()
+    for row in ([1, 1, 0], [0, 0, 0], [0.5, 0.2, 0]):
+        bad = good.copy()
+        bad[4] = row
+        for call in (model.train, model.evaluate, model.input_gradient):
+            with pytest.raises(
+                ValueError, match=rf"y: targets of {name} after softmax must add up to 1 .* got .* at row 4"
+            ):
+                call(X, bad)
+    assert_same_bits(model.plan.params, before)
+    scores = Model([Dense(3)], seed=0, dtype="float64")  # without softmax any sum has its right gradient
+    scores.set(loss=CategoricalCrossentropy(from_logits=True), optimizer="sgd")
+    assert check_gradients(scores, X, np.array([[1, 1, 0], [0, 0, 0], [0.5, 0.2, 0]] * 2))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from small import X, Y, classifier
 
-from fastnn import plots
+from fastnn import Dense, Model, plots
+from fastnn.losses import BinaryCrossentropy, CategoricalCrossentropy
 
 pytest.importorskip("matplotlib")
 
@@ -98,3 +99,25 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"pip install 'fastnn-cpu\[plot\]'"):
         plots.confusion_matrix([0], [0])
+
+
+def test_scores_of_a_loss_are_told_from_probabilities() -> None:
+    yes = (X[:, 0] > 0).astype(int)
+    model = Model([Dense(1)], seed=0)
+    model.set(loss=BinaryCrossentropy(from_logits=True), optimizer="adam")
+    model.train(X[:, :2], yes, epochs=30)
+    right = (model.predict_labels(X[:, :2]) == yes).mean()
+    title = plots.confusion_matrix(yes, model.predict(X[:, :2]), threshold=0.0).axes[0].get_title()
+    assert title == f"{right:.1%} of {len(X)} right"
+    image = np.asarray(plots.decision_regions(model, X[:, :2], yes).axes[0].images[0].get_array())
+    low, high = X[:, :2].min(axis=0), X[:, :2].max(axis=0)
+    margin = 0.08 * (high - low)
+    lines = [np.linspace(low[k] - margin[k], high[k] + margin[k], plots.GRID) for k in (0, 1)]
+    seen = model.predict_labels(np.stack(np.meshgrid(*lines), axis=-1).reshape(-1, 2).astype(np.float32))
+    blue = image[..., 2] > image[..., 0]  # of class 0; class 1 is orange
+    assert (blue.reshape(-1) == (seen == 0)).all()
+    several = Model([Dense(3)], seed=0)
+    several.set(loss=CategoricalCrossentropy(from_logits=True), optimizer="adam")
+    several.train(X[:, :2], Y, epochs=5)
+    colours = plots.decision_regions(several, X[:, :2], Y).axes[0].images[0].get_array()
+    assert 0 <= colours.min() <= colours.max() <= 1

@@ -223,3 +223,15 @@ def test_another_optimizer_or_damage_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.fnn").write_bytes(blob)
     with pytest.raises(FormatError, match="damaged"):
         classifier().train(X, Y, resume=tmp_path / "m.fnn")
+
+
+def test_a_layer_may_be_frozen_between_two_phases(tmp_path: Path) -> None:
+    path = tmp_path / "m.fnn"
+    models = classifier(), classifier()
+    models[0].train(X, Y, epochs=2)
+    models[0].layers[0].trainable = False
+    models[0].train(X, Y, epochs=2)
+    models[1].train(X, Y, epochs=2, resume=path, callbacks=[cb.ModelCheckpoint(path)])
+    models[1].layers[0].trainable = False
+    models[1].train(X, Y, epochs=4, resume=path, callbacks=[cb.ModelCheckpoint(path)])
+    assert bits(models[0]) == bits(models[1])

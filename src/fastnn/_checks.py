@@ -142,6 +142,22 @@ def need_probabilities(name: str, a: Array, loss: str) -> None:
         raise ValueError(f"{name}: targets of {what} must lie in 0 to 1, got {bad}")
 
 
+SUM_SLACK = 1e-3  # what rounding, of float16 too, makes of a sum of 1
+
+
+def need_sums_of_one(name: str, a: Array, loss: str) -> None:
+    """Targets of softmax with a cross-entropy: their gradient p - t is that of rows that add up to 1."""
+    sums = a.sum(axis=1, dtype=np.float64)
+    far = np.abs(sums - 1) > SUM_SLACK
+    if far.any():
+        row = int(np.argmax(far))
+        raise ValueError(
+            f"{name}: targets of {loss} after softmax must add up to 1 in each row, got {sums[row]:g} at row {row}; of "
+            f"several yeses use sigmoid and binary_crossentropy, of rows that are not to count sample_weight 0, and "
+            f"from_logits=True without softmax takes any sum"
+        )
+
+
 def as_signs(name: str, a: Array, loss: str) -> Array:
     """Targets -1 and 1 of a hinge loss; 0 and 1 are taken for them, where there is no -1."""
     ones, zeros = a == 1, a == 0

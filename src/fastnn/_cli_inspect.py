@@ -32,9 +32,10 @@ def rows(path: str, *, tensors: bool = False) -> Iterator[tuple[str, str]]:
 
 def _model(d: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """A description is believed no further than that it is JSON."""
-    layers = d.get("layers")
-    for i, layer in enumerate(layers if isinstance(layers, list) else ()):
-        yield f"layer {i}", _part(layer)
+    layers, number = d.get("layers"), 0
+    for layer in layers if isinstance(layers, list) else ():
+        yield f"layer {number}", _part(layer)
+        number += _count(layer)
     yield "input", f"{_text(d.get('n_inputs'))} features, {_text(d.get('dtype'))}; seed {_text(d.get('seed'))}"
     yield "loss", _part(d.get("loss"))
     yield "optimizer", _part(d.get("optimizer"))
@@ -44,6 +45,15 @@ def _model(d: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, key in (("classes", "class_labels"), *((key, key) for key in more)):
         if d.get(key):
             yield name, _text(d[key])
+
+
+def _count(layer: Any) -> int:
+    """How many numbers a layer takes with those that it holds, as the names of tensors count them."""
+    if not isinstance(layer, dict):
+        return 1
+    held = layer.get("layers")
+    inner = [*(held if isinstance(held, list) else ()), *([layer["projection"]] if layer.get("projection") else ())]
+    return 1 + sum(_count(one) for one in inner)
 
 
 def _part(description: Any) -> str:

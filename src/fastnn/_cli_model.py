@@ -14,6 +14,7 @@ from fastnn import _cli_data, data
 from fastnn._cli_data import CLASSIFICATION, REGRESSION, Problem
 from fastnn._cli_optimizer import optimizer
 from fastnn._core import ACTIVATION_ALPHA
+from fastnn._labels import named
 from fastnn.activations import Activation
 from fastnn.base import Layer
 from fastnn.layers import (
@@ -222,14 +223,19 @@ def _numbered(path: str, y: NDArray[Any], classes: Sequence[str] | None) -> NDAr
 
 
 def prediction_table(model: Model, outputs: NDArray[Any]) -> tuple[list[str], list[list[str]]]:
-    """(header, rows of text): the class and every class's probability, or the predicted values."""
+    """(header, rows of text): the class and every class's probability, or score where the loss takes scores; or the
+    predicted values."""
     classes = class_names(model) or ()
-    if len(classes) == 2 and outputs.shape[1] == 1:
+    threshold = 0.5 if model.loss is None else model.loss.threshold
+    best = named(outputs, threshold, None)
+    scores = getattr(model.loss, "from_logits", False) or threshold != 0.5
+    if len(classes) == 2 and outputs.shape[1] == 1 and not scores:
         outputs = np.concatenate([1 - outputs, outputs], axis=1)
     numbers = [[str(value) for value in row] for row in outputs]
-    if classes and len(classes) == outputs.shape[1]:
-        best = outputs.argmax(axis=1)
-        header = ["prediction", *(f"p({name})" for name in classes)]
-        return header, [[classes[k], *row] for k, row in zip(best, numbers, strict=True)]
+    if classes and outputs.shape[1] in (len(classes), len(classes) - 1):
+        columns = (
+            [f"score({name})" for name in classes[-outputs.shape[1] :]] if scores else [f"p({c})" for c in classes]
+        )
+        return ["prediction", *columns], [[classes[k], *row] for k, row in zip(best, numbers, strict=True)]
     name = model.metadata.get("target") or "output"
     return [name] if outputs.shape[1] == 1 else [f"{name}_{k}" for k in range(outputs.shape[1])], numbers

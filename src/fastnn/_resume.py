@@ -39,6 +39,15 @@ def take_up_metrics(measures: Measures, at: dict[str, Any], rows: int) -> bool:
     return True
 
 
+def _without_training(description: Any) -> Any:
+    """What a layer computes, without whether and how fast it is trained, which may change at any time."""
+    if isinstance(description, list):
+        return [_without_training(item) for item in description]
+    if not isinstance(description, dict):
+        return description
+    return {key: _without_training(value) for key, value in description.items() if key != "training"}
+
+
 class Saved:
     """The training that a file holds.
 
@@ -47,7 +56,7 @@ class Saved:
 
     def __init__(self, model: Model, path: str | os.PathLike[str]) -> None:
         self.model = saved = type(model).load(path, custom_objects=[type(part) for part in _model_file.parts(model)])
-        mine, theirs = ([layer.describe() for layer in m.layers] for m in (model, saved))
+        mine, theirs = ([_without_training(layer.describe()) for layer in m.layers] for m in (model, saved))
         for what, here, there in (
             ("the number of layers", len(mine), len(theirs)),
             ("the graph", model._graph, saved._graph),

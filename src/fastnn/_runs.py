@@ -76,6 +76,8 @@ def make_data(
             _checks.need_finite(names[1], targets)
     if targets is not None and loss.targets == "probabilities":
         _checks.need_probabilities(names[1], targets, loss.names[0])
+        if loss.merges_with == "softmax" and model.merged:
+            _checks.need_sums_of_one(names[1], targets, loss.names[0])
     if targets is not None and loss.targets == "signs":
         targets = _checks.as_signs(names[1], targets, loss.names[0])
     given = targets if targets is not None else labels
@@ -112,10 +114,11 @@ def make_head(model: Model, measures: _measures.Measures | None = None, precisio
 
 
 def precision_of(model: Model, known: float | None, targets: Array) -> float | None:
-    """Of the regression accuracy: the one that is known, or where there is none yet that of these targets."""
+    """Of the regression accuracy: the one that is known, or where there is none yet that of these targets. Targets that
+    are all equal say nothing of it: then None, and the next may."""
     accuracy = model.accuracy_object
     if accuracy is not None and accuracy.kernel == "regression" and known is None:
-        return regression_precision(targets)
+        return regression_precision(targets) or None
     return known
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnn import base, constraints, losses, optimizers
 from fastnn.engine.spec import ConstraintSpec, PythonSpec
+from fastnn.layers._parameters import assign
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -46,8 +47,8 @@ class Layer(base.Layer):
     x (rows, n_in), of the model's type; forward gives y (rows, n_out), backward takes the loss's gradient by y and
     gives that by x; with parameters, a pair of that and their gradients by name. ``self.training`` says whether forward
     is of a training step; backward may follow in either case, as in ``Model.input_gradient``. The parameters are
-    attributes, live views as those of ``Dense``. A layer that changes the width says so in ``width(n_in)``. What the
-    constructor was given belongs into ``config()``, for files.
+    attributes, live views as those of ``Dense``: assigning copies. A layer that changes the width says so in
+    ``width(n_in)``. What the constructor was given belongs into ``config()``, for files.
     """
 
     training = False
@@ -80,10 +81,16 @@ class Layer(base.Layer):
         tensors = tuple((name, value.shape) for name, value in self._built.items())
         return [PythonSpec(index, n_in, self.width(n_in), self, tensors)]
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._plan is not None and name in self._built and value is not self.__dict__.get(name):
+            assign(self, name, value)  # as of a Dense: the array itself is what the optimizer moves and a file holds
+        else:
+            super().__setattr__(name, value)
+
     def bind(self, plan: Plan, index: int, n_in: int) -> None:
         super().bind(plan, index, n_in)
         for name in self._built:
-            setattr(self, name, plan.view(plan.params, index, name))
+            self.__dict__[name] = plan.view(plan.params, index, name)
 
     def unbind(self) -> None:
         super().unbind()

@@ -52,9 +52,7 @@ def decision_regions(
     low, high = low - margin, high + margin
     across, up = np.linspace(low[0], high[0], GRID), np.linspace(low[1], high[1], GRID)
     grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(np.float32)
-    scores = model.predict(grid)
-    if scores.shape[1] == 1:
-        scores = np.concatenate([1 - scores, scores], axis=1)
+    scores = _shares(model.predict(grid), getattr(getattr(model, "loss", None), "threshold", 0.5))
     classes = max(scores.shape[1], int(labels.max(initial=0)) + 1)
     colours = np.array([_rgb(COLOURS[k % len(COLOURS)]) for k in range(classes)])
     best = scores.argmax(axis=1)
@@ -76,11 +74,24 @@ def decision_regions(
     return _done(figure, path)
 
 
+def _shares(outputs: NDArray[Any], threshold: float) -> NDArray[Any]:
+    """How sure a model is of each class (rows, classes). threshold: of its loss; one that takes scores has another than
+    probabilities have, and they become such."""
+    if outputs.shape[1] == 1:
+        yes = outputs if threshold == 0.5 else 1 / (1 + np.exp(threshold - outputs))
+        return np.concatenate([1 - yes, yes], axis=1)
+    if threshold == 0.5:
+        return outputs
+    e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
 def confusion_matrix(
     y_true: ArrayLike,
     y_pred: ArrayLike,
     path: str | Path | None = None,
     *,
+    threshold: float = 0.5,
     class_names: Sequence[str] = (),
     normalize: bool = False,
     title: str = "",
@@ -88,11 +99,12 @@ def confusion_matrix(
     """How often each true class (a row) was taken for each predicted one (a column); the diagonal is right.
 
     y_true: integer labels (n,), or (n, classes) one-hot. y_pred: the same, or the scores (n, classes) of
-    ``model.predict``; (n, 1) is one probability, of class 1. normalize: shares of each row instead of counts; the
+    ``model.predict``; (n, 1) is one output, of class 1 where it is above threshold: 0.5 for probabilities, 0 where the
+    loss takes scores (``model.loss.threshold``). normalize: shares of each row instead of counts; the
     colour is that share in any case. Saved to ``path`` where that is given; returns the matplotlib Figure. Raises
     ValueError for labels that are no classes or of two lengths, ImportError without matplotlib.
     """
-    true, predicted = _labels("y_true", y_true), _labels("y_pred", y_pred)
+    true, predicted = _labels("y_true", y_true, 0.5), _labels("y_pred", y_pred, threshold)
     if true.shape != predicted.shape:
         raise ValueError(f"y_pred: expected {len(true)} rows, as many as y_true, got {len(predicted)}")
     scores = np.asarray(y_pred)
@@ -120,13 +132,13 @@ def confusion_matrix(
     return _done(figure, path)
 
 
-def _labels(name: str, values: ArrayLike) -> NDArray[np.int64]:
+def _labels(name: str, values: ArrayLike, threshold: float) -> NDArray[np.int64]:
     """Class numbers (n,) of labels, one-hot rows or scores."""
     a = np.asarray(values)
     if a.ndim == 2 and a.shape[1] > 1:
         a = a.argmax(axis=1)
     elif a.ndim == 2 and a.shape[1] == 1:
-        a = (a[:, 0] > 0.5).astype(np.int64)
+        a = (a[:, 0] > threshold).astype(np.int64)
     if a.ndim != 1 or a.dtype.kind not in "iub" or not len(a):
         raise ValueError(
             f"{name}: expected integer labels (n,) or scores (n, classes), got {a.dtype} of shape {a.shape}"

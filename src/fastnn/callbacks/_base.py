@@ -31,7 +31,7 @@ class Callback:
 
     model: Model
     params: dict[str, Any]
-    runs_last: ClassVar[bool] = False  # after the others at the end of an epoch, as what writes their state has to
+    runs_last: ClassVar[bool] = False  # after the others, as what writes their state has to
 
     def on_train_begin(self, logs: Logs) -> None:
         """Before the first step; logs is empty. What is remembered of an earlier training is to be forgotten here."""
@@ -107,9 +107,9 @@ class CallbackSet:
                 raise TypeError(f"callbacks[{i}]: expected a Callback, got {callback!r}{hint}")
         if len({id(callback) for callback in self.callbacks}) != len(self.callbacks):
             raise ValueError("callbacks: the same object is given twice")
-        self.of_batches = [c for c in self.callbacks if overrides(c, BATCH_HOOKS)]
-        of_epochs = [c for c in self.callbacks if overrides(c, EPOCH_HOOKS)]
-        self.of_epochs = sorted(of_epochs, key=lambda c: c.runs_last)
+        in_turn = sorted(self.callbacks, key=lambda c: c.runs_last)
+        self.of_batches = [c for c in in_turn if overrides(c, BATCH_HOOKS)]
+        self.of_epochs = [c for c in in_turn if overrides(c, EPOCH_HOOKS)]
         self.seen = {id(callback): 0 for callback in self.callbacks}  # epochs of the model each was told the end of
 
     def begin(self, model: Model, params: dict[str, Any], states: list[dict[str, Any]] | None) -> None:

@@ -24,15 +24,18 @@ class CSVLogger(Callback):
             raise ValueError(f"CSVLogger: separator: expected one character, got {separator!r}")
         self.path, self.separator, self.append = os.fspath(path), separator, bool(append)
         self._file: IO[str] | None = None
-        self._start: int | None = None
+        self._start: int | None = None  # where the table of this training ends, or with append=True begins
+        self._resumed = False
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._start = None  # opened with the first line: until then a state may be loaded that says where it goes
+        # opened with the first line: until then a state may be loaded that says where it goes
+        self._start, self._resumed = None, False
         if not os.path.isdir(os.path.dirname(os.path.abspath(self.path))):
             raise FileNotFoundError(f"CSVLogger: path: there is no folder for {self.path}")
 
         if self.append:
             self._header()
+            self._start = os.path.getsize(self.path) if os.path.exists(self.path) else 0
 
     def _header(self) -> list[str]:
         """The columns of the file, [] where it has none yet. ValueError where they lack one that is measured."""
@@ -61,7 +64,7 @@ class CSVLogger(Callback):
 
         goes_on = os.path.exists(self.path) and (self.append or self._start is not None)
         stream = open(self.path, "r+" if goes_on else "w", encoding="utf-8", newline="")  # noqa: SIM115 (see close)
-        if goes_on and self._start is not None:
+        if goes_on and self._resumed and self._start is not None:
             stream.truncate(min(self._start, os.path.getsize(self.path)))
         stream.seek(0, os.SEEK_END)
         header = self._header() if goes_on else []
@@ -93,7 +96,7 @@ class CSVLogger(Callback):
         start = state["bytes"]
         if start is not None and (type(start) is not int or start < 0):
             raise ValueError(f"bytes: expected a length, got {start!r}")
-        self._start = start
+        self._start, self._resumed = start, True
         if start:
             self._header()
 

@@ -41,6 +41,13 @@ class Best:
                 f"{self.owner}: monitor: expected one of {', '.join(params['metrics'])}, got {self.monitor!r}{hint}"
             )
 
+    def measured(self, logs: Logs) -> float | None:
+        """The value of an epoch, NaN where it is not defined; None where the pass that measures it was not made, as in
+        an epoch whose validation was broken off."""
+        if self.monitor.startswith("val_") and not any(name.startswith("val_") for name in logs):
+            return None
+        return logs.get(self.monitor, math.nan)
+
     def beaten_by(self, value: float) -> bool:
         """Takes the value where it is better; NaN never is."""
         if math.isnan(value):
@@ -107,9 +114,10 @@ class EarlyStopping(Callback):
         self._forget()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        if self._best.monitor not in logs or epoch < self.start_from_epoch:
+        value = self._best.measured(logs)
+        if value is None or epoch < self.start_from_epoch:
             return
-        if self._best.beaten_by(logs[self._best.monitor]):
+        if self._best.beaten_by(value):
             self.wait, self.best_epoch = 0, epoch
             if self.restore_best:
                 self._parameters = self.model.plan.params.copy()
@@ -261,9 +269,10 @@ class ReduceLROnPlateau(Callback):
         self._best.value, self.wait, self.cooling = None, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        if self._best.monitor not in logs:
+        value = self._best.measured(logs)
+        if value is None:
             return
-        if self._best.beaten_by(logs[self._best.monitor]):
+        if self._best.beaten_by(value):
             self.wait = 0
         elif not self.cooling:
             self.wait += 1

@@ -241,7 +241,8 @@ def _labels(sheet: _Sheet, cells: list[str], target: str, classes: tuple[str, ..
     for i, cell in enumerate(cells):
         label = number_of.get(cell)
         if label is None:  # "1.0" where the class is "1"
-            label = number_of.get(str(_integer(cell)))
+            whole = _integer(cell)
+            label = None if whole is None else number_of.get(str(whole))
         if label is None:
             raise ValueError(
                 f"{sheet.path}, line {sheet.lines[i]}, column {target!r}: "

@@ -320,6 +320,8 @@ cdef class Trainer:
         if what == LOOK:
             self._begin(&step)
             self.last_batch = Sums(0, 0, 0, 0)
+            if self.head.tally is not None:
+                self.head.tally.rollback()  # of the look before: only the step's end counts
             self._gradients(&step, False)
             if self.b.failed:
                 return False
@@ -331,6 +333,8 @@ cdef class Trainer:
             return False
         if not self.updater.follow(self.b, self.steps_done):
             return False
+        if self.updater.follows:
+            self.search.forget()  # where the average took the parameters' place
         if self.b.settles:
             self.b.settle()
         self.row = self.data.n

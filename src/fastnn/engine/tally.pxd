@@ -35,6 +35,7 @@ cdef class Tally:
     cdef void start(self) noexcept nogil
     cdef void add(self, const void *p, const void *t, const int32_t *labels, size_t rows) noexcept nogil
     cdef void commit(self) noexcept nogil
+    cdef void rollback(self) noexcept nogil
     cdef void _class_counts(self, int64_t *counts, const char *p, const char *t, const int32_t *labels,
                             size_t rows) noexcept nogil
     cdef void _top_k(self, Part *part, const char *p, const char *t, const int32_t *labels,

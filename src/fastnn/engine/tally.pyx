@@ -27,7 +27,7 @@ cdef class Tally:
     ("top_k", k), ("errors", 0) and ("scores", 0). categorical: a row is of one class, that of its largest column, or of
     its label; else each column is a yes, above ``yes`` in the targets, or a no. room: rows for which scores are kept.
 
-    commit() says that what was added is to stay: ``state`` is as of then.
+    commit() says that what was added is to stay: ``state`` is as of then, and ``rollback`` goes back to it.
     """
 
     def __init__(self, size_t cols, dtype, bint categorical, double yes, parts, size_t room):
@@ -85,6 +85,12 @@ cdef class Tally:
         memcpy(self.counts_done, self.counts, self.count_words * sizeof(int64_t))
         memcpy(self.sums_done, self.sums, self.sum_words * sizeof(double))
         self.rows_done = self.rows
+
+    cdef void rollback(self) noexcept nogil:
+        """Forget what was added since the last commit."""
+        memcpy(self.counts, self.counts_done, self.count_words * sizeof(int64_t))
+        memcpy(self.sums, self.sums_done, self.sum_words * sizeof(double))
+        self.rows = self.rows_done
 
     cdef void add(self, const void *p, const void *t, const int32_t *labels, size_t rows) noexcept nogil:
         """Rows p (rows, cols) with their targets: t of the same shape or labels, the other NULL."""

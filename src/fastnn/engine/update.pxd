@@ -47,4 +47,6 @@ cdef class Updater:
     cdef void _python_step(self, Buffers b, uint64_t done) noexcept with gil
     cdef void _back_up(self, Buffers b) noexcept with gil
     cdef void _python_constraint(self, Buffers b, int number) noexcept with gil
-    cdef void _average(self, uint64_t done) noexcept nogil
+    cdef bint _average(self, uint64_t done) noexcept nogil
+    cdef bint _constrain(self, Buffers b) noexcept nogil
+    cdef list _moved(self)

@@ -159,7 +159,18 @@ cdef class Updater:
         return self.follow(b, done) if self.follows else True
 
     cdef bint follow(self, Buffers b, uint64_t done) noexcept nogil:
-        """What comes after the parameters have moved: constraints, then the average."""
+        """What comes after the parameters have moved: constraints, then the average, and the constraints once more
+        where that took the parameters' place."""
+        if not self._constrain(b):
+            return False
+        if self.average == NULL or not self._average(done):
+            return True
+        if self._constrain(b):
+            return True
+        self.plan.averaged -= 1
+        return False
+
+    cdef bint _constrain(self, Buffers b) noexcept nogil:
         cdef Held *c
         cdef char *at
         cdef int i
@@ -176,12 +187,11 @@ cdef class Updater:
                 self._python_constraint(b, c.number)
                 if b.failed:
                     return False
-        if self.average != NULL:
-            self._average(done)
         return True
 
-    cdef void _average(self, uint64_t done) noexcept nogil:
-        """The first time a copy; then a running average, which may take the place of the parameters."""
+    cdef bint _average(self, uint64_t done) noexcept nogil:
+        """The first time a copy; then a running average. Whether it has taken the place of the parameters."""
+        cdef bint overwrites = self.overwrite_every > 0 and (done + 1) % self.overwrite_every == 0
         cdef size_t at, n
         cdef int i
         for i in range(self.segment_count):
@@ -190,9 +200,10 @@ cdef class Updater:
                 memcpy(self.average + at, self.w + at, n * self.k.itemsize)
             else:
                 average_shared(self.k, self.average + at, self.w + at, n, self.momentum)
-            if self.overwrite_every and (done + 1) % self.overwrite_every == 0:
+            if overwrites:
                 memcpy(self.w + at, self.average + at, n * self.k.itemsize)
         self.plan.averaged += 1
+        return overwrites
 
     cdef void _clip(self) noexcept nogil:
         """Bound the gradient: each element, then the norm of each tensor, then the norm over all parameters; by the 16
@@ -225,19 +236,22 @@ cdef class Updater:
 
     cdef void _back_up(self, Buffers b) noexcept with gil:
         """A constraint in Python may raise after the step: then all is put back."""
-        params, _, states, _ = self.arenas
         try:
-            self.memory[3:] = [a.copy() for a in (params, *states)]
+            self.memory[3:] = [a.copy() for a in self._moved()]
         except BaseException as error:  # no memory: no step, as there would be no way back
             b.fail(error)
+
+    cdef list _moved(self):
+        """The arenas that a step changes."""
+        params, _, states, average = self.arenas
+        return [params, *states] if average is None else [params, *states, average]
 
     cdef void _python_constraint(self, Buffers b, int number) noexcept with gil:
         part, view = self.held_views[number]
         try:
             link.constrain(part, view)
         except BaseException as error:
-            params, _, states, _ = self.arenas
-            for arena, before in zip((params, *states), self.memory[3:]):
+            for arena, before in zip(self._moved(), self.memory[3:]):
                 arena[...] = before
             error.add_note(f"in formula of the constraint {type(part).__name__}")
             b.fail(error)
