@@ -323,6 +323,66 @@ def test_the_width_comes_from_the_first_product_where_the_file_does_not_say(tmp_
     refused(tmp_path, "width of the input is not known", [node("Relu", "x", "y")], shape=None)
 
 
+FLAT = [
+    [node("Flatten", "x", "f")], [node("Reshape", "x any", "f")], [node("Reshape", "x four", "f")],
+    [node("Relu", "x", "p"), node("Flatten", "p", "q"), node("Softmax", "q", "r"), node("Flatten", "r", "f")],
+]  # fmt: skip
+SIZES = {"any": np.array([0, -1]), "four": np.array([-1, 4]), "rest": np.array([-1, -1]), "two": np.array([0, 2, 2]),
+         "none": np.array([0, 0])}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [None, ("rows", "n")])
+@pytest.mark.parametrize("nodes", FLAT, ids=lambda nodes: "-".join(n[0] for n in nodes))
+def test_what_makes_rows_flat_whatever_they_were(tmp_path: Path, nodes: Any, shape: Any) -> None:
+    constants = {"w": W, "b": B, **SIZES}
+    model = load(tmp_path, [*nodes, node("Gemm", "f w b", "y")], constants, shape=shape)
+    e = np.exp(np.maximum(X.astype(np.float64), 0))
+    rows = e / e.sum(axis=1, keepdims=True) if len(nodes) > 1 else X
+    np.testing.assert_allclose(model.predict(X), rows @ W64 + B, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("reshape", [node("Reshape", f"x {name}", "f") for name in ("rest", "two", "none")])
+def test_a_reshape_of_unknown_rows_to_something_else_is_refused(tmp_path: Path, reshape: Any) -> None:
+    nodes = [reshape, node("Flatten", "f", "g"), node("Gemm", "g w b", "y")]
+    text = r"node 'the_f' \(Reshape\): the shape of the rows that it reshapes is not known"
+    refused(tmp_path, text, nodes, {"w": W, "b": B, **SIZES}, shape=None)
+    refused(tmp_path, r"\(Flatten\): the shape of the rows", [node("Flatten", "x", "y", axis=-1)], shape=None)
+
+
+ALONG = {
+    "Softmax": [node("Softmax", "x", "p", axis=-1)],
+    "LogSoftmax": [node("LogSoftmax", "x", "a", axis=-1), node("Relu", "a", "p")],
+    "LayerNormalization": [node("LayerNormalization", "x c", "p")],
+    "BatchNormalization": [node("BatchNormalization", "x c c c c", "p")],
+    "Concat": [node("Relu", "x", "a"), node("Concat", "a x", "p", axis=-1)],
+    "Add": [node("Softmax", "x", "a", axis=-1), node("Add", "a x", "p")],
+}
+
+
+@pytest.mark.parametrize("name", ALONG)
+@pytest.mark.parametrize("flat", [node("Flatten", "p", "f"), node("Reshape", "p any", "f")])
+def test_what_works_along_an_axis_of_unknown_rows_is_refused(tmp_path: Path, name: str, flat: Any) -> None:
+    n = 8 if name == "Concat" else 4
+    constants = {"w": np.ones((n, 3), np.float32), "b": B, "c": np.ones(4, np.float32), **SIZES}
+    nodes = [*ALONG[name], flat, node("Gemm", "f w b", "y")]
+    text = "it works along one axis of rows whose shape is not known: flatten them first"
+    refused(tmp_path, rf"\({name if name != 'Add' else 'Softmax'}\): {text}", nodes, constants, shape=None)
+    if name not in ("Concat", "Add"):  # branches need a known width
+        assert load(tmp_path, nodes, constants, shape=("rows", "n")).plan.n_in == 4
+        assert load(tmp_path, [*nodes[:-2], node("Gemm", "p w b", "y")], constants, shape=None).plan.n_in == 4
+
+
+@pytest.mark.parametrize("shape", [None, ("rows", "n"), ("rows", 4)])
+def test_columns_in_two_dimensions_are_read_whatever_the_rows_are(tmp_path: Path, shape: Any) -> None:
+    nodes = [node("Sub", "x c", "p"), node("Div", "p c", "q"), node("Gemm", "q w b", "y")]
+    model = load(tmp_path, nodes, {"c": COLUMNS[None], "w": W, "b": B}, shape=shape)
+    np.testing.assert_allclose(model.predict(X), (X / COLUMNS - 1) @ W64 + B, rtol=1e-5, atol=1e-5)
+    text = r"\((Mul|Sub|Gemm)\): a constant of shape .* for rows" if shape == ("rows", 4) else "is not known"
+    for c in (np.ones((4, 1), np.float32), np.ones((2, 4), np.float32)):
+        refused(tmp_path, text, [node("Mul", "x c", "q"), node("Gemm", "q w b", "y")], {"c": c, "w": W, "b": B},
+                shape=shape)  # fmt: skip
+
+
 def test_dropout_stays_a_layer_and_predicts_nothing_new(tmp_path: Path) -> None:
     nodes = [node("Dropout", "x r", "p"), node("Gemm", "p w b", "y")]
     model = load(tmp_path, nodes, {"r": 0.25, "w": W, "b": B})

@@ -34,6 +34,9 @@ LAYERS = {
     "BatchNormalization bare": lambda: L.BatchNormalization(scale=False, center=False),
     "LayerNormalization uncentred": lambda: L.LayerNormalization(center=False, epsilon=0.01),
     "GaussianNoise": lambda: L.GaussianNoise(0.5), "GaussianDropout": lambda: L.GaussianDropout(0.2),
+    "Normalization of all": lambda: L.Normalization(axis=None, mean=0.5, variance=4.0),
+    "Dropout of all": lambda: L.Dropout(1.0), "AlphaDropout of all": lambda: L.AlphaDropout(1.0),
+    "BatchNormalization frozen": lambda: L.BatchNormalization(momentum=1.0),
     "AlphaDropout": lambda: L.AlphaDropout(0.2), "ELU": lambda: L.ELU(0.5), "Softmax": lambda: L.Softmax(),
 }  # fmt: skip
 
@@ -53,7 +56,7 @@ def test_every_layer_comes_in(name: str) -> None:
     model = keras.Sequential([L.Input((6,)), LAYERS[name](), L.Dense(6, "tanh"), LAYERS[name](), L.Dense(3)])
     rng = np.random.default_rng(0)
     for layer in model.layers:
-        if "norm" in layer.name and "alization" in layer.name and name != "Normalization":
+        if layer.get_weights() and "alization" in layer.name and not name.startswith("Normalization"):
             layer.set_weights([rng.uniform(0.5, 1.5, a.shape) for a in layer.get_weights()])
     compare(model)
 
@@ -97,6 +100,19 @@ def doubled(x: Any) -> Any:
     return x * 2
 
 
+def relu(x: Any) -> Any:
+    """Not Keras's, whatever it is called."""
+    return x * 2
+
+
+def linear(x: Any) -> Any:
+    return x * 2
+
+
+def mixed() -> Any:
+    return keras.Sequential([L.Input((6,)), L.Dense(2), L.Dense(2, dtype="mixed_bfloat16")])
+
+
 def sequential(*layers: Any) -> Any:
     return keras.Sequential([L.Input((6,)), *layers])
 
@@ -113,9 +129,16 @@ def sequential(*layers: Any) -> Any:
             r"layer 0 \(Dense '.*'\): the activation softsign is not supported",
         ),
         (lambda: sequential(L.Dense(2, doubled)), "the activation .* is not supported"),
+        (lambda: sequential(L.Dense(2, relu)), "the activation a function of your own is not supported"),
+        (lambda: sequential(L.Dense(2, linear)), "the activation a function of your own is not supported"),
+        (lambda: sequential(L.Dense(2), L.Activation(relu)), "the activation a function of your own is not supported"),
+        (lambda: sequential(L.Dense(2), L.Activation(keras.ops.gelu)), "the activation a function of your own is not"),
+        (mixed, r"layer 1 \(Dense '.*'\): .* the type of its weights, got bfloat16 with weights of float32"),
+        (lambda: sequential(L.Dense(2), L.BatchNormalization(momentum=2.0)), r"^layer 1 \(Batch.*'\): momentum: expec"),
         (lambda: sequential(L.Dense(2), L.ReLU(max_value=5)), "expected max_value None or 6, and threshold 0, got 5"),
         (lambda: sequential(L.Dense(2), L.Softmax(axis=0)), "expected axis=-1, got 0"),
         (lambda: sequential(L.Dense(2), L.Dropout(0.1, noise_shape=(None, 1))), "noise_shape is not supported"),
+        (lambda: sequential(L.Dense(2), L.AlphaDropout(0.1, noise_shape=(None, 1))), "noise_shape is not supported"),
         (lambda: sequential(L.ReLU()), "got no Dense layer"),
         (lambda: keras.Sequential([L.Dense(2)]), "it has no weights yet: build the model, or call it once"),
     ],
@@ -123,6 +146,39 @@ def sequential(*layers: Any) -> Any:
 def test_what_is_not_supported_is_named(make: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         from_keras(make())
+
+
+ALONG = {
+    "Dense": lambda: L.Dense(3), "Softmax": lambda: L.Softmax(), "softmax": lambda: L.Activation("softmax"),
+    "log_softmax": lambda: L.Activation("log_softmax"), "LayerNormalization": lambda: L.LayerNormalization(),
+    "BatchNormalization": lambda: L.BatchNormalization(), "Rescaling": lambda: L.Rescaling([1.0, 2.0, 3.0]),
+    "Normalization": lambda: L.Normalization(mean=[0, 1, 2.0], variance=[1, 2, 3.0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALONG)
+def test_what_works_along_one_axis_of_several_is_refused(name: str) -> None:
+    model = keras.Sequential([L.Input((2, 3)), ALONG[name](), L.Flatten(), L.Dense(2)])
+    with pytest.raises(ValueError, match=r"^layer 0 \(.*expected rows of one axis, got \(2, 3\): flatten them first"):
+        from_keras(model)
+    compare(keras.Sequential([L.Input((2,)), L.Flatten(), L.Dense(3), ALONG[name](), L.Dense(2)]), X[:, :2])
+
+
+def test_rows_of_several_axes_are_flattened() -> None:
+    layers = L.Rescaling(0.5, 1.0), L.Normalization(axis=None, mean=0.5, variance=4.0), L.ReLU()
+    model = keras.Sequential([L.Input((2, 3)), *layers, L.Flatten(), L.Dense(4, "softmax")])
+    wanted = predicted(model, X.reshape(-1, 2, 3))
+    np.testing.assert_allclose(from_keras(model).predict(X), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_flatten_in_another_order_is_refused() -> None:
+    compare(keras.Sequential([L.Input((6,)), L.Flatten(data_format="channels_first"), L.Dense(2)]))
+    model = keras.Sequential([L.Input((2, 3)), L.Flatten(data_format="channels_first"), L.Dense(2)])
+    with pytest.raises(ValueError, match=r"layer 0 \(Flatten '.*'\): data_format='channels_first' puts the numbers"):
+        from_keras(model)
+    model = keras.Sequential([L.Input((None, 3)), L.ReLU()])
+    with pytest.raises(ValueError, match=r"model: expected rows of a known shape, got \(None, 3\)"):
+        from_keras(model)
 
 
 def test_what_is_no_sequential_is_refused() -> None:

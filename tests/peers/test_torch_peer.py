@@ -151,7 +151,9 @@ class Forward(nn.Module):
         (nn.Sequential(nn.Linear(6, 2), nn.Linear(2, 2).double()), "got float32 and float64"),
         (nn.Sequential(nn.Linear(6, 2), nn.Softplus(1.0, 2.0)), "expected a threshold of at least 12, got 2.0"),
         (nn.Sequential(nn.Linear(6, 2), nn.CELU(-0.5)), "expected alpha more than 0, got -0.5"),
-        (nn.Sequential(nn.Linear(6, 2), nn.Linear(3, 2)), "expected input of width 3, but layer 0 .* gives 2"),
+        (nn.Sequential(nn.Linear(6, 2), nn.Linear(3, 2)), r"module.1 \(Linear\): expected rows of 3 numbers, got 2"),
+        (nn.Sequential(nn.Linear(6, 2), nn.LeakyReLU(float("nan"))), r"^module.1 \(LeakyReLU\): alpha: expected"),
+        (nn.Sequential(nn.Linear(6, 2), nn.BatchNorm1d(2, momentum=2.0)), r"^module.1 \(BatchNorm1d\): momentum: "),
     ],
 )
 def test_what_is_not_supported_is_named(net: Any, text: str) -> None:
@@ -195,6 +197,43 @@ def test_normalizations_say_how_wide_the_input_is() -> None:
         with torch.no_grad():
             wanted = net(torch.from_numpy(X)).numpy()
         np.testing.assert_allclose(from_torch(net).predict(X), wanted, rtol=1e-5, atol=1e-6)
+
+
+ALONG = [
+    nn.Sequential(nn.Softmax(dim=1), nn.Flatten(), nn.Linear(8, 2)),
+    nn.Sequential(nn.Tanh(), nn.LogSoftmax(dim=-1), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)),
+    nn.Sequential(nn.Linear(4, 4), nn.Flatten(), nn.Linear(8, 2)),
+    nn.Sequential(nn.LayerNorm(4), nn.Flatten(), nn.Linear(8, 2)),
+    nn.Sequential(nn.LayerNorm(4, elementwise_affine=False), nn.Flatten(), nn.Linear(8, 2)),
+    nn.Sequential(nn.BatchNorm1d(2), nn.Flatten(), nn.Linear(8, 2)),
+    nn.Sequential(nn.BatchNorm1d(2, affine=False), nn.Flatten(), nn.Linear(8, 2)),
+    nn.Sequential(nn.Flatten(), nn.Linear(8, 8), nn.LayerNorm(4, elementwise_affine=False), nn.Linear(8, 2)),
+]
+
+
+@pytest.mark.parametrize("net", ALONG)
+def test_what_works_along_one_axis_of_several_is_refused(net: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"^module\.\d \(.*flatten them first|^module\.\d \(.*numbers, got [48]$|got 2$"
+    ):
+        from_torch(net)
+
+
+def test_a_flatten_of_one_axis_changes_nothing() -> None:
+    for net in (
+        nn.Sequential(nn.Linear(6, 4), nn.Flatten(), nn.LayerNorm(4), nn.Linear(4, 3), nn.Softmax(1), nn.Flatten()),
+        nn.Sequential(nn.Flatten(), nn.Softmax(1), nn.Flatten(), nn.Linear(6, 3)),
+        nn.Sequential(nn.LayerNorm(6), nn.Softmax(-1), nn.Flatten(), nn.Linear(6, 3)),
+        nn.Sequential(nn.Softmax(1), nn.Flatten(1, 1), nn.Linear(6, 3)),
+    ):
+        np.testing.assert_allclose(from_torch(net).predict(X), predicted(net, X), rtol=1e-5, atol=1e-6)
+
+
+def test_a_momentum_at_its_end_comes_in() -> None:
+    net = nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3, momentum=0.0))
+    model = from_torch(net)
+    assert model.layers[1].momentum == np.nextafter(1, 0)
+    np.testing.assert_allclose(model.predict(X), predicted(net, X), rtol=1e-5, atol=1e-6)
 
 
 def test_a_tensor_that_is_lazily_negative_is_read_with_its_sign() -> None:

@@ -7,7 +7,9 @@ features may lie far from 0, and (x - mean) . w loses no digits where x . w - me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from fastnn.activations import Activation
 from fastnn.engine.spec import MOST_LAYERS
 from fastnn.initializers import Initializer
-from fastnn.layers import Dense, Input, Normalization, Rescale
+from fastnn.layers import AlphaDropout, Dense, Dropout, Input, Normalization, Rescale
 
 if TYPE_CHECKING:
     from fastnn.base import Layer
@@ -72,6 +74,27 @@ class Row(NamedTuple):
 Given: TypeAlias = "list[tuple[Layer, dict[str, Array | None], str]]"
 
 
+@contextmanager
+def naming(where: str) -> Iterator[None]:
+    """What a layer says of its numbers, with the place that they came from in front."""
+    try:
+        yield
+    except (ValueError, ZeroDivisionError) as error:
+        if str(error).startswith(where):
+            raise
+        raise ValueError(f"{where}: {error}") from None
+
+
+def dropout(kind: type[Dropout | AlphaDropout], rate: float) -> list[Part]:
+    """Nothing for the rates of 0 and 1, of which only a training would show something."""
+    return [kind(rate)] if rate not in (0, 1) else []
+
+
+def kept(momentum: float) -> float:
+    """The momentum of a BatchNorm, which is below 1, where another library's may be 1: nothing new ever counts."""
+    return math.nextafter(1.0, 0.0) if momentum == 1 else momentum
+
+
 def assemble(
     cls: type[Model], parts: Sequence[Part], dtype: np.dtype[Any], n_inputs: int | None = None, most: int | None = None
 ) -> Model:
@@ -105,10 +128,8 @@ def assemble_graph(cls: type[Model], rows: Sequence[Row], dtype: np.dtype[Any], 
         for name, value in values.items():
             if value is None:
                 continue
-            try:
+            with naming(where):
                 setattr(layer, name, value)
-            except ValueError as error:
-                raise ValueError(f"{where}: {error}") from None
         if isinstance(layer, Dense):
             layer.weight_initializer = Initializer.resolve("he_normal")
     return model

@@ -19,6 +19,7 @@ from fastnn.interop import _onnx_graph
 from fastnn.interop import _onnx_operators as operators
 from fastnn.interop._assemble import assemble_graph
 from fastnn.interop._onnx_file import TYPE_NAMES, Graph, Node, Port, Tensor, read
+from fastnn.interop._shapes import Unknown
 
 if TYPE_CHECKING:
     from fastnn.model import Model
@@ -151,7 +152,7 @@ def load(cls: type[Model], path: str | os.PathLike[str], output: str | None = No
         known = given is not None and len(sizes) == len(given) - 1
         if given is not None and not known and len(given) > 2:
             raise ValueError(f"input {importer.input.name!r}: the shape of its rows is not known: {given[1:]}")
-        shape = tuple(sizes) if known else None
+        shape = tuple(sizes) if known else Unknown(flat=given is not None)
         most = 2 * len(content) // importer.dtype.itemsize + SLACK
         return assemble_graph(cls, _onnx_graph.rows(importer, shape), importer.dtype, most)
     except FormatError as error:

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn.checkpoint import FormatError
 from fastnn.engine.spec import MOST_LAYERS
-from fastnn.interop import _onnx_operators as operators
 from fastnn.interop._assemble import Row
+from fastnn.interop._shapes import Unknown, shaped
 from fastnn.layers import Add, Concatenate, Multiply
 
 if TYPE_CHECKING:
     from fastnn.interop._onnx import Importer
     from fastnn.interop._onnx_file import Node
+    from fastnn.interop._shapes import Shape
     from fastnn.layers._merge import Merge
 
-Shape = tuple[int, ...] | None
 Columns = tuple[int, int]
 JOINS: dict[str, type[Merge]] = {"Add": Add, "Sum": Add, "Mul": Multiply, "Concat": Concatenate}
 
@@ -50,7 +50,7 @@ def rows(g: Importer, shape: Shape) -> list[Row]:
     shapes: list[Shape] = [(row.width,) for row in found if row.width is not None]
     at = {name: ranges.index(step.columns) for name, step in steps.items() if step.columns}  # the row it ends
     if not ranges:
-        found, shapes = [Row((), None, [], None if shape is None else math.prod(shape))], [shape]
+        found, shapes = [Row((), None, [], math.prod(shape) if isinstance(shape, tuple) else None)], [shape]
         at[g.input.name] = 0
     for name in order:
         step = steps[name]
@@ -62,7 +62,7 @@ def rows(g: Importer, shape: Shape) -> list[Row]:
             row = len(found)
             found.append(Row(tuple(sources), step.joins, [], None))
             shapes.append(_joined(step, [shapes[i] for i in sources]))
-        parts, shapes[row] = operators.shaped(step.parts, shapes[row])
+        parts, shapes[row] = shaped(step.parts, shapes[row])
         found[row].parts.extend(parts)
         at[name] = row
     return found
@@ -141,7 +141,7 @@ def _join(g: Importer, node: Node, name: str) -> Step:
 
 def _columns(g: Importer, node: Node, shape: Shape) -> Columns:
     """Which columns of the input a Slice takes."""
-    if shape is None or len(shape) != 1 or not 3 <= len(node.inputs) <= 5 or node.attributes:
+    if not isinstance(shape, tuple) or len(shape) != 1 or not 3 <= len(node.inputs) <= 5 or node.attributes:
         raise ValueError(f"{node}: only the columns of an input of known width can be taken apart")
     begin, end, axis, step = (g.scalar(node, place) for place in range(1, 5))
     if begin is None or end is None or axis not in (1, -1) or step not in (1, None):
@@ -163,7 +163,7 @@ def _ranges(g: Importer, steps: dict[str, Step], shape: Shape) -> list[Columns]:
         if not step.columns and g.input.name in step.sources:
             raise ValueError(f"{step.where}: reads all of an input whose columns are taken apart elsewhere")
     edges = [0, *(end for _, end in found)]
-    if [begin for begin, _ in found] != edges[:-1] or shape is None or edges[-1] != shape[0]:
+    if [begin for begin, _ in found] != edges[:-1] or not isinstance(shape, tuple) or edges[-1] != shape[0]:
         raise ValueError(f"input {g.input.name!r}: the Slices of its {shape} columns leave some out or share some")
     return found
 
@@ -197,11 +197,15 @@ def _joined(step: Step, shapes: list[Shape]) -> Shape:
     """The shape of a row of what is made of these."""
     if step.joins is None:
         return shapes[0]
-    known = [shape for shape in shapes if shape is not None]
+    known = [shape for shape in shapes if isinstance(shape, tuple)]
+    unknown = [shape for shape in shapes if isinstance(shape, Unknown)]
     if any(len(shape) != 1 for shape in known):
         raise ValueError(f"{step.where}: expected rows of one axis, got {known}: flatten them first")
-    if step.joins is Concatenate:
-        return (sum(shape[0] for shape in known),) if len(known) == len(shapes) else None
-    if any(a != b for a, b in pairwise(known)):
+    if step.joins is Concatenate and not unknown:
+        return (sum(shape[0] for shape in known),)
+    if step.joins is not Concatenate and any(a != b for a, b in pairwise(known)):
         raise ValueError(f"{step.where}: expected values of equal width, got {known!s:.200}")
-    return known[0] if known else None
+    if step.joins is not Concatenate and known:
+        return known[0]
+    along = step.where if step.joins is Concatenate else next((shape.along for shape in unknown if shape.along), "")
+    return Unknown(all(shape.flat for shape in unknown), along)

@@ -1,4 +1,4 @@
-"""Operators of ONNX that are no function of single numbers, and the shapes of rows on their way through them.
+"""Operators of ONNX that are no function of single numbers.
 
 ``OPERATORS`` says for each what it is here: parts of a model, of the node's first input.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn.activations import ELU, SELU, LogSoftmax, SiLU, Softmax
-from fastnn.interop._assemble import Affine, Filled, Part, Weights
+from fastnn.interop._assemble import Affine, Filled, dropout
 from fastnn.interop._expressions import CLOSE
+from fastnn.interop._shapes import Channels, LastAxis, Reshaped, Shape, Unknown, flatten, product
 from fastnn.layers import BatchNorm, Dropout, LayerNorm
 
 if TYPE_CHECKING:
@@ -21,28 +22,6 @@ if TYPE_CHECKING:
     from fastnn.interop._onnx_file import Node
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-class Reshaped(NamedTuple):
-    """A Flatten or Reshape: the shape of a row afterwards is what ``new`` makes of the shape before."""
-
-    new: Callable[[tuple[int, ...]], tuple[int, ...]]
-
-
-class Channels(NamedTuple):
-    """A scale and an offset for each index of the first axis of a row: what BatchNormalization is in inference."""
-
-    scale: Array
-    offset: Array
-    layer: Filled | None  # what it is where rows have one axis
-    where: str
-
-
-class LastAxis(NamedTuple):
-    """What works along the last axis, which has to be the only one of a row."""
-
-    part: Part
-    where: str
 
 
 def step(g: Importer, node: Node, name: str) -> tuple[list[Any], str]:
@@ -68,18 +47,18 @@ def _gemm(g: Importer, node: Node) -> list[Any]:
     if alpha != 1:
         weights = weights * np.float64(alpha)
     if len(node.inputs) < 3 or not node.inputs[2]:
-        return [LastAxis(Weights(weights, None, str(node)), str(node))]
+        return [product(weights, None, str(node))]
     biases, n = g.real(node, 2, "C"), weights.shape[1]
     if biases.ndim > 2 or (biases.ndim == 2 and biases.shape[0] != 1) or biases.size not in (1, n):
         raise ValueError(f"{node}: expected C of {n} numbers, one for each column, got shape {biases.shape}")
     biases = np.broadcast_to(biases.reshape(-1), (n,))
-    return [LastAxis(Weights(weights, biases if beta == 1 else biases * np.float64(beta), str(node)), str(node))]
+    return [product(weights, biases if beta == 1 else biases * np.float64(beta), str(node))]
 
 
 def _matmul(g: Importer, node: Node) -> list[Any]:
     if len(node.inputs) > 1 and g.constant(node.inputs[0]) is not None and g.constant(node.inputs[1]) is None:
         raise ValueError(f"{node}: expected the weights on the right, they are on the left")
-    return [LastAxis(Weights(_matrix(g, node, 1), None, str(node)), str(node))]
+    return [product(_matrix(g, node, 1), None, str(node))]
 
 
 def _matrix(g: Importer, node: Node, place: int) -> Array:
@@ -129,7 +108,7 @@ def _dropout(g: Importer, node: Node) -> list[Any]:
     rate = node.number("ratio", 0.5) if rate is None else rate
     if g.scalar(node, 2):
         raise ValueError(f"{node}: only inference is supported, its training_mode is true")
-    return [Dropout(rate)] if 0 < rate < 1 else []
+    return dropout(Dropout, rate)
 
 
 def _cast(g: Importer, node: Node) -> list[Any]:
@@ -139,14 +118,14 @@ def _cast(g: Importer, node: Node) -> list[Any]:
 
 
 def _flatten(g: Importer, node: Node) -> list[Any]:
-    axis = node.number("axis", 1)
+    axis, plain = node.number("axis", 1), flatten(str(node))
 
     def new(shape: tuple[int, ...]) -> tuple[int, ...]:
         if axis not in (1, 1 - (len(shape) + 1)):
             raise ValueError(f"{node}: expected axis 1, got {axis}: rows must stay rows")
-        return (math.prod(shape),)
+        return plain.new(shape)
 
-    return [Reshaped(new)]
+    return [plain._replace(new=new, anyhow=plain.anyhow if axis == 1 else None)]
 
 
 def _reshape(g: Importer, node: Node) -> list[Any]:
@@ -167,7 +146,10 @@ def _reshape(g: Importer, node: Node) -> list[Any]:
             raise ValueError(f"{node}: reshapes rows of shape {shape} to {sizes}: rows must stay rows")
         return tuple(tail)
 
-    return [Reshaped(new)]
+    anyhow: Shape | None = None
+    if len(sizes) == 2 and sizes[0] in (-1, 0, rows) and (sizes[1] > 0 or (sizes[1] == -1 and sizes[0] != -1)):
+        anyhow = (sizes[1],) if sizes[1] > 0 else Unknown(flat=True)
+    return [Reshaped(new, anyhow, str(node))]
 
 
 def _selu(g: Importer, node: Node) -> list[Any]:
@@ -229,54 +211,3 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "Celu": ("alpha",),
     "Swish": ("alpha",),
 }
-
-
-# --- shapes ---
-
-
-def shaped(parts: list[Any], shape: tuple[int, ...] | None) -> tuple[list[Part], tuple[int, ...] | None]:
-    """Parts for rows as the model has them, flat, and the shape of a row after them. shape: of a row before them, None
-    where it is not known: then it is one axis, whose width the first product says."""
-    done: list[Part] = []
-    for part in parts:
-        if isinstance(part, Reshaped):
-            if shape is not None:
-                shape = part.new(shape)
-        elif isinstance(part, LastAxis):
-            if shape is not None and len(shape) != 1:
-                raise ValueError(f"{part.where}: expected rows of one axis, got {shape}: flatten them first")
-            done.append(part.part)
-            if isinstance(part.part, Weights):
-                n_in, n_out = part.part.weights.shape
-                if shape is not None and shape != (n_in,):
-                    raise ValueError(f"{part.where}: expected rows of {n_in} numbers, got {shape[0]}")
-                shape = (n_out,)
-        elif isinstance(part, Channels):
-            n = len(part.scale)
-            if shape is not None and (not shape or shape[0] != n):
-                raise ValueError(f"{part.where}: expected {n} channels, got rows of shape {shape}")
-            if shape is not None and len(shape) == 1 and part.layer is not None:
-                done.append(part.layer)
-                continue
-            inner = math.prod(shape[1:]) if shape is not None else 1
-            done.append(Affine(np.repeat(part.scale, inner), np.repeat(part.offset, inner), part.where))
-        elif isinstance(part, Affine) and part.by_column:
-            done.append(part if shape is None else _spread(part, shape))
-        else:
-            done.append(part)
-    return done, shape
-
-
-def _spread(part: Affine, shape: tuple[int, ...]) -> Affine:
-    """The affine with constants of any shape that broadcasts to a row's, flat."""
-
-    def flat(value: Any) -> Any:
-        if np.ndim(value) == 0:
-            return value
-        a = value[0] if value.ndim == len(shape) + 1 and len(value) == 1 else value
-        try:
-            return np.broadcast_to(a, shape).reshape(-1)
-        except ValueError:
-            raise ValueError(f"{part.where}: a constant of shape {value.shape} for rows of shape {shape}") from None
-
-    return Affine(flat(part.scale), flat(part.offset), part.where)

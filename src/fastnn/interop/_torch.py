@@ -3,7 +3,7 @@ subclass of one, which may compute something else, is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,8 @@ from fastnn.engine.spec import (
     NormalizationSpec,
     PythonSpec,
 )
-from fastnn.interop._assemble import Affine, Filled, Part, Weights, assemble
+from fastnn.interop._assemble import Affine, Filled, Part, Weights, assemble, dropout, kept, naming
+from fastnn.interop._shapes import LastAxis, Step, Unknown, flatten, product, shaped
 from fastnn.layers import AlphaDropout, BatchNorm, Dropout, LayerNorm
 
 if TYPE_CHECKING:
@@ -31,17 +32,17 @@ if TYPE_CHECKING:
 
 # --- in: class name -> (module, how messages name it) -> parts ---
 
-Reader = Callable[[Any, str], list[Part]]
+Reader = Callable[[Any, str], Sequence[Step]]
 
 
 def _array(name: str, tensor: Any) -> Any:
     return as_ndarray(name, tensor.detach().cpu())
 
 
-def _linear(module: Any, where: str) -> list[Part]:
+def _linear(module: Any, where: str) -> list[Step]:
     """y = x.weight' + bias: the weights are (out, in) there."""
     bias = None if module.bias is None else _array(f"{where}.bias", module.bias)
-    return [Weights(_array(f"{where}.weight", module.weight).T, bias, where)]
+    return [product(_array(f"{where}.weight", module.weight).T, bias, where)]
 
 
 def _plain(make: Callable[[], act.Activation]) -> Reader:
@@ -49,22 +50,18 @@ def _plain(make: Callable[[], act.Activation]) -> Reader:
 
 
 def _softmax(make: Callable[[], act.Activation]) -> Reader:
-    def read(module: Any, where: str) -> list[Part]:
+    def read(module: Any, where: str) -> list[Step]:
         if module.dim not in (1, -1):
             raise ValueError(f"{where}: expected dim=1, the features, got {module.dim}")
-        return [make()]
+        return [LastAxis(make(), where)]
 
     return read
 
 
-def _dropout(module: Any, where: str) -> list[Part]:
-    return [Dropout(module.p)] if 0 < module.p < 1 else []
-
-
-def _flatten(module: Any, where: str) -> list[Part]:
+def _flatten(module: Any, where: str) -> list[Step]:
     if (module.start_dim, module.end_dim) not in ((1, -1), (1, 1)):
         raise ValueError(f"{where}: expected start_dim=1 and end_dim=-1, got {module.start_dim} and {module.end_dim}")
-    return []
+    return [flatten(where)] if module.end_dim == -1 else []
 
 
 def _gelu(module: Any, where: str) -> list[Part]:
@@ -98,7 +95,7 @@ def _hardtanh(module: Any, where: str) -> list[Part]:
     raise ValueError(f"{where}: expected the bounds -1 and 1, or 0 and 6, got {bounds[0]} and {bounds[1]}")
 
 
-def _batch_norm(module: Any, where: str) -> list[Part]:
+def _batch_norm(module: Any, where: str) -> list[Step]:
     """PyTorch's momentum is the share of the new, ours that of the old; its moving variance is the unbiased one."""
     if module.running_mean is None or module.momentum is None:
         raise ValueError(f"{where}: expected track_running_stats=True and a momentum")
@@ -106,24 +103,25 @@ def _batch_norm(module: Any, where: str) -> list[Part]:
     learned = {"gamma": module.weight, "beta": module.bias}
     values = {k: _array(f"{where}.{k}", v) for k, v in (moving | learned).items() if v is not None}
     affine = module.weight is not None
-    layer = BatchNorm(momentum=1 - module.momentum, epsilon=module.eps, center=affine, scale=affine)
-    return [Filled(layer, values, where)]
+    layer = BatchNorm(momentum=kept(1 - module.momentum), epsilon=module.eps, center=affine, scale=affine)
+    return [LastAxis(Filled(layer, values, where), where, module.num_features)]
 
 
-def _layer_norm(module: Any, where: str) -> list[Part]:
+def _layer_norm(module: Any, where: str) -> list[Step]:
     if len(module.normalized_shape) != 1:
         raise ValueError(f"{where}: expected a shape of one axis, the features, got {tuple(module.normalized_shape)}")
     learned = {"gamma": module.weight, "beta": module.bias}
     values = {k: _array(f"{where}.{k}", v) for k, v in learned.items() if v is not None}
-    return [Filled(LayerNorm(epsilon=module.eps, center="beta" in values, scale="gamma" in values), values, where)]
+    layer = LayerNorm(epsilon=module.eps, center="beta" in values, scale="gamma" in values)
+    return [LastAxis(Filled(layer, values, where), where, module.normalized_shape[0])]
 
 
 READERS: dict[str, Reader] = {
     "Linear": _linear,
     "Identity": lambda module, where: [],
     "Flatten": _flatten,
-    "Dropout": _dropout,
-    "AlphaDropout": lambda module, where: [AlphaDropout(module.p)] if 0 < module.p < 1 else [],
+    "Dropout": lambda module, where: dropout(Dropout, module.p),
+    "AlphaDropout": lambda module, where: dropout(AlphaDropout, module.p),
     "BatchNorm1d": _batch_norm,
     "LayerNorm": _layer_norm,
     "ReLU": _plain(act.ReLU),
@@ -178,13 +176,15 @@ def from_torch(module: Any) -> Model:
 
     if not any(cls.__module__ == "torch.nn.modules.module" for cls in type(module).__mro__):
         raise TypeError(f"module: expected a torch.nn.Sequential of layers, got {type(module).__name__}")
-    parts: list[Part] = []
+    steps: list[Step] = []
     for place, found in _flat(module, "module"):
         kind = type(found).__name__
         where = f"{place} ({kind})"
         if not _is_torch(found) or kind not in READERS:
             raise ValueError(f"{where}: this module is not supported; those that are: {', '.join(sorted(READERS))}")
-        parts += READERS[kind](found, where)
+        with naming(where):
+            steps += READERS[kind](found, where)
+    parts, _ = shaped(steps, Unknown())
     arrays = [a for part in parts for a in _arrays(part)]
     types = {a.dtype for a in arrays}
     if not types:
