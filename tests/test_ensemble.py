@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from small import X, Y, classifier
 
-from fastnn import Dense, Ensemble, FormatError, Model, fit_many, metrics
+from fastnn import Concatenate, Dense, Ensemble, FormatError, Input, Model, fit_many, metrics
+from fastnn.losses import BinaryCrossentropy
 
 
 def trained(count: int = 3, **options: Any) -> list[Model]:
@@ -56,6 +57,71 @@ def test_votes() -> None:
     pair = yes_or_no()
     want = np.mean([m.predict(X) > 0.5 for m in pair], axis=0)
     np.testing.assert_allclose(Ensemble(pair, method="vote").predict(X), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["hinge", BinaryCrossentropy(from_logits=True)])
+def test_a_yes_of_votes_is_more_than_half(loss: Any) -> None:
+    models = [Model([Dense(4, 1)], seed=i) for i in range(5)]
+    for model in models:
+        model.set(loss=loss, optimizer="adam", metrics=["f1"])
+    fit_many(models, X, Y == 1, epochs=2)
+    shares = np.mean([m.predict(X) > 0 for m in models], axis=0)
+    assert (shares[shares < 0.5] > 0).any()
+    several = Ensemble(models, method="vote")
+    got = several.evaluate(X, Y == 1)
+    assert got.accuracy == ((shares[:, 0] > 0.5) == (Y == 1)).mean() == (several.predict_labels(X) == (Y == 1)).mean()
+    assert got.metrics["f1"] == pytest.approx(metrics.f1_score(Y == 1, shares), rel=1e-12)
+    assert models[0].loss_object.threshold == 0
+
+
+def test_a_model_of_weight_0_does_not_count_at_all() -> None:
+    models = trained()
+    with np.errstate(all="ignore"):
+        models[1].layers[-1].biases = np.full(3, np.inf)
+    assert not np.isfinite(models[1].predict(X)).all()
+    weighted, others = Ensemble(models, weights=[1, 0, 3]), Ensemble([models[0], models[2]], weights=[1, 3])
+    assert weighted.predict(X).tobytes() == others.predict(X).tobytes()
+    assert weighted.std(X).tobytes() == others.std(X).tobytes()
+
+
+@pytest.mark.parametrize("scale", [1e308, 1e-310, 1e200])
+def test_weights_far_out_count_by_their_shares(scale: float) -> None:
+    models = [Model([Dense(4, 3)], seed=i) for i in range(3)]
+    for model in models:
+        model.finalize()
+    far, near = (Ensemble(models, weights=[w, w, w / 2]) for w in (scale, 1.0))
+    np.testing.assert_allclose(far.predict(X), near.predict(X), rtol=1e-6)
+    np.testing.assert_allclose(far.std(X), near.std(X), rtol=1e-5)
+    assert far.weights == [scale, scale, scale / 2]
+
+
+def branches(first: int, second: int, name: str) -> Model:
+    inputs = [Input(first, name="a"), Input(second, name=name)]
+    model = Model(inputs=inputs, outputs=Dense(3)(Concatenate()(inputs)), seed=0)
+    model.finalize()
+    return model
+
+
+def test_models_that_do_not_go_together_are_refused() -> None:
+    for other, text in (
+        (
+            branches(3, 1, "b"),
+            r"models\[1\]: expected 1 'a' \+ 3 'b' inputs and 3 outputs .*, got 3 'a' \+ 1 'b' and 3",
+        ),
+        (branches(1, 3, "c"), r"models\[1\]: expected 1 'a' \+ 3 'b' inputs .*, got 1 'a' \+ 3 'c' and 3"),
+        (Model([Dense(4, 3)], seed=0), r"models\[1\]: expected 1 'a' \+ 3 'b' inputs .*, got 4 and 3"),
+    ):
+        other.finalize()
+        with pytest.raises(ValueError, match=text):
+            Ensemble([branches(1, 3, "b"), other])
+    assert len(Ensemble([branches(1, 3, "b"), branches(1, 3, "b")])) == 2
+    models = trained()
+    models[1].class_labels, models[2].class_labels = ["ant", "bee", "cat"], ["ant", "cat", "bee"]
+    assert len(Ensemble(models[:2])) == 2
+    with pytest.raises(
+        ValueError, match=r"models\[2\]: expected class_labels \('ant', 'bee', 'cat'\) as models\[1\] has"
+    ):
+        Ensemble(models)
 
 
 def test_its_evaluation_is_that_of_its_predictions() -> None:

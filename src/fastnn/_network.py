@@ -210,6 +210,13 @@ def checked(layers: Sequence[Layer], sources: Any) -> list[tuple[int, ...]]:
 # --- arrays ---
 
 
+def shown(inputs: Sequence[Input], total: int) -> str:
+    """The width of the rows that come in, in messages: "4", or of several inputs "4 + 3 'b'"."""
+    if len(inputs) < 2:
+        return str(total)
+    return " + ".join(f"{x.n_inputs}" + ("" if x.name is None else f" {x.name!r}") for x in inputs)
+
+
 def side_by_side(name: str, X: Any, inputs: Sequence[Input]) -> Any:
     """The arrays of several inputs as one, their columns in the inputs' order; copied once. X: a list, an array for
     each input, or a dict by their names; anything else is one array already. Raises ValueError or TypeError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _atomic, _checks, checkpoint
+from fastnn import _atomic, _checks, _network, checkpoint
 from fastnn._labels import named
 from fastnn._safetensors import parse
 from fastnn.kernels.metrics import argmax_rows
@@ -24,16 +25,21 @@ if TYPE_CHECKING:
     from fastnn._runs import Evaluation
 
 METHODS = ("mean", "vote")
+SHARE = 0.5  # of the votes, above which they say yes
+FAR = (
+    1e100  # weights beyond that, and all below its inverse, are taken by the largest: products would leave the numbers
+)
 CONTENTS = "ensemble.json"
 
 
 class Ensemble:
-    """Models with inputs and outputs of the same widths, of ``fit_many`` for instance, that answer as one.
+    """Models with inputs and outputs of the same widths (and names of inputs) and the same ``class_labels``, where they
+    have them, of ``fit_many`` for instance, that answer as one.
 
     method: "mean", the mean of their predictions; "vote", for classifiers: each model has one vote for its largest
     output (with one output, for 1 or 0 as it is above the loss's threshold), and the prediction is the share of the
-    votes. weights: one for each model, at least 0, what its prediction or vote counts; None for the same. The models
-    stay what they are and may be trained on.
+    votes. weights: one for each model, at least 0, what its prediction or vote counts (of 0 nothing, whatever it is);
+    None for the same. The models stay what they are and may be trained on.
 
     Raises ValueError for models that do not go together, or are not finalized.
     """
@@ -49,14 +55,7 @@ class Ensemble:
                 raise TypeError(f"models[{i}]: expected a Model, got {type(model).__name__}")
             if model._plan is None:
                 raise ValueError(f"models[{i}]: the model is not finalized: train it first")
-        first = self.models[0].plan
-        for i, model in enumerate(self.models):
-            mine = (model.plan.n_in, model.plan.n_out)
-            if mine != (first.n_in, first.n_out):
-                raise ValueError(
-                    f"models[{i}]: expected {first.n_in} inputs and {first.n_out} outputs as the first has, got "
-                    f"{mine[0]} and {mine[1]}"
-                )
+        _need_alike(self.models)
         if method not in METHODS:
             raise ValueError(f"method: expected {' or '.join(map(repr, METHODS))}, got {method!r}")
         self.method = method
@@ -78,17 +77,17 @@ class Ensemble:
     def predict(self, X: ArrayLike, *, batch_size: int | None = None) -> NDArray[Any]:
         """(rows, outputs): the mean of the models' predictions, or the shares of their votes, added up in float64 in
         the order of the models, in the widest type that one of them has. A row's bits do not depend on others."""
-        total, kind = None, self.models[0].dtype
-        for i, model in enumerate(self.models):
+        total, counts = None, self._counts()
+        for model, weight in zip(self.models, counts, strict=True):
+            if not weight:
+                continue
             answers = model.predict(X, batch_size=batch_size)
-            kind = np.promote_types(kind, answers.dtype)
             part = (self._votes(model, answers) if self.method == "vote" else answers).astype(np.float64)
-            if self.weights is not None:
-                part = part * self.weights[i]
+            part = part if self.weights is None else part * weight
             total = part if total is None else total + part
         assert total is not None
-        whole = len(self.models) if self.weights is None else float(sum(self.weights))
-        mean: NDArray[Any] = (total / whole).astype(kind)
+        kind = np.result_type(*(model.dtype for model in self.models))
+        mean: NDArray[Any] = (total / sum(counts)).astype(kind)
         return mean
 
     __call__ = predict
@@ -97,7 +96,7 @@ class Ensemble:
         """The label (rows,) of each row's class, as ``Model.predict_labels`` gives it, by ``class_labels`` of the first
         model."""
         first, voted = self.models[0], self.method == "vote"
-        threshold = 0.5 if voted or first.loss is None else first.loss.threshold
+        threshold = SHARE if voted or first.loss is None else first.loss.threshold
         return named(self.predict(X, batch_size=batch_size), threshold, first.class_labels)
 
     def std(self, X: ArrayLike, *, batch_size: int | None = None) -> NDArray[Any]:
@@ -106,22 +105,37 @@ class Ensemble:
         answers = self.predictions(X, batch_size=batch_size)
         if self.method == "vote":
             answers = np.stack([self._votes(m, a) for m, a in zip(self.models, answers, strict=True)])
-        w = np.ones(len(self)) if self.weights is None else np.array(self.weights)
-        w = (w / w.sum())[:, None, None]
-        wide = answers.astype(np.float64)
+        w = np.array(self._counts())
+        here = w > 0
+        w = (w / w.sum())[here, None, None]
+        wide = answers[here].astype(np.float64)
         spread: NDArray[Any] = np.sqrt((w * (wide - (w * wide).sum(axis=0)) ** 2).sum(axis=0)).astype(answers.dtype)
         return spread
 
     def evaluate(
         self, X: ArrayLike, y: ArrayLike, *, batch_size: int | None = None, sample_weight: ArrayLike | None = None
     ) -> Evaluation:
-        """Loss, accuracy and metrics of ``predict``, as the first model is set for them. batch_size bounds memory."""
+        """Loss, accuracy and metrics of ``predict``, as the first model is set for them. batch_size bounds memory.
+
+        Of votes the loss is that of their shares, whatever the models' outputs are, and a yes is more than half.
+        """
         first = self.models[0]
         answers = self.predict(X, batch_size=batch_size)
         judge = Model([Input(first.plan.n_out)], dtype=answers.dtype)
-        judge.loss, judge.accuracy, judge.precision = first.loss_object, first.accuracy, first.precision
+        loss = first.loss_object
+        if self.method == "vote":
+            loss = copy.copy(loss)
+            loss.threshold = SHARE
+        judge.loss, judge.accuracy, judge.precision = loss, first.accuracy, first.precision
         judge.metrics = dict(first.metrics)
         return judge.evaluate(answers, y, batch_size=batch_size, sample_weight=sample_weight)
+
+    def _counts(self) -> list[float]:
+        """What each model counts."""
+        if self.weights is None:
+            return [1.0] * len(self.models)
+        most = max(self.weights)
+        return self.weights if 1 / FAR < most < FAR else [weight / most for weight in self.weights]
 
     def _votes(self, model: Model, answers: NDArray[Any]) -> NDArray[Any]:
         if answers.shape[1] == 1:
@@ -174,6 +188,24 @@ def _listed(path: Path) -> set[str]:
         return {name for name in names if re.fullmatch(r"model-\d{3,}\.fnn", name)}
     except (OSError, ValueError, KeyError, TypeError):
         return set()
+
+
+def _need_alike(models: Sequence[Model]) -> None:
+    """ValueError where the inputs or outputs of the models, or the names of their classes, differ."""
+    known = next((i for i, model in enumerate(models) if model.class_labels is not None), 0)
+    labels = models[known].class_labels
+    wanted, *_ = sizes = [(_network.shown(m._network().inputs, m.plan.n_in), m.plan.n_out) for m in models]
+    for i, (model, got) in enumerate(zip(models, sizes, strict=True)):
+        if got != wanted:
+            raise ValueError(
+                f"models[{i}]: expected {wanted[0]} inputs and {wanted[1]} outputs as the first has, got {got[0]} and "
+                f"{got[1]}"
+            )
+        if model.class_labels not in (None, labels):
+            raise ValueError(
+                f"models[{i}]: expected class_labels {labels!r:.80} as models[{known}] has, got "
+                f"{model.class_labels!r:.80}"
+            )
 
 
 def _weights(weights: Any, count: int) -> list[float]:

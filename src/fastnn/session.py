@@ -162,10 +162,8 @@ class _Source:
         return self.description, tensors, self.classes
 
     def widths(self) -> str:
-        """Of the rows that come in, in messages: "4", or of several inputs "4 + 3 'b'"."""
-        if len(self.inputs) < 2:
-            return str(self.description["n_inputs"])
-        return " + ".join(f"{x.n_inputs}" + ("" if x.name is None else f" {x.name!r}") for x in self.inputs)
+        """Of the rows that come in, in messages."""
+        return _network.shown(self.inputs, self.description["n_inputs"])
 
 
 class _Portable:
