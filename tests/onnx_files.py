@@ -11,15 +11,20 @@ import numpy as np
 from fastnn.export import _protobuf as pb
 
 KINDS = {"float32": 1, "uint8": 2, "int64": 7, "bool": 9, "float16": 10, "float64": 11}
+TYPES = {float: 1, int: 2, str: 3, list: 7}  # AttributeProto.AttributeType
 Node = tuple[str, Sequence[str], str, dict[str, Any]]
 
 
 def node(operator: str, inputs: str, output: str, **attributes: Any) -> Node:
+    """output: one, or several apart by blanks."""
     return operator, inputs.split(), output, attributes
 
 
 def attribute(name: str, value: Any) -> bytes:
+    """An attribute; of a type alone (float, int, ...) that of one whose value the writer left out."""
     head = pb.text(1, name)
+    if isinstance(value, type):
+        return head + pb.whole(20, TYPES[value])
     if isinstance(value, float):
         return head + pb.real(2, value) + pb.whole(20, 1)
     if isinstance(value, int):
@@ -34,7 +39,9 @@ def attribute(name: str, value: Any) -> bytes:
 def node_bytes(made: Node) -> bytes:
     operator, inputs, output, attributes = made
     domain = attributes.pop("domain", None)
-    parts = [*(pb.text(1, "" if i == "-" else i) for i in inputs), pb.text(2, output), pb.text(3, f"the_{output}")]
+    outputs = output.split()
+    parts = [*(pb.text(1, "" if i == "-" else i) for i in inputs), *(pb.text(2, name) for name in outputs)]
+    parts += [pb.text(3, f"the_{outputs[0]}")]
     parts += [pb.text(4, operator), *(pb.nested(5, attribute(k, v)) for k, v in attributes.items())]
     return b"".join(parts) + (pb.text(7, domain) if domain else b"")
 

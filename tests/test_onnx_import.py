@@ -140,6 +140,9 @@ def test_batch_normalization_becomes_the_layer(tmp_path: Path) -> None:
     assert model.layers[0].momentum == pytest.approx(0.8)
     np.testing.assert_allclose(model.predict(X), (X * factor + offset) @ W64 + B, rtol=2e-5, atol=2e-5)
     refused(tmp_path, "only inference", [node("BatchNormalization", "x s o m v", "y", training_mode=1)], constants)
+    several = [node("BatchNormalization", "x s o m v", "y mean var")]
+    refused(tmp_path, "only inference", several, constants, opset=13)
+    assert load(tmp_path, [node("BatchNormalization", "x s o m v", "y ")], constants, opset=13).plan.n_in == 4
 
 
 def test_batch_normalization_of_channels_is_folded(tmp_path: Path) -> None:
@@ -399,6 +402,34 @@ def test_identities_and_casts_are_passed_through(tmp_path: Path) -> None:
     model = load(tmp_path, nodes, {"w": W}, dtype="float32")
     np.testing.assert_allclose(model.predict(X), X @ W64, rtol=1e-5, atol=1e-6)
     refused(tmp_path, r"\(Cast\): expected a cast to float32", [node("Cast", "x", "a", to=10), node("Relu", "a", "y")])
+
+
+CASTS = [(1, 2.7), (11, 2.7), (2, 2.0), (3, 2.0), (5, 2.0), (6, 2.0), (7, 2.0), (9, 1.0), (10, 2.69921875), (12, 2.0)]
+
+
+@pytest.mark.parametrize(("kind", "wanted"), CASTS)
+def test_casts_of_constants_change_them(tmp_path: Path, kind: int, wanted: float) -> None:
+    nodes = [node("Cast", "k", "a", to=kind), node("Cast", "a", "b", to=1), node("Mul", "x b", "y")]
+    np.testing.assert_allclose(load(tmp_path, nodes, {"k": 2.7}).predict(X), X * wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(16, "bfloat16"), (8, "string"), (99, "type 99"), (0.5, "type 0.5")])
+def test_casts_of_constants_to_other_types_are_refused(tmp_path: Path, kind: float, name: str) -> None:
+    nodes = [node("Cast", "k", "a", to=kind), node("Gemm", "x a", "y")]
+    refused(tmp_path, rf"'the_a' \(Cast\): a cast of a constant to {name} is not supported", nodes, {"k": W})
+
+
+def test_attributes_whose_value_the_writer_left_out_are_0(tmp_path: Path) -> None:
+    model = load(tmp_path, [node("Gemm", "x w b", "y", beta=float, transA=int, transB=int)], {"w": W, "b": B})
+    np.testing.assert_allclose(model.predict(X), X @ W64, rtol=1e-5, atol=1e-6)
+    refused(tmp_path, "expected axis 1, the last one, got 0", [node("Softmax", "x", "y", axis=int)])
+    model = load(tmp_path, [node("Constant", "", "k", value_float=float), node("Max", "x k", "y")])
+    np.testing.assert_array_equal(model.predict(X), np.maximum(X, 0))
+    model = load(tmp_path, [node("Gelu", "x", "y", approximate=str)], opset=20)
+    assert type(model.layers[1]) is GELU
+    refused(tmp_path, r"reshapes to \[\]: rows must stay rows",
+            [node("Constant", "", "k", value_ints=list), node("Reshape", "x k", "y")])  # fmt: skip
+    refused(tmp_path, "its attribute 'alpha' is not a number", [node("Elu", "x", "y", alpha=list)])
 
 
 def test_an_output_is_chosen_by_name(tmp_path: Path) -> None:

@@ -51,9 +51,21 @@ def test_a_predict_of_its_own_is_refused() -> None:
         from_sklearn(fitted(Doubled, X[:, 0]))
 
 
+@pytest.mark.parametrize("name", ["predict_proba", "_predict", "_forward_pass", "_forward_pass_fast"])
+def test_what_a_prediction_goes_through_is_scikit_learns(name: str) -> None:
+    other = type("Other", (MLPClassifier,), {name: lambda self, *given, **more: getattr(MLPClassifier, name)})
+    theirs = fitted(MLPClassifier, X[:, 0] > 0)
+    theirs.__class__ = other
+    with pytest.raises(TypeError, match=f"Other has a {name} of its own, which computes something else"):
+        from_sklearn(theirs)
+
+
 def test_several_labels_at_a_time() -> None:
     theirs = fitted(MLPClassifier, (X[:, :3] > 0).astype(int))
-    np.testing.assert_allclose(from_sklearn(theirs).predict(X), theirs.predict_proba(X), rtol=1e-5, atol=1e-5)
+    ours = from_sklearn(theirs)
+    np.testing.assert_allclose(ours.predict(X), theirs.predict_proba(X), rtol=1e-5, atol=1e-5)
+    assert ours.class_labels is None
+    assert ours.metadata["class_names"] == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("outputs", [1, 3])

@@ -18,7 +18,7 @@ from fastnn.interop import _onnx_elementwise as elementwise
 from fastnn.interop import _onnx_graph
 from fastnn.interop import _onnx_operators as operators
 from fastnn.interop._assemble import assemble_graph
-from fastnn.interop._onnx_file import TYPE_NAMES, Graph, Node, Port, Tensor, read
+from fastnn.interop._onnx_file import TYPE_NAMES, TYPES, Graph, Node, Port, Tensor, read
 from fastnn.interop._shapes import Unknown
 
 if TYPE_CHECKING:
@@ -93,8 +93,13 @@ class Importer:
             if not isinstance(order, list) or sorted(order) != list(range(value.ndim)):
                 raise FormatError(f"{node}: perm {order} for {value.ndim} dimensions")
             return value.transpose(order)
-        if node.operator == "Cast" and value.dtype.kind in "fiu":
-            return value.astype(DTYPES.get(int(node.number("to", 0)), value.dtype))
+        if node.operator == "Cast":
+            kind = node.number("to", 0)
+            if kind not in TYPES:
+                named = next((name for number, name in TYPE_NAMES.items() if number == kind), f"type {kind}")
+                raise ValueError(f"{node}: a cast of a constant to {named} is not supported")
+            with np.errstate(all="ignore"):  # what a type cannot hold is as the machine makes it
+                return value.astype(np.dtype(TYPES[int(kind)][0]).newbyteorder("="))
         return value
 
     def real(self, node: Node, place: int, what: str) -> Array:

@@ -27,6 +27,8 @@ TYPES = {
     10: ("<f2", 0), 11: ("<f8", 10), 12: ("<u4", 11), 13: ("<u8", 11),
 }  # fmt: skip
 TYPE_NAMES = {8: "string", 10: "float16", 14: "complex64", 15: "complex128", 16: "bfloat16"}
+# AttributeProto.AttributeType: number -> the value where none came, for proto3's writers leave out what is 0
+ABSENT = {1: float, 2: int, 3: str, 6: list, 7: list, 8: list}
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Fields: TypeAlias = "Iterator[tuple[int, int, pb.Value]]"
@@ -162,7 +164,7 @@ def _tensor(data: memoryview) -> Tensor:
 
 def _attribute(data: memoryview) -> tuple[str, Any]:
     """(name, value): a number, a string, a tensor or a list; None for what no operator here has, such as a subgraph."""
-    name, several = "", list[float]()
+    name, kind, several = "", 0, list[float]()
     found: Any = None
     for number, wire, value in pb.fields(data):
         if number == 1:
@@ -183,7 +185,10 @@ def _attribute(data: memoryview) -> tuple[str, Any]:
             else:
                 several += np.frombuffer(value, "<f4").tolist()
             _few(several, MOST_NUMBERS + 1, "numbers in an attribute")
-    return name, several or found
+        elif number == 20:
+            kind = pb.as_whole(wire, value, "an attribute's type")
+    found = several or found
+    return name, ABSENT[kind]() if found is None and kind in ABSENT else found
 
 
 def _node(data: memoryview) -> Node:

@@ -69,7 +69,8 @@ def _matrix(g: Importer, node: Node, place: int) -> Array:
 
 
 def _batch_normalization(g: Importer, node: Node) -> list[Any]:
-    if node.number("training_mode", 0) or not node.number("spatial", 1):
+    old = g.graph.opset < 14 and sum(map(bool, node.outputs)) > 1  # then its other outputs say that it is training
+    if old or node.number("training_mode", 0) or not node.number("spatial", 1):
         raise ValueError(f"{node}: only inference over the first axis of a row is supported")
     scale, offset, mean, variance = (
         g.real(node, i, what).astype(np.float64) for i, what in enumerate(("scale", "B", "mean", "var"), 1)

@@ -21,6 +21,7 @@ ACTIVATIONS: dict[str, Callable[[], act.Activation] | None] = {
     "softmax": act.Softmax,
     "exp": act.Exponential,  # the output for the Poisson loss
 }
+PREDICTING = ("predict", "predict_proba", "_predict", "_forward_pass", "_forward_pass_fast")
 
 
 def from_sklearn(estimator: Any) -> Model:
@@ -29,11 +30,12 @@ def from_sklearn(estimator: Any) -> Model:
     kinds = {c.__name__ for c in type(estimator).__mro__ if c.__module__.startswith("sklearn.neural_network.")}
     if not kinds & {"MLPClassifier", "MLPRegressor"}:
         raise TypeError(f"estimator: expected an MLPClassifier or MLPRegressor, got {type(estimator).__name__}")
-    predict = next((cls for cls in type(estimator).__mro__ if "predict" in vars(cls)), None)
-    if predict is not None and not predict.__module__.startswith("sklearn."):
-        raise TypeError(
-            f"estimator: {type(estimator).__name__} has a predict of its own, which computes something else"
-        )
+    for name in PREDICTING:
+        owner = next((cls for cls in type(estimator).__mro__ if name in vars(cls)), None)
+        if owner is not None and not owner.__module__.startswith("sklearn."):
+            raise TypeError(
+                f"estimator: {type(estimator).__name__} has a {name} of its own, which computes something else"
+            )
     if not hasattr(estimator, "coefs_"):
         raise ValueError("estimator: it is not fitted: call its fit first")
     parts: list[Part] = []
@@ -50,6 +52,8 @@ def from_sklearn(estimator: Any) -> Model:
     classes = getattr(estimator, "classes_", None)
     if classes is not None:
         model.metadata["class_names"] = [str(name) for name in classes]
-        if len(classes) == max(model.plan.n_out, 2) and len({str(name) for name in classes}) == len(classes):
+        several = estimator._label_binarizer.y_type_.startswith("multilabel")  # each answers a question of its own
+        fits = len(classes) == max(model.plan.n_out, 2) and len({str(name) for name in classes}) == len(classes)
+        if fits and not several:
             model.class_labels = classes.tolist()
     return model
