@@ -77,7 +77,64 @@ def test_true_labels_may_stand_in_a_column(kind: Any) -> None:
     assert metrics.recall_score([0, 1, 1], np.array([[0.4], [0.6], [0.2]])) == 0.5  # of predictions they are scores
 
 
+def test_signs_beside_scores_are_a_no_and_a_yes() -> None:
+    y, p = np.array([-1, 1, 1, -1, 1]), np.array([[-0.5], [0.2], [1.5], [0.1], [-2.0]])
+    said = np.where(p[:, 0] > 0, 1, -1)
+    for true in (y, y.astype(float), y[:, None]):
+        assert np.array_equal(metrics.confusion_matrix(true, p, threshold=0), metrics.confusion_matrix(y, said))
+        assert metrics.recall_score(true, p, threshold=0) == 2 / 3
+    assert metrics.accuracy_score(y, p, threshold=0) == 3 / 5
+    assert metrics.precision_score(y, p, threshold=0, average=None, labels=[1, -1]).tolist() == [2 / 3, 0.5]
+    assert np.array_equal(metrics.confusion_matrix(y, p, threshold=0, labels=[1]), [[2]])
+    assert np.array_equal(metrics.confusion_matrix([-1, -1], p[:2], threshold=0), [[1, 1], [0, 0]])
+    assert set(report(y, p, threshold=0)) >= {"-1", "1"}
+    assert metrics.confusion_matrix([-1, 0, 1], [[0.1], [0.2], [0.9]]).shape == (3, 3)  # three classes are no signs
+
+
+def test_large_labels_of_unlike_types_are_told_apart() -> None:
+    y, said = np.array([2**53, 2**53 + 1], np.uint64), np.array([2**53 + 1, 2**53 + 1], np.int64)
+    for kind in (np.int64, np.uint64):
+        assert metrics.accuracy_score(y, said.astype(kind)) == metrics.accuracy_score(said, y.astype(kind)) == 0.5
+    assert metrics.confusion_matrix(y, y, labels=np.array([2**53 + 1])).tolist() == [[1]]
+    far = np.array([2**63, 2**63 + 1], np.uint64)
+    assert metrics.accuracy_score(far, np.array([5, 6], np.int64)) == 0
+    assert metrics.accuracy_score(far, np.array([2**63, 5], np.uint64)) == 0.5
+    shown = metrics.classification_report(y, said, labels=np.array([2**53 + 1], np.int64))
+    assert "micro average" in shown
+
+
+class Theirs:
+    """An array of some other library."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = np.asarray(array)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
+
+def test_arrays_of_other_libraries_are_taken() -> None:
+    y, said, p = np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0]), np.array([[0.1], [0.7], [0.2], [0.3]])
+    assert metrics.accuracy_score(Theirs(y), Theirs(said)) == 0.75
+    assert metrics.recall_score(Theirs(y[:, None]), Theirs(p)) == 0.5
+    assert np.array_equal(
+        metrics.confusion_matrix(Theirs(np.eye(2)[y]), Theirs(said), labels=Theirs([1, 0])), [[1, 1], [0, 2]]
+    )
+    assert metrics.roc_auc_score(Theirs(y), Theirs(p)) == metrics.roc_auc_score(y, p)
+    assert metrics.classification_report(Theirs(y), Theirs(said)) == metrics.classification_report(y, said)
+
+
 REFUSED: list[Any] = [
+    (
+        lambda: metrics.f1_score([[0, 1, 1], [1, 0, 0]], TRUE[:2]),
+        r"y_true: .* of one class each.* got \[0 1 1\] at row 0",
+    ),
+    (lambda: metrics.accuracy_score([[0, 1.0], [0, 0]], TRUE[:2]), r"got \[0. 0.\] at row 1; .*multilabel=True"),
+    (lambda: metrics.accuracy_score(np.full((2, 2), np.nan), TRUE[:2]), r"y_true: .* of one class each"),
+    (lambda: metrics.accuracy_score(np.array([2**63], np.uint64), [-1]), f"y_pred: .*got -1 beside {2**63}"),
     (lambda: metrics.accuracy_score([[0.2], [1.0]], [0, 1]), "y_true: expected labels"),
     (lambda: metrics.f1_score(TRUE, SAID, average="macro", labels=5), "labels: expected a list of classes, .*got 5"),
     (lambda: metrics.f1_score(TRUE, SAID, average="macro", labels=[]), r"labels: expected a list .*got \[\]"),

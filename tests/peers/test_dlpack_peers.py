@@ -9,6 +9,7 @@ import pytest
 from small import X, Y, classifier
 
 import fastnn.functional as F
+from fastnn import metrics
 from fastnn._dlpack import as_ndarray
 
 LIBRARIES = ["torch", "jax"]
@@ -47,6 +48,16 @@ def test_weights_and_functions_take_them(make: Any) -> None:
     model.set_parameters([tuple(make(np.array(a)) for a in pair) for pair in model.get_parameters()])
     got = F.dense(make(X), make(np.array(dense.weights)), make(np.array(dense.biases)), activation="relu")
     assert np.array_equal(got, F.dense(X, np.array(dense.weights), np.array(dense.biases), activation="relu"))
+
+
+def test_metrics_take_them(make: Any) -> None:
+    model = classifier()
+    model.finalize(4)
+    p = model.predict(X)
+    y, said = Y.astype(np.int32), p.argmax(axis=1).astype(np.int32)
+    assert metrics.accuracy_score(make(y), make(p)) == metrics.accuracy_score(make(y), make(said)) == (y == said).mean()
+    assert metrics.f1_score(make(y == 1), make(p[:, 1:2])) == metrics.f1_score(y == 1, p[:, 1:2])
+    assert metrics.roc_auc_score(make(y), make(p)) == metrics.roc_auc_score(y, p)
 
 
 def test_no_copy_is_made(make: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks
+from fastnn._dlpack import as_ndarray
 from fastnn.kernels import metrics as kernels
 from fastnn.metrics import _averages
 from fastnn.metrics._averages import Counts, check_average, column_aucs
@@ -34,7 +35,8 @@ def confusion_matrix(
     """(classes, classes): how often each true class (a row) was taken for each predicted one (a column).
 
     y_true: labels (rows,) or (rows, 1), integers or text, or (rows, classes) one-hot. y_pred: the same, or the scores
-    of ``Model.predict``: (rows, classes), of which the largest counts, or floats (rows, 1): class 1 above threshold.
+    of ``Model.predict``: (rows, classes), of which the largest counts, or floats (rows, 1): class 1 above threshold
+    (beside labels of -1 and 1 the rest are -1).
     labels: the classes, in the order wanted; rows of others are left out; by default all that occur, sorted, and where
     scores are given a class for each column. sample_weight: (rows,), what each row counts; the matrix is then float64.
     normalize: "true" divides each row by its sum, "pred" each column, "all" the whole; 0 where that is of nothing.
@@ -131,7 +133,7 @@ def roc_auc_score(
     if given.dtype.kind != "f" or given.dtype.itemsize not in (4, 8):
         given = given.astype(np.float64)
     scores = given.reshape(-1, 1) if given.ndim == 1 else given
-    true = np.asarray(y_true)
+    true = np.asarray(as_ndarray("y_true", y_true))
     if scores.ndim != 2 or not scores.size or true.shape not in ((len(scores),), (len(scores), 1), scores.shape):
         raise ValueError(
             f"y_score: expected (rows,) or (rows, classes) with y_true (rows,) or of that shape, got y_true "
@@ -194,7 +196,7 @@ def classification_report(
     counts, all_shown = _counted(true, predicted, classes, sample_weight), True
     if labels is not None:
         wanted = wanted_classes(labels, classes)
-        all_shown = bool(np.isin(classes[counts.occurring()], wanted).all())
+        all_shown = set(classes[counts.occurring()].tolist()) <= set(wanted.tolist())
         counts, classes = _chosen(counts, classes, wanted), wanted
     names = [str(class_names[i]) if i < len(class_names) else str(c) for i, c in enumerate(classes)]
     scores = (_averages.precision, _averages.recall, _averages.f1)
