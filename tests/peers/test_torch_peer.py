@@ -150,6 +150,7 @@ class Forward(nn.Module):
         (nn.Sequential(nn.Tanh()), "it has no Linear and no normalization with weights"),
         (nn.Sequential(nn.Linear(6, 2), nn.Linear(2, 2).double()), "got float32 and float64"),
         (nn.Sequential(nn.Linear(6, 2), nn.Softplus(1.0, 2.0)), "expected a threshold of at least 12, got 2.0"),
+        (nn.Sequential(nn.Linear(6, 2), nn.Softplus(0.0)), r"^module.1 \(Softplus\): float division by zero"),
         (nn.Sequential(nn.Linear(6, 2), nn.CELU(-0.5)), "expected alpha more than 0, got -0.5"),
         (nn.Sequential(nn.Linear(6, 2), nn.Linear(3, 2)), r"module.1 \(Linear\): expected rows of 3 numbers, got 2"),
         (nn.Sequential(nn.Linear(6, 2), nn.LeakyReLU(float("nan"))), r"^module.1 \(LeakyReLU\): alpha: expected"),

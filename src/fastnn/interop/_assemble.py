@@ -87,7 +87,7 @@ def naming(where: str) -> Iterator[None]:
 
 def dropout(kind: type[Dropout | AlphaDropout], rate: float) -> list[Part]:
     """Nothing for the rates of 0 and 1, of which only a training would show something."""
-    return [kind(rate)] if rate not in (0, 1) else []
+    return [kind(rate)] if 0 < rate < 1 else []
 
 
 def kept(momentum: float) -> float:
