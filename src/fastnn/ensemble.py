@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 METHODS = ("mean", "vote")
 SHARE = 0.5  # of the votes, above which they say yes
-FAR = (
-    1e100  # weights beyond that, and all below its inverse, are taken by the largest: products would leave the numbers
-)
+# weights of which the largest is beyond that, or below its inverse, are divided by it: products would leave the numbers
+FAR = 1e100
 CONTENTS = "ensemble.json"
 
 
