@@ -1,7 +1,7 @@
 """``make prove``: all sixteen promises in full, each in a process of its own; writes docs/guarantees.md.
 
-python tests/guarantees/prove.py [g01 g07 ...] [--quick]     some of them, or the forms of the ordinary suite; then the
-page stays as it is.
+python tests/guarantees/prove.py g01 g07 ...     some of them: the other rows of the page stay, each says when it was
+python tests/guarantees/prove.py --quick         the forms of the ordinary suite; the page stays as it is
 
 Two rows run at a time, the longest first; then, one by one, those in which a clock decides: kills at a moment, forks
 with a limit, processor time at rest. All must be through in an hour (two processors are enough).
@@ -33,6 +33,7 @@ from promise import ROOT, NotHereError  # noqa: E402
 import fastnn  # noqa: E402
 
 PAGE = ROOT / "docs" / "guarantees.md"
+RELEASE = os.environ.get("FASTNN_PROVE") == "release"
 LIMIT = 3600.0  # seconds for all
 LONGEST = ("g03", "g07", "g16", "g09", "g11")
 ALONE = ("g04", "g05", "g06", "g12")
@@ -77,11 +78,11 @@ def all_of(
     rows: Sequence[str], run: Callable[[str, float | None], dict[str, Any]], limit: float | None
 ) -> list[dict[str, Any]]:
     """The results in the order of the rows: two rows at a time, then those that must be alone."""
-    began, results = time.monotonic(), {}
+    began, results, at = time.monotonic(), {}, here_and_now()
 
     def one_more(row: str) -> None:
         left = None if limit is None else max(limit - (time.monotonic() - began), 1)
-        results[row] = found = run(row, left)
+        results[row] = found = run(row, left) | {"at": at}
         print(f"{row:24} {'pass' if found['passed'] else 'FAIL'}  {found['text']}", flush=True)
 
     together = [row for row in rows if not row.startswith(ALONE)]
@@ -104,25 +105,49 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} processors, {system}"
 
 
+def here_and_now() -> str:
+    """The day, and what was proven: the commit where there is one, else the version."""
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--match", "no tag"]
+    try:
+        said = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        said = fastnn.__version__
+    return f"{datetime.now(UTC):%Y-%m-%d} {said}{' release' if RELEASE else ''}"
+
+
+def line(result: dict[str, Any]) -> str:
+    """A row of the table."""
+    state = "pass" if result["passed"] else "**FAIL**"
+    text, minutes = " ".join(result["text"].replace("|", "/").split()), result["seconds"] / 60
+    return f"{_head(result)} {result['promise']} | {text} | {state} | {minutes:.1f} | {result['at']} |"
+
+
+def _head(result: dict[str, Any]) -> str:
+    return f"| G{int(result['row'][1:3])} |"
+
+
 def table(results: list[dict[str, Any]]) -> str:
-    lines = ["| | promise | figure | | minutes |", "|---|---|---|---|---|"]
-    for r in results:
-        state = "pass" if r["passed"] else "**FAIL**"
-        text = " ".join(r["text"].replace("|", "/").split())
-        lines.append(f"| G{int(r['row'][1:3])} | {r['promise']} | {text} | {state} | {r['seconds'] / 60:.1f} |")
-    return "\n".join(lines)
+    return "\n".join(["| | promise | figure | | minutes | proven |", "|---|---|---|---|---|---|", *map(line, results)])
 
 
 def page(results: list[dict[str, Any]], seconds: float) -> str:
-    made_by = "make prove-release" if os.environ.get("FASTNN_PROVE") == "release" else "make prove"
+    made_by = "make prove-release" if RELEASE else "make prove"
     return (
         "# What fastnn promises, and what it measured\n\n"
         "Each promise is one file in `tests/guarantees/`, with a quick form in the ordinary suite, the full one\n"
         "behind `make prove`, and a sabotage that shows that the proof can fail.\n\n"
         f"Made by `{made_by}` on {datetime.now(UTC):%Y-%m-%d}, two rows at a time, {seconds / 60:.0f} minutes in all:\n"
-        f"fastnn {fastnn.__version__}, {machine()}.\n\n"
+        f"fastnn {fastnn.__version__}, {machine()}. Each row says when, and at which commit, it was proven last.\n\n"
         f"{table(results)}\n"
     )
+
+
+def renewed(text: str, results: list[dict[str, Any]]) -> str:
+    """The page with these rows in place of those that it has."""
+    lines = text.splitlines()
+    for result in results:
+        lines = [line(result) if old.startswith(_head(result)) else old for old in lines]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
@@ -136,12 +161,14 @@ def main() -> int:
         return 0
     known = sorted(path.stem for path in HERE.glob("g[0-9][0-9]_*.py"))
     rows = [row for row in known if not options.rows or row[:3] in options.rows]
-    limit = None if os.environ.get("FASTNN_PROVE") == "release" else LIMIT
+    limit = None if RELEASE else LIMIT
     began = time.monotonic()
     results = all_of(rows, lambda row, seconds: in_a_process(row, not options.quick, seconds), limit)
     if rows == known and not options.quick:
         PAGE.write_text(page(results, time.monotonic() - began), encoding="utf-8")
-        print(f"\n{table(results)}")
+    elif PAGE.is_file() and not options.quick:
+        PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
+    print(f"\n{table(results)}")
     return 0 if all(r["passed"] for r in results) else 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,8 @@ ROWS = ("g01_a", "g03_b", "g05_c", "g09_d", "g12_e")
 
 
 def result(row: str, passed: bool = True) -> dict[str, Any]:
-    return {"row": row, "promise": f"promise of {row}", "passed": passed, "text": "0 of 3 | differ", "seconds": 90.0}
+    return {"row": row, "promise": f"promise of {row}", "passed": passed, "text": "0 of 3 | differ", "seconds": 90.0,
+            "at": "2026-01-02 abc"}  # fmt: skip
 
 
 def test_two_at_a_time_and_those_with_clocks_alone_and_last(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,9 +96,24 @@ def test_a_row_that_does_not_end_well_fails(
 
 def test_the_page_names_what_failed() -> None:
     text = prove.page([result("g01_a"), result("g02_b", passed=False)], 3000.0)
-    assert "| G1 | promise of g01_a | 0 of 3 / differ | pass | 1.5 |" in text
-    assert "| G2 | promise of g02_b | 0 of 3 / differ | **FAIL** | 1.5 |" in text
+    assert "| G1 | promise of g01_a | 0 of 3 / differ | pass | 1.5 | 2026-01-02 abc |" in text
+    assert "| G2 | promise of g02_b | 0 of 3 / differ | **FAIL** | 1.5 | 2026-01-02 abc |" in text
     assert "50 minutes in all" in text
+
+
+def test_some_rows_are_written_anew_and_the_others_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    page = tmp_path / "guarantees.md"
+    monkeypatch.setattr(prove, "PAGE", page)
+    before = prove.page([result(f"g{i:02}_x") for i in (1, 2, 12)], 60.0)
+    page.write_text(before)
+    monkeypatch.setattr(prove, "in_a_process", lambda row, full, seconds: result(row) | {"text": "anew", "at": "gone"})
+    monkeypatch.setattr(sys, "argv", ["prove.py", "g01"])
+    assert prove.main() == 0
+    old, new = before.splitlines(), page.read_text().splitlines()
+    (changed,) = [i for i in range(len(old)) if old[i] != new[i]]
+    now = prove.here_and_now()
+    assert new[changed] == f"| G1 | promise of g01_threads | anew | pass | 1.5 | {now} |"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d [\w.-]+( release)?", now)
 
 
 def test_one_row_that_fails_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
