@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -> Non
     broken = make()
     with pytest.raises(StopError):
         broken.train_stream(
-            shuffled(broken), epochs=2, callbacks=[cb.ModelCheckpoint(path, save_freq=1), stop_after(3)]
+            shuffled(broken), epochs=2, callbacks=[cb.ModelCheckpoint(path, save_freq=1), stop_after(4)]
         )
     model = make()
     model.finalize(4)
@@ -127,7 +127,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -> Non
         assert (model.steps_done, model.epochs_done, len(model.history)) == (0, 0, 0)
     array = make()
     with pytest.raises(StopError):
-        array.train(X, Y, batch_size=16, callbacks=[cb.ModelCheckpoint(path, save_freq=1), stop_after(3)])
+        array.train(X, Y, batch_size=16, callbacks=[cb.ModelCheckpoint(path, save_freq=1), stop_after(4)])
     with pytest.raises(ValueError, match="within an epoch of stream=None, here it is stream=True"):
         model.train_stream(shuffled(model), resume=path)
 
@@ -141,7 +141,7 @@ def test_metrics_of_a_broken_epoch_of_arrays(tmp_path: Path, batch_size: int) ->
     path = tmp_path / "run.fnn"
     broken = make(names)
     with pytest.raises(StopError):
-        broken.train(X, Y, **options, callbacks=[cb.ModelCheckpoint(path, save_freq=1), stop_after(2)])
+        broken.train(X, Y, **options, callbacks=[cb.ModelCheckpoint(path, save_freq=1), stop_after(3)])
     again = make(names)
     again.train(X, Y, **options, resume=path)
     assert again.history.state() == whole.history.state()

@@ -170,8 +170,12 @@ ERRORS: list[tuple[dict[str, Any], Any, str]] = [
     ({"class_weight": {1: "x"}}, Y, "class_weight: expected finite numbers of at least 0, got 'x' for class 1"),
     ({"class_weight": [1.0, 2.0]}, Y, r"class_weight: expected 3 weights, one for each class, got shape \(2,\)"),
     ({"class_weight": [1.0, 2.0, np.inf]}, Y, "class_weight: expected finite numbers .* got .*inf.* for class 2"),
-    ({"class_weight": "balanced"}, HOT * 0.5, "class_weight: needs targets that name one class for each row.*one-hot"),
-    ({"class_weight": "balanced"}, np.ones((90, 3)), "class_weight: needs targets that name one class"),
+    (
+        {"class_weight": "balanced"},
+        HOT / 2 + 1 / 6,
+        "class_weight: needs targets that name one class for each row.*one-hot",
+    ),
+    ({"class_weight": "balanced"}, np.ones((90, 3)) / 3, "class_weight: needs targets that name one class"),
 ]
 
 
