@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import io
 import json
@@ -17,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 from small import X, Y, bits, classifier, python, trained
 
 import fastnn
-from fastnn import Dropout, FormatError, Input, Model, checkpoint
+from fastnn import Dense, Dropout, FormatError, Input, Model, checkpoint
 from fastnn.checkpoint import DIGITS
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="of POSIX")
@@ -320,3 +321,15 @@ def test_a_model_without_parameters_has_a_file(tmp_path: Path) -> None:
     model.save(tmp_path / "m.fnn")
     assert_same_bits(Model.load(tmp_path / "m.fnn").predict(X), X)
     assert model.state_dict() == {}
+
+
+def test_precision_is_a_number_of_any_kind(tmp_path: Path) -> None:
+    model = Model([Dense(1)], seed=0)
+    model.set(loss="mse", optimizer="sgd")
+    model.precision = np.float32(0.25)
+    model.train(X, X[:, :1])
+    model.save(tmp_path / "m.fnn")
+    assert copy.deepcopy(model).precision == Model.load(tmp_path / "m.fnn").precision == 0.25
+    for bad, error in ((-1, ValueError), (np.nan, ValueError), ("0.1", TypeError)):
+        with pytest.raises(error, match="precision: expected"):
+            model.precision = bad

@@ -199,3 +199,32 @@ def test_a_stream_that_16_bits_do_not_hold_is_refused() -> None:
         assert len(draw(3, 0, 65535)) == 3
         with pytest.raises(ValueError, match=r"^stream: expected .* at most 65535, got 65536"):
             draw(3, 0, 65536)
+
+
+def test_float32_of_the_other_byte_order_stays_float32() -> None:
+    a, b = np.ones((2, 2), ">f4"), np.ones((2, 2), "<f4")
+    out = np.empty((2, 2), np.float32)
+    assert F.relu(a).dtype == np.float32
+    assert F.dot(a, b).dtype == np.float32
+    assert F.dot(a, b, out) is out
+    np.testing.assert_array_equal(out, np.full((2, 2), 2))
+
+
+def test_names_are_texts_of_any_kind() -> None:
+    x, w, b = np.ones((2, 3)), np.ones((3, 2)), np.zeros(2)
+    np.testing.assert_array_equal(F.activation(np.str_("relu"), x), x)
+    np.testing.assert_array_equal(F.dense(x, w, b, activation=np.str_("relu")), np.full((2, 2), 3))
+    np.testing.assert_array_equal(F.loss(np.str_("mse"), x, x), [0, 0])
+    np.testing.assert_array_equal(F.loss_backward(np.str_("mse"), x, x), np.zeros((2, 3)))
+    for name in (None, 3):
+        with pytest.raises(TypeError, match=f"loss: expected a name, got {name}"):
+            F.loss(name, x, x)
+        with pytest.raises(TypeError, match=f"activation: expected a name, got {name}"):
+            F.activation(name, x)
+
+
+def test_masked_arrays_are_refused() -> None:
+    masked = np.ma.masked_array([1.0, -2], [0, 1])
+    for call in (lambda: F.dot(masked, np.ones(2)), lambda: F.relu(masked), lambda: F.dot(np.ones(2), masked)):
+        with pytest.raises(TypeError, match="masked arrays are not supported: fill the masked values first"):
+            call()

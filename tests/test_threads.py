@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small import python
 
 import fastnn
 import fastnn.functional as F
@@ -97,6 +98,46 @@ def test_idle_threads_sleep() -> None:
     before = time.process_time()
     time.sleep(0.5)
     assert time.process_time() - before < 0.05
+
+
+AMID_A_TRAINING = """
+import os, signal, threading, time
+import numpy as np
+from fastnn import Dense, Model, custom
+class Same(custom.Activation):
+    def formula(self, x):
+        return x
+    def derivative(self, x):
+        return np.ones_like(x)
+X, y = np.ones((200, 50), np.float32), np.zeros(200, int)
+for part in ([], [Same()]):
+    model = Model([Dense(128, activation="relu"), *part, Dense(3, activation="softmax")], seed=0)
+    model.set(loss="cce", optimizer="adam")
+    model.finalize(50)
+    session = model.session()
+    trains = threading.Thread(target=lambda: model.train(X, y, epochs=10**9, batch_size=20))
+    asks = threading.Thread(target=lambda: [session(X) for _ in range(10**9) if not model.stop_training])
+    trains.start()
+    asks.start()
+    time.sleep(0.2)
+    for _ in range(5):
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            model.predict(X[:5])
+            session(X[:5])
+            model.train(X, y)
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), end=" ")
+    while trains.is_alive() or asks.is_alive():
+        model.stop_training = True
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_forked_while_a_thread_trains_may_use_the_model() -> None:
+    assert python(AMID_A_TRAINING).split() == ["0"] * 10
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

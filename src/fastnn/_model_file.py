@@ -167,6 +167,7 @@ def _callbacks(states: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], Tens
     for i, entry in enumerate(states):
         state = entry["state"]
         arrays |= {f"callback{i}.{key}": value for key, value in state.items() if isinstance(value, np.ndarray)}
+        state = {k: v.item() if isinstance(v, np.generic) else v for k, v in state.items()}
         plain.append({**entry, "state": {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}})
     return plain, arrays
 

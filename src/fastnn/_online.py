@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fastnn import _resume, _runs
+from fastnn import _checks, _forks, _resume, _runs
 from fastnn._runs import Evaluation
 from fastnn._training import Progress, Run, control
 from fastnn.callbacks._base import Callback, CallbackSet
@@ -53,6 +53,23 @@ class Online:
         self._callback_states: list[dict[str, Any]] = []  # of the file that was loaded
         self._busy = False
         self._averaged = False  # whether the running average is in the weights' place
+        self._precision: float | None = None
+
+    @property
+    def precision(self) -> float | None:
+        """How near to its target a right output is, for the accuracy of a regression; None until the first training
+        finds it in its targets. ValueError or TypeError for what is no number of at least 0."""
+        return self._precision
+
+    @precision.setter
+    def precision(self, value: float | None) -> None:
+        self._precision = None if value is None else _checks.number("precision", value, 0.0)
+
+    def _after_fork(self) -> None:
+        """In a child: a training or prediction of a thread that stayed behind is none any more."""
+        lock = _forks.free(self._lock)
+        if lock is not self._lock:
+            self._lock, self._busy, self._averaged = lock, False, False
 
     def _ready_to_train(self, X: Any) -> Readied:
         """Finalized for X, to train."""

@@ -16,11 +16,14 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 def real(name: str, x: ArrayLike, dtype: Any = None) -> Array:
     """``x`` as a C-contiguous float32 or float64 array."""
+    if np.ma.isMaskedArray(x):
+        raise TypeError(f"{name}: masked arrays are not supported: fill the masked values first")
     a: Array = np.asarray(as_ndarray(name, x))
     if a.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}")
     if dtype is None:
-        dtype = a.dtype if a.dtype in (np.float32, np.float64) else np.float64
+        here = a.dtype.newbyteorder("=")
+        dtype = here if here in (np.float32, np.float64) else np.float64
     a = np.ascontiguousarray(a, dtype) if a.ndim else a.astype(dtype)
     return a if a.flags.aligned else a.copy()
 
@@ -66,8 +69,10 @@ ALIASES: dict[str, dict[str, str]] = {"activation": {}, "loss": {}}
 
 def known(kind: str, name: str, kernels: dict[str, int]) -> str:
     """The kernel's name for one of its names."""
+    if not isinstance(name, str):
+        raise TypeError(f"{kind}: expected a name, got {name!r:.80}")
     if name in kernels:
-        return name
+        return str(name)
     found = ALIASES.get(kind, {}).get(name.lower())
     if found is None:
         raise ValueError(f"{kind}: unknown name {name!r}; known: {', '.join(kernels)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fastnn import _checks, _network, _resume, _runs, _state_dict
+from fastnn import _checks, _forks, _network, _resume, _runs, _state_dict
 from fastnn._average import averaged_weights
 from fastnn._conversions import Conversions
 from fastnn._files import Files
@@ -81,7 +81,6 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         self.loss: Loss | None = None
         self.optimizer: Optimizer | None = None
         self.accuracy: Accuracy | str | None = "auto"
-        self.precision: float | None = None  # of the regression accuracy; from the first training targets
         self.metrics: dict[str, Metric | Function] = {}  # beside the accuracy, by name
         self.steps_done = 0
         self.epochs_done = 0
@@ -93,6 +92,7 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         import threading  # NumPy does without it, and so does the import of this package
 
         self._lock = threading.RLock()
+        _forks.keep(self)
         self._graph: list[tuple[int, ...]] | None = None  # what each layer reads; None: the one before
         for layer in _checks.listed("layers", layers, "a list of layers"):
             self.add(layer)

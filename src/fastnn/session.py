@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fastnn import _checks, _model_file, _network, checkpoint
+from fastnn import _checks, _forks, _model_file, _network, checkpoint
 from fastnn.engine import feed
 from fastnn.engine.buffers import Buffers
 from fastnn.engine.session import Runner, Weights
@@ -174,7 +174,13 @@ class _Portable:
         self.parts = model.layers  # their plan is alive as long as they are
         self.free: list[Buffers] = []
         in_python = any(isinstance(spec, PythonSpec) for spec in self.plan.specs)
-        self.turn: Any = threading.RLock() if in_python else contextlib.nullcontext()
+        self.turn: Any = contextlib.nullcontext()
+        if in_python:
+            self.turn = threading.RLock()
+            _forks.keep(self)
+
+    def _after_fork(self) -> None:
+        self.turn = _forks.free(self.turn)
 
     def __call__(self, rows: Array, out: Array) -> None:
         if rows.dtype == bool:

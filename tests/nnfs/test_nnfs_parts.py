@@ -607,3 +607,57 @@ def test_labels_of_another_type_by_both_ways(dense: Any, capsys: pytest.CaptureF
     net(dense=dense).train(X, y > 0)
     net(dense=dense, rate=0.2).evaluate(X, y > 0)
     assert "validation, acc: " in capsys.readouterr().out
+
+
+def test_a_layer_that_is_there_twice_has_one_set_of_weights(tmp_path: Path) -> None:
+    def trained(kind: type[nnfs.Layer_Dense], shared: bool) -> tuple[nnfs.Model, Any]:
+        nnfs.init()
+        X, y = np.random.randn(40, 6).astype(np.float32), np.random.randint(0, 3, 40)
+        first, last = kind(6, 6), nnfs.Layer_Dense(6, 3)
+        second = kind(6, 6) if shared else first
+        if shared:
+            second.weights, second.biases = first.weights, first.biases
+        model = nnfs.Model()
+        for layer in (first, nnfs.Activation_ReLU(), second, nnfs.Activation_ReLU(), last, nnfs.Activation_Softmax()):
+            model.add(layer)
+        model.set(loss=nnfs.Loss_CategoricalCrossentropy(), optimizer=nnfs.Optimizer_SGD(0.5),
+                  accuracy=nnfs.Accuracy_Categorical())  # fmt: skip
+        model.finalize()
+        model.train(X, y, epochs=30, print_every=0)
+        model.evaluate(X, y)
+        return model, weights(model)
+
+    for shared in (False, True):
+        model, native = trained(nnfs.Layer_Dense, shared)
+        for a, b in zip(native, trained(OwnDense, shared)[1], strict=True):
+            np.testing.assert_array_equal(a, b)
+        if not shared:
+            with pytest.raises(TypeError, match=r"layers\[2\]: a layer that is there twice cannot be saved"):
+                model.save(tmp_path / "m")
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_penalties_are_of_weights_in_any_layout(kind: type) -> None:
+    W = np.random.default_rng(0).standard_normal((3, 5)).astype(kind)
+    for w in (np.ascontiguousarray(W.T), W.T, np.repeat(W.T, 2, axis=1)[:, ::2]):
+        layer = nnfs.Layer_Dense(5, 3, weight_regularizer_l1=0.25, weight_regularizer_l2=0.5)
+        layer.weights = w
+        layer.forward(np.zeros((4, 5), kind))
+        layer.backward(np.zeros((4, 3), kind))
+        np.testing.assert_allclose(layer.dweights, w + 0.25 * np.sign(w), rtol=1e-6)
+
+
+def test_numbers_of_numpy_are_saved_as_numbers(tmp_path: Path) -> None:
+    model = net()
+    model.accuracy = nnfs.Accuracy_Categorical(binary=np.bool_(False))
+    model.save(tmp_path / "m")
+    assert nnfs.Model.load(tmp_path / "m").accuracy.binary is False
+    y = sine_data(20)[1]
+    model = nnfs.Model()
+    model.add(nnfs.Layer_Dense(1, 1))
+    model.add(nnfs.Activation_Linear())
+    model.set(loss=nnfs.Loss_MeanSquaredError(), optimizer=nnfs.Optimizer_SGD(), accuracy=nnfs.Accuracy_Regression())
+    model.finalize()
+    model.accuracy.precision = np.std(y) / 250
+    model.save(tmp_path / "m")
+    assert nnfs.Model.load(tmp_path / "m").accuracy.precision == float(np.std(y) / 250)

@@ -1,1 +1,1 @@
-cdef int activation_of(str name, alpha, double *found) except -2
+cdef int activation_of(name, alpha, double *found) except -2

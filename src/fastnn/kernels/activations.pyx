@@ -24,10 +24,10 @@ cdef map_function _map_of(const fnn_kernels *t, int which) noexcept:
     return t.map_exp if which == MAP_EXP else t.map_log if which == MAP_LOG else t.map_erf
 
 
-cdef int activation_of(str name, alpha, double *found) except -2:
+cdef int activation_of(name, alpha, double *found) except -2:
     """The activation's number, and the parameter to call it with: alpha, or what the registry says where that is None.
-    -1 where the name is unknown, or alpha is not one: the caller has the words for it."""
-    cdef int act = act_number(name)
+    -1 where the name is no plain str or unknown, or alpha is not one: the caller has the words for it."""
+    cdef int act = act_number(<str>name) if type(name) is str else -1
     cdef act_traits it
     if act < 0:
         return -1
@@ -115,7 +115,7 @@ cdef inline _quick(map_function f, int act, double alpha, const fnn_kernels *t, 
     return y
 
 
-def quick(str activation, x, out=None, alpha=None):
+def quick(activation, x, out=None, alpha=None):
     """f(x) for an activation where x and out are plain arrays of one shape; else NotImplemented."""
     cdef double number
     cdef int act
@@ -132,7 +132,7 @@ def quick_map(str function, x, out=None):
     return _quick(_map_of(table_of(x), MAPS[function]), 0, 0, table_of(x), x, out)
 
 
-def quick_backward(str activation, dy, saved, out=None, alpha=None):
+def quick_backward(activation, dy, saved, out=None, alpha=None):
     """dy * f'(x) where all are plain arrays of one shape; else NotImplemented."""
     cdef cnp.ndarray g, s, dx
     cdef const fnn_kernels *t

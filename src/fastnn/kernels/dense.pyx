@@ -157,7 +157,7 @@ cdef void _backward(const fnn_kernels *t, void *dx, void *dw, void *db, void *dz
     fnn_fp_leave(found)
 
 
-def quick_forward(x, w, b, str activation, alpha, out=None):
+def quick_forward(x, w, b, activation, alpha, out=None):
     """f(x.w + b) where all are plain arrays whose shapes meet and f needs only its output for backward; else
     NotImplemented."""
     cdef cnp.ndarray xa, wa, ba, y
@@ -198,7 +198,7 @@ def quick_forward(x, w, b, str activation, alpha, out=None):
     return y
 
 
-def quick_backward(dy, x, w, saved, str activation, alpha):
+def quick_backward(dy, x, w, saved, activation, alpha):
     """(dx, dw, db (1, n_out)) where all are plain arrays whose shapes meet; else NotImplemented."""
     cdef cnp.ndarray g, xa, wa, dz, dx, dw, db
     cdef cnp.npy_intp shape[2]
@@ -285,8 +285,10 @@ cdef bint _overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
     return a0 < b0 + b_span and b0 < a0 + a_span
 
 
-cdef _dot_operand(name, x, dtype):
+cdef _dot_operand(name, given, x, dtype):
     a = np.asarray(x)
+    if np.ma.isMaskedArray(given):
+        raise TypeError(f"{name}: masked arrays are not supported: fill the masked values first")
     if a.ndim not in (1, 2):
         raise ValueError(f"{name}: expected a vector or a matrix, got {a.ndim} dimensions (shape {a.shape})")
     if a.dtype.kind not in "fiub":
@@ -297,8 +299,9 @@ cdef _dot_operand(name, x, dtype):
 cdef _dot_any(a, b, out):
     """Whatever the quick way does not take: other types and strides are converted, errors are named."""
     x, y = np.asarray(a), np.asarray(b)
-    dtype = np.float32 if x.dtype == np.float32 and y.dtype == np.float32 else np.float64
-    x, y = _dot_operand("a", x, dtype), _dot_operand("b", y, dtype)
+    short = x.dtype.newbyteorder("=") == np.float32 == y.dtype.newbyteorder("=")
+    dtype = np.float32 if short else np.float64
+    x, y = _dot_operand("a", a, x, dtype), _dot_operand("b", b, y, dtype)
     if x.shape[x.ndim - 1] != y.shape[0]:
         raise ValueError(f"dot: a has {x.shape[x.ndim - 1]} columns, b has {y.shape[0]} rows "
                          f"(shapes {x.shape} and {y.shape})")

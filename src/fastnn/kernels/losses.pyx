@@ -130,13 +130,13 @@ cdef struct Call:
     const int32_t *labels  # a class a row, or NULL
     void *losses           # room for a loss a row
 
-cdef _ready(str loss, p, targets, Call *c):
+cdef _ready(loss, p, targets, Call *c):
     """Fills in what is called where p (rows, cols) is a plain array and the targets are clear at once, and gives what
     holds them; else None. Labels and room are this thread's scratch: good until its next kernel."""
     cdef cnp.ndarray a, t
     cdef size_t label_bytes
     cdef char *ws
-    c.loss = loss_number(loss)
+    c.loss = loss_number(<str>loss) if type(loss) is str else -1
     if c.loss < 0 or not plain(p) or (<cnp.ndarray>p).ndim != 2 or type(targets) is not cnp.ndarray:
         return None
     a, t = p, targets
@@ -201,7 +201,7 @@ cdef void _losses(const Call *c, void *losses) noexcept:
     fnn_fp_leave(found)
 
 
-def quick_forward(str loss, p, targets):
+def quick_forward(loss, p, targets):
     """(rows,) the loss of each row where p (rows, cols) is a plain array and the targets are clear; else
     NotImplemented."""
     cdef Call c
@@ -227,7 +227,7 @@ cdef _sum_and_mean(const Call *c, cnp.ndarray p):
     return total, cnp.PyArray_ToScalar(<void *>&short_mean if p.itemsize == sizeof(float) else <void *>&mean, p)
 
 
-def quick_mean(str loss, p, targets):
+def quick_mean(loss, p, targets):
     """(sum, mean) of the rows' losses, each rounded to p's type: the sum in float64 and ascending, as a float, the mean
     of p's type; else NotImplemented."""
     cdef Call c
@@ -235,7 +235,7 @@ def quick_mean(str loss, p, targets):
     return NotImplemented if holder is None else _sum_and_mean(&c, p)
 
 
-def quick_head(str activation, str loss, z, targets):
+def quick_head(activation, loss, z, targets):
     """(p, sum, mean): p = f(z) for an activation without parameter, and what quick_mean gives of p; else
     NotImplemented."""
     cdef Call c
@@ -256,7 +256,7 @@ def quick_head(str activation, str loss, z, targets):
     return p, total, mean
 
 
-def quick_backward(str loss, p, targets, bint merged):
+def quick_backward(loss, p, targets, bint merged):
     """The gradient of the mean of the rows' losses by p, or where merged by the input of the activation that goes with
     the loss; NotImplemented as above."""
     cdef Call c

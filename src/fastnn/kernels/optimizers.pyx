@@ -96,12 +96,13 @@ cdef enum:
     MOST_ARRAYS = 2  # a layer's weights and biases
 
 
-def quick_steps(str optimizer, tuple arrays, double learning_rate, tuple parameters, t):
+def quick_steps(optimizer, tuple arrays, double learning_rate, tuple parameters, t):
     """The same step of up to MOST_ARRAYS times (w, g, states), all plain arrays, those of one of one shape and apart:
     True where it is done, False where nothing is."""
     cdef Step steps[MOST_ARRAYS]
     cdef double p[8]
-    cdef int which = opt_number(optimizer), count = 0, i, overflow = 0
+    cdef int which = opt_number(<str>optimizer) if type(optimizer) is str else -1
+    cdef int count = 0, i, overflow = 0
     cdef long long number
     cdef size_t n = 0
     if type(t) is not int:

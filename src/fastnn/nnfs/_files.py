@@ -53,6 +53,10 @@ def _load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray[A
 def save_model(path: Path, model: Model) -> None:
     layers, tensors = [], {}
     for i, layer in enumerate(model.layers):
+        if any(layer is other for other in model.layers[:i]):
+            raise TypeError(
+                f"layers[{i}]: a layer that is there twice cannot be saved; keep the parameters: save_parameters"
+            )
         layers.append(_describe_layer(layer))
         if type(layer) is _layers.Layer_Dense:
             tensors.update({f"layer{i}.{name}": getattr(layer, name) for name in ARRAYS if hasattr(layer, name)})
@@ -99,8 +103,9 @@ def _describe_accuracy(accuracy: Any) -> dict[str, Any] | None:
     if accuracy is None:
         return None
     name = _known(accuracy, ("Accuracy_Categorical", "Accuracy_Regression"))
-    key = "binary" if name == "Accuracy_Categorical" else "precision"
-    return {"class": name, key: getattr(accuracy, key)}
+    if name == "Accuracy_Categorical":
+        return {"class": name, "binary": bool(accuracy.binary)}
+    return {"class": name, "precision": None if accuracy.precision is None else float(accuracy.precision)}
 
 
 def load_model(path: Path, model: Model) -> Model:

@@ -80,7 +80,9 @@ class Layer_Dense:
 
 def _add_penalty(gradient: Array, w: Array, l1: float, l2: float) -> None:
     if not quick_penalty_backward(gradient, w, l1, l2):
-        quick_penalty_backward(gradient, np.array(w, gradient.dtype).reshape(gradient.shape), l1, l2)
+        rows = np.array(w, gradient.dtype, order="C").reshape(gradient.shape)
+        if not quick_penalty_backward(gradient, rows, l1, l2):
+            raise TypeError(f"dweights, dbiases: expected float32 or float64 in rows, got {gradient.dtype}")
 
 
 class Layer_Dropout:

@@ -66,8 +66,16 @@ def _as_finalized(model: Model) -> bool:
     return list(model.trainable_layers) == layers == remembered
 
 
+def _shares(model: Model) -> bool:
+    """Whether a layer is there twice, or two of them have one array: each would get memory of its own."""
+    arrays = [array for pair in model.get_parameters() for array in pair]
+    return any(len({id(part) for part in parts}) < len(parts) for parts in (model.layers, arrays))
+
+
 def recipe(model: Model, training: bool) -> tuple[Any, ...] | None:
     """All that the engine is made from, as values to compare; None where it has no such thing."""
+    if _shares(model):
+        return None
     layers = [_layer_recipe(layer, training) for layer in model.layers]
     if None in layers or not any(kind is fastnn.layers.Dense for kind, *_ in layers):  # type: ignore[misc]
         return None
