@@ -202,6 +202,23 @@ def test_the_number_is_set_and_put_back() -> None:
     assert fastnn.get_num_threads() == _threads.available_threads()
 
 
+def test_blocks_of_two_threads_that_overlap_put_back_what_was_there() -> None:
+    fastnn.set_num_threads(2)
+    first, second, seen = fastnn.num_threads(1), fastnn.num_threads(3), []
+    first.__enter__()
+    second.__enter__()
+    seen.append(fastnn.get_num_threads())
+    first.__exit__(None, None, None)
+    seen.append(fastnn.get_num_threads())
+    second.__exit__(None, None, None)
+    assert [*seen, fastnn.get_num_threads()] == [3, 3, 2]
+    with fastnn.num_threads(1), fastnn.num_threads(4):
+        assert fastnn.get_num_threads() == 4
+    with pytest.raises(ValueError, match="count: expected 1 to 256"), fastnn.num_threads(0):
+        pass
+    assert fastnn.get_num_threads() == 2
+
+
 @pytest.mark.parametrize(
     ("count", "error", "text"),
     [(0, ValueError, "expected 1 to 256, got 0"), (257, ValueError, "got 257"), (True, TypeError, "whole number"),

@@ -7,12 +7,15 @@ quota of processor time. Short work stays on one thread whatever the number; res
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock  # threading is more than this needs, and NumPy does without it
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fastnn import _core
 
 MOST = 256
+_turn = allocate_lock()
+_blocks: list[list[int]] = []  # those of num_threads that are open, in the order they were entered: what each puts back
 CGROUP = "/sys/fs/cgroup"
 
 
@@ -58,14 +61,23 @@ def set_num_threads(count: int | None) -> None:
 
 @contextmanager
 def num_threads(count: int | None) -> Iterator[None]:
-    """``with num_threads(1): ...`` sets the number and puts it back. It is the whole process's, not the thread's
-    own."""
-    before = get_num_threads()
-    set_num_threads(count)
+    """``with num_threads(1): ...`` sets the number and puts it back. It is the whole process's, not the thread's own:
+    of blocks of several threads that overlap, the one entered last counts, and the last to end puts back what was there
+    before the first."""
+    with _turn:
+        block = [get_num_threads()]
+        set_num_threads(count)
+        _blocks.append(block)
     try:
         yield
     finally:
-        set_num_threads(before)
+        with _turn:
+            place = next(i for i, one in enumerate(_blocks) if one is block)
+            del _blocks[place]
+            if place == len(_blocks):
+                set_num_threads(block[0])
+            else:  # the next was entered since: it now has this one's number to put back
+                _blocks[place][0] = block[0]
 
 
 def set_default() -> None:
