@@ -661,3 +661,23 @@ def test_numbers_of_numpy_are_saved_as_numbers(tmp_path: Path) -> None:
     model.accuracy.precision = np.std(y) / 250
     model.save(tmp_path / "m")
     assert nnfs.Model.load(tmp_path / "m").accuracy.precision == float(np.std(y) / 250)
+
+
+def test_arrays_that_do_not_go_with_their_gradients_are_named() -> None:
+    layer, optimizer = nnfs.Layer_Dense(5, 4), nnfs.Optimizer_SGD()
+    for name, value, error, text in (
+        (
+            "biases",
+            np.zeros(4, np.float32),
+            ValueError,
+            r"biases: expected the shape \(1, 4\) of their gradient, got \(4,\)",
+        ),
+        ("weights", layer.weights.tolist(), TypeError, "weights: expected an array, got list"),
+    ):
+        kept = getattr(layer, name)
+        layer.forward(np.ones((3, 5), np.float32))
+        layer.backward(np.ones((3, 4), np.float32))
+        setattr(layer, name, value)
+        with pytest.raises(error, match=text):
+            optimizer.update_params(layer)
+        setattr(layer, name, kept)

@@ -75,7 +75,11 @@ def _step(kernel: str, weights: Arrays, biases: Arrays, rate: float, parameters:
     """One step of a layer's arrays, in place, whatever their layout."""
     if quick_steps(kernel, (weights, biases), rate, parameters, t):
         return
-    for w, g, states in (weights, biases):
+    for name, (w, g, states) in (("weights", weights), ("biases", biases)):
+        if not isinstance(w, np.ndarray):
+            raise TypeError(f"{name}: expected an array, got {type(w).__name__}")
+        if w.shape != g.shape:
+            raise ValueError(f"{name}: expected the shape {g.shape} of their gradient, got {w.shape}")
         copies = [np.ascontiguousarray(a).copy() for a in (w, *states)]
         F.optimizer_step(kernel, copies[0], g, tuple(copies[1:]), learning_rate=rate, parameters=parameters, t=t)
         for array, copy in zip((w, *states), copies, strict=True):
