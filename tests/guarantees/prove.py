@@ -106,13 +106,20 @@ def machine() -> str:
 
 
 def here_and_now() -> str:
-    """The day, and what was proven: the commit where there is one, else the version."""
-    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--match", "no tag"]
+    """The day, and what was proven: the commit where there is one ("-dirty": and more than that, the page aside), else
+    the version."""
     try:
-        said = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        said = _git("rev-parse", "--short", "HEAD")
+        if _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/guarantees.md"):
+            said += "-dirty"
     except (OSError, subprocess.CalledProcessError):
         said = fastnn.__version__
     return f"{datetime.now(UTC):%Y-%m-%d} {said}{' release' if RELEASE else ''}"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def line(result: dict[str, Any]) -> str:
