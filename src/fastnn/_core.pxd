@@ -154,9 +154,9 @@ ctypedef struct loss_traits:
 ctypedef struct opt_traits:
     int states
     int parameters
-cdef int act_number(str name) noexcept
-cdef int loss_number(str name) noexcept
-cdef int opt_number(str name) noexcept
+cdef int act_number(name) noexcept
+cdef int loss_number(name) noexcept
+cdef int opt_number(name) noexcept
 cdef act_traits traits_of_act(int act) noexcept
 cdef loss_traits traits_of_loss(int loss) noexcept
 cdef opt_traits traits_of_opt(int opt) noexcept

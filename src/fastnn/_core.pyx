@@ -203,18 +203,18 @@ cdef int _number(const Names *known, dict numbers, name) noexcept:
     for i in range(known.count):
         if known.at[i] == <PyObject *>name:
             return i
-    return numbers.get(name, -1)
+    return numbers.get(name, -1) if isinstance(name, str) else -1  # a list, say, has no hash
 
 
-cdef int act_number(str name) noexcept:
+cdef int act_number(name) noexcept:
     return _number(&act_names, ACTIVATIONS, name)
 
 
-cdef int loss_number(str name) noexcept:
+cdef int loss_number(name) noexcept:
     return _number(&loss_names, LOSSES, name)
 
 
-cdef int opt_number(str name) noexcept:
+cdef int opt_number(name) noexcept:
     return _number(&opt_names, OPTIMIZERS, name)
 
 

@@ -213,10 +213,7 @@ def _warn_of_scales(problem: Problem) -> None:
     if largest.max() > 100:
         worst = int(largest.argmax())
         name = problem.feature_names[worst] if problem.feature_names else f"feature {worst}"
-        _row(
-            "note",
-            f"{name!r} goes up to {largest[worst]:.4g}: begin --layers with normalization",
-        )
+        _row("note", f"{name!r} goes up to {largest[worst]:.4g}: begin --layers with normalization")
 
 
 def _picture(model: Model, problem: Problem, path: Path, accuracy: float) -> None:

@@ -26,8 +26,8 @@ cdef map_function _map_of(const fnn_kernels *t, int which) noexcept:
 
 cdef int activation_of(name, alpha, double *found) except -2:
     """The activation's number, and the parameter to call it with: alpha, or what the registry says where that is None.
-    -1 where the name is no plain str or unknown, or alpha is not one: the caller has the words for it."""
-    cdef int act = act_number(<str>name) if type(name) is str else -1
+    -1 where the name is unknown, or alpha is not one: the caller has the words for it."""
+    cdef int act = act_number(name)
     cdef act_traits it
     if act < 0:
         return -1

@@ -136,7 +136,7 @@ cdef _ready(loss, p, targets, Call *c):
     cdef cnp.ndarray a, t
     cdef size_t label_bytes
     cdef char *ws
-    c.loss = loss_number(<str>loss) if type(loss) is str else -1
+    c.loss = loss_number(loss)
     if c.loss < 0 or not plain(p) or (<cnp.ndarray>p).ndim != 2 or type(targets) is not cnp.ndarray:
         return None
     a, t = p, targets

@@ -101,8 +101,7 @@ def quick_steps(optimizer, tuple arrays, double learning_rate, tuple parameters,
     True where it is done, False where nothing is."""
     cdef Step steps[MOST_ARRAYS]
     cdef double p[8]
-    cdef int which = opt_number(<str>optimizer) if type(optimizer) is str else -1
-    cdef int count = 0, i, overflow = 0
+    cdef int which = opt_number(optimizer), count = 0, i, overflow = 0
     cdef long long number
     cdef size_t n = 0
     if type(t) is not int:
