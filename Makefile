@@ -23,14 +23,15 @@ test-slow: $(VENV)/test.stamp  ## the long proofs: every float32 input of every 
 test-peers: $(VENV)/peers.stamp  ## results against other libraries, in float64
 	$(BIN)/python -m pytest tests/peers
 
-# Wants gcc and clang, and what tests/emulation/setup.sh has set up, in build/emulation or where FASTNN_EMULATION says.
-prove: $(VENV)/test.stamp $(VENV)/dev.stamp  ## every promise in full, an hour at most; writes docs/guarantees.md
+# Wants gcc, clang and valgrind, and what tests/emulation/setup.sh has set up, in build/emulation or where FASTNN_EMULATION
+# says.
+prove: $(VENV)/prove.stamp  ## every promise in full, an hour at most; writes docs/guarantees.md
 	$(BIN)/python tests/guarantees/prove.py
 
 emulated: $(VENV)/test.stamp  ## the whole suite in an emulated arm64 CPython (tests/emulation/README.md), an hour and more
 	$(BIN)/python tests/guarantees/elsewhere.py
 
-prove-release: $(VENV)/test.stamp $(VENV)/dev.stamp  ## the same with fifty million mutants and every size and float32: a night
+prove-release: $(VENV)/prove.stamp  ## the same with fifty million mutants and every size and float32: a night
 	FASTNN_PROVE=release $(BIN)/python tests/guarantees/prove.py
 
 # BENCH=--quick takes 2 minutes instead of 12. Peers that are not installed are left out; those of the machine's choice go
@@ -112,6 +113,10 @@ $(VENV)/bench.stamp: $(VENV)/bin/python $(SOURCES)
 
 $(VENV)/dev.stamp: $(VENV)/bin/python $(SOURCES)
 	$(PIP) install '.[dev,test]'
+	@touch $@
+
+$(VENV)/prove.stamp: $(VENV)/bin/python $(SOURCES)
+	$(PIP) install '.[dev,test,fuzz]'
 	@touch $@
 
 $(VENV)/sanitize.stamp: $(VENV)/bin/python $(SOURCES)

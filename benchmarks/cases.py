@@ -40,6 +40,7 @@ SCHEDULES = (
     schedules.InverseTime(0.1, decay_rate=0.05),
     schedules.CosineDecay(0.1, 900),
     schedules.OneCycle(0.1, 1000),
+    schedules.WarmUp(0.1, 500),
 )
 
 

@@ -1,18 +1,23 @@
 """Two result files of ``run.py`` side by side: ``python benchmarks/compare.py OLD.json NEW.json``.
 
 Times of two runs mean little by themselves, as clocks drift; so fastnn's time is taken as a share of what the machine
-could do in the same round: of the FMA peak where the workload counts operations, of NumPy's time where it does not.
+could do in the same round: of the FMA peak where the workload counts operations, of NumPy's time where it does not (of
+its import, for the import). Compared is whatever of fastnn's was timed: steps, predictions, products, growth, one and
+two threads, many models, the import, time to accuracy.
 
-The rule: a workload is slower where the medians differ by more than 5% (--within) AND by more than the spread, the
-larger interquartile range of the two runs; faster likewise. Exit code 1 where one is slower, or is gone; 2 for files
-that cannot be used.
+The rule: a workload is slower where the medians differ by more than 5% (--within) AND by more than chance: by more than
+the root of the summed squares of both medians' 95% intervals, 1.57 interquartile ranges over the root of the number of
+samples (McGill, Tukey and Larsen 1978); faster likewise. Exit code 1 where one is slower, or is gone, or has a sample
+that is no number; 2 for files that cannot be used.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +27,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # python -P and PYTHON
 from statistics_of import duration, median, quartiles
 
 WITHIN = 0.05
+NOTCH = 1.57
+MANY = ("one after another", "in one call")
 
 
 @dataclass(frozen=True)
 class Change:
-    """A workload in both runs: cost, in shares of the machine; spread, of the costs."""
+    """A workload in both runs: cost, in shares of the machine; spread: by so much two medians differ by chance."""
 
     key: str
     old: float
@@ -42,30 +49,61 @@ class Change:
         return "slower" if self.new > self.old else "faster"
 
 
-def costs(line: dict[str, Any]) -> list[float]:
-    """Of each round, fastnn's time over that of the same work at the peak, or over NumPy's, or the time itself."""
-    ours = line["samples"]["fastnn"]
-    if line.get("peaks"):
+def is_ours(label: str) -> bool:
+    return label in MANY or label.partition(",")[0].partition(".")[0] == "fastnn"
+
+
+def timed(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """(key, line, label) of all that was timed of fastnn."""
+    lines = dict(result["workloads"])
+    if "imports" in result:
+        lines["import"] = {"samples": result["imports"]}
+    if "accuracy" in result:
+        lines["time to accuracy"] = {"samples": {name: found["seconds"] for name, found in result["accuracy"].items()}}
+    for key, line in lines.items():
+        for label, samples in line["samples"].items():
+            if samples and is_ours(label):
+                yield key if label == "fastnn" else f"{key}: {label}", line, label
+
+
+def unit(line: dict[str, Any]) -> str:
+    """What costs are shares of."""
+    return "peak" if line.get("peaks") else "numpy" if "numpy" in line["samples"] else "seconds"
+
+
+def costs(line: dict[str, Any], label: str, of: str) -> list[float]:
+    """Of each round, the time over that of the same work at the peak, or over NumPy's, or the time itself."""
+    ours = line["samples"][label]
+    if of == "peak":
         return [s * peak / line["flops"] for s, peak in zip(ours, line["peaks"], strict=True)]
-    if "numpy" in line["samples"]:
+    if of == "numpy":
         return [s / other for s, other in zip(ours, line["samples"]["numpy"], strict=True)]
     return list(ours)
 
 
+def notch(samples: list[float]) -> float:
+    """Half of the 95% interval of their median."""
+    low, high = quartiles(samples)
+    return NOTCH * (high - low) / math.sqrt(len(samples))
+
+
 def compare(old: dict[str, Any], new: dict[str, Any], within: float = WITHIN) -> tuple[list[Change], list[str]]:
-    """Changes of all workloads in both, and the keys of those that only the old run has."""
+    """Changes of all that is in both, and what only the old run has, or has as numbers."""
     changes, gone = [], []
-    for key, line in old["workloads"].items():
-        if not line["samples"].get("fastnn"):
-            continue
-        other = new["workloads"].get(key)
-        if other is None or not other["samples"].get("fastnn"):
+    after = {key: (line, label) for key, line, label in timed(new)}
+    for key, line, label in timed(old):
+        other, same_label = after.get(key, (None, label))
+        if other is None:
             gone.append(key)
             continue
-        before, after = costs(line), costs(other)
-        spread = max(high - low for low, high in (quartiles(before), quartiles(after)))
-        seconds = median(line["samples"]["fastnn"]), median(other["samples"]["fastnn"])
-        changes.append(Change(key, median(before), median(after), spread, seconds, within))
+        of = unit(line) if unit(line) == unit(other) else "seconds"
+        before, now = costs(line, label, of), costs(other, same_label, of)
+        if not all(map(math.isfinite, before + now)):
+            gone.append(key)
+            continue
+        spread = math.hypot(notch(before), notch(now))
+        seconds = median(line["samples"][label]), median(other["samples"][same_label])
+        changes.append(Change(key, median(before), median(now), spread, seconds, within))
     return changes, gone
 
 
@@ -92,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
             factor, spread = change.new / change.old, change.spread / change.old
             print(f"{change.key:36}{before:>10}{after:>10}{factor:>7.2f}x{spread:>8.0%}  {change.verdict}")
     for key in gone:
-        print(f"{key:36} is not in the new run")
+        print(f"{key:36} is not in both runs, as numbers")
     count = {verdict: sum(c.verdict == verdict for c in changes) for verdict in ("slower", "same", "faster")}
     print(", ".join(f"{n} {verdict}" for verdict, n in count.items()) + (f", {len(gone)} gone" if gone else ""))
     return 1 if count["slower"] or gone else 0

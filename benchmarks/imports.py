@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -30,12 +31,14 @@ def import_times(libraries: Iterable[str], repeats: int) -> dict[str, list[float
     package = str(Path(fastnn.__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), package)))
     times: dict[str, list[float]] = {name: [] for name in commands}
-    for turn in range(repeats + 1):
-        for name, command in commands.items():
-            start = perf_counter()
-            subprocess.run([sys.executable, "-c", command], env={**os.environ, "PYTHONPATH": path}, check=True)
-            if turn:  # the first reads from the disk
-                times[name].append(perf_counter() - start)
+    with tempfile.TemporaryDirectory() as folder:  # all are compiled, as an installation is, whatever is set here
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder, "PYTHONPATH": path}
+        for turn in range(repeats + 1):
+            for name, command in commands.items():
+                start = perf_counter()
+                subprocess.run([sys.executable, "-c", command], env={**os.environ, **compiled}, check=True)
+                if turn:  # the first reads from the disk, and compiles
+                    times[name].append(perf_counter() - start)
     return times
 
 
@@ -49,7 +52,7 @@ def installed_sizes(libraries: Iterable[str]) -> dict[str, dict[str, int]]:
         except PackageNotFoundError:  # a checkout
             own, required = 0, {found} | _requirements("numpy", set())
         if name == "fastnn":  # whose files a checkout or an editable installation does not list
-            own = own or _package_size()
+            own = max(own, _package_size())
         others = sum(_size(distribution(other)) for other in required if other != found)
         sizes[name] = {"own": own, "with_requirements": own + others}
     return sizes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,26 +81,43 @@ def _few(keys: list[str]) -> str:
     return ", ".join(keys) if len(keys) < 8 else f"{', '.join(keys[:3])} and {len(keys) - 3} more"
 
 
-def products(result: dict[str, Any]) -> str:
-    lines = {k: v for k, v in lines_of(result, "product").items() if ratio(v, "numpy") is not None}
-    if not lines:
-        return ""
-    squares = {k: v for k, v in lines.items() if len(set(v["title"].split("x"))) == 1}
-    ratios = {v["title"]: ratio(v, "numpy") or 0.0 for v in lines.values()}
+BOOK = ("128x784x128", "784x128x128")
+
+
+def is_square(title: str) -> bool:
+    return len(set(title.partition(",")[0].split("x"))) == 1
+
+
+def beside_peak(lines: Iterable[dict[str, Any]], head: str) -> str:
+    """Products with both sides' shares of the peak of their type."""
     rows = []
-    for line in sorted(squares.values(), key=lambda line: line["flops"]):
+    for line in lines:
         ours, theirs, share = line["samples"]["fastnn"], line["samples"]["numpy"], share_of_peak(line)
         rows.append([line["title"], duration(median(ours)), duration(median(theirs)), f"**{ratio(line, 'numpy'):.2f}**",
                      f"{share:.0%}", f"{share_of_peak(line, 'numpy'):.0%}"])  # fmt: skip
+    return table([head, "fastnn", "NumPy", "ratio", "of peak", "NumPy's"], rows)
+
+
+def products(result: dict[str, Any]) -> str:
+    every = sorted(lines_of(result, "product").values(), key=lambda line: line["flops"])
+    lines = {v["title"]: v for v in every if ratio(v, "numpy") is not None}
+    singles = {title: line for title, line in lines.items() if "float64" not in title}
+    if not singles:
+        return ""
+    doubles = [line for title, line in lines.items() if title not in singles]
+    book = [line for title, line in singles.items() if title in BOOK]
+    ratios = {title: ratio(line, "numpy") or 0.0 for title, line in singles.items()}
     misses = sorted((r, title) for title, r in ratios.items() if r < 0.95)
     said = ", ".join(f"{title} ({r:.2f})" for r, title in misses[:40]) or "none"
-    every = sorted((r, title) for title, r in ratios.items())
-    details = table(["shape (MxKxN)", "ratio"], [[title, f"{r:.2f}"] for r, title in every])
+    ranked = sorted((r, title) for title, r in ratios.items())
+    details = table(["shape (MxKxN)", "ratio"], [[title, f"{r:.2f}"] for r, title in ranked])
     return (
-        table(["square", "fastnn", "NumPy", "ratio", "of peak", "NumPy's"], rows)
-        + f"\nOver {len(ratios)} shapes, square and sampled from M, K, N in 1 to 784: geometric mean "
-        + f"**{geometric_mean(list(ratios.values())):.2f}**, smallest {every[0][0]:.2f} ({every[0][1]}), largest "
-        + f"{every[-1][0]:.1f} ({every[-1][1]}). Below 0.95: {len(misses)}: {said}.\n\n"
+        beside_peak((line for title, line in singles.items() if is_square(title)), "square")
+        + (f"\n{beside_peak(book, 'of the book (MxKxN)')}" if book else "")
+        + (f"\n{beside_peak(doubles, 'float64, of its own peak')}" if doubles else "")
+        + f"\nOver {len(ratios)} shapes in float32, square and sampled from M, K, N in 1 to 784: geometric mean "
+        + f"**{geometric_mean(list(ratios.values())):.2f}**, smallest {ranked[0][0]:.2f} ({ranked[0][1]}), largest "
+        + f"{ranked[-1][0]:.1f} ({ranked[-1][1]}). Below 0.95: {len(misses)}: {said}.\n\n"
         + f"<details><summary>All {len(ratios)} shapes</summary>\n\n{details}\n</details>\n"
     )
 
@@ -139,7 +156,9 @@ def to_accuracy(result: dict[str, Any]) -> str:
     rows = [[name, duration(median(v["seconds"])), f"**{median(v['seconds']) / best:.2f}**", str(v["epochs"]),
              f"{v['accuracy']:.4f}"] for name, v in found.items()]  # fmt: skip
     return table(["", "process, start to end", "ratio", "epochs", "test accuracy"], rows) + (
-        "\nAccuracy is looked at after each epoch; an epoch more or less is a matter of rounding errors.\n"
+        "\nAccuracy is looked at after each epoch; an epoch more or less is a matter of rounding errors. scikit-learn is not "
+        "here, as it has no decay of the learning rate by steps, nor compiled PyTorch, which compiles for longer than it "
+        "trains.\n"
     )
 
 
@@ -159,7 +178,7 @@ def head(result: dict[str, Any]) -> str:
     peaks = [peak for line in result["workloads"].values() for peak in line["peaks"]]
     peak = f"FMA peak of a core {median(peaks) / 1e9:.0f} GFLOP/s (median)" if peaks else "FMA peak not measured"
     return (
-        f"{m['processor']}, {m['cores']} cores, {m['system']}, Python {m['python']}; fastnn on {m['isa']}, "
+        f"{m['processor']}, {m['cores']} cores, {m['system']}, Python {m['python']}; fastnn {result.get('commit', '')} on {m['isa']}, "
         f"{peak}. {versions}. {result['when']}"
         + (f", load before the run {load[0]:.1f}" if load else "")
         + (". **A quick run: fewer shapes and rounds.**" if result["quick"] else ".")

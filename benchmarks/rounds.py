@@ -143,7 +143,8 @@ def race(
     gauge = next((e.field.of[REFERENCE] for e in entrants if REFERENCE in e.field.of), None)
     while ready and done < most and (done < least or perf_counter() < end):
         if first.flops and gauge is not None:
-            line.peaks.append(gauge.ask(do="peak", seconds=min(length, LONGEST_PEAK)).get("peak", 0.0))
+            answer = gauge.ask(do="peak", seconds=min(length, LONGEST_PEAK), dtype=first.dtype)
+            line.peaks.append(answer.get("peak", 0.0))
         for entrant in ready[done % len(ready) :] + ready[: done % len(ready)]:  # none is always the first
             answer = entrant.ask("sample")
             line.samples[entrant.label].append(answer.get("seconds", float("nan")))

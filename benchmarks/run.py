@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ from fastnn import _core
 from fastnn._bench.workload import Workload
 
 ROOT = Path(__file__).resolve().parents[1]
+COMPILES = "not run here: it takes a minute or more to compile"
+FOR_TIME = "not run as the work grows, for time"
 SECTIONS = ("steps", "predict", "products", "growth", "threads", "imports", "accuracy")
 
 
@@ -50,8 +53,14 @@ class Suite:
         others = " ".join(f"{name} {r:.2f}x" for name in line.samples if (r := ratio(found, name)) and name != "fastnn")
         print(f"  {line.title:44} {duration(median(ours)) if ours else 'not timed':>9}  {others}", flush=True)
         for name, reason in line.left_out.items():
-            if not reason.startswith("not expressible"):
+            if not reason.startswith(("not expressible", "not run")):
                 print(f"    {name}: {reason}", flush=True)
+
+    @staticmethod
+    def _all_named(line: Line, run: Iterable[str], there: Iterable[str], why: str) -> Line:
+        """Whoever is there and was not run is named with the reason."""
+        line.left_out |= {name: why for name in there if name not in run and name != "fastnn"}
+        return line
 
     def steps(self, field: Field) -> None:
         """T1 to T7, A1."""
@@ -62,21 +71,24 @@ class Suite:
             seconds = (0.5 if self.quick else 4.0) * (2 if large and not self.quick else 1)
             checked = 3 if large and self.quick and workload.key != "T7" else None
             least = 3 if self.quick else 5
-            self.note(workload, race_peers(field, workload, names, seconds=seconds, least=least, checked=checked))
+            line = race_peers(field, workload, names, seconds=seconds, least=least, checked=checked)
+            self.note(workload, self._all_named(line, names, self.names, COMPILES))
 
     def predict(self, field: Field) -> None:
         """P1 to P3, and batches of all sizes between one row and 10,000."""
         for workload in workloads.PREDICT[: 4 if self.quick else None]:
             compiles = workload.key in ("P1", "P2") and not self.quick
             names = [name for name in self.serving if compiles or name != "torch.compile"]
-            self.note(workload, race_peers(field, workload, names, seconds=0.5 if self.quick else 3.0, least=5))
+            line = race_peers(field, workload, names, seconds=0.5 if self.quick else 3.0, least=5)
+            self.note(workload, self._all_named(line, names, self.serving, COMPILES))
 
     def products(self, field: Field) -> None:
         """G1, against NumPy."""
         squares = workloads.SQUARES[:-1] if self.quick else workloads.SQUARES
-        for workload in [*squares, *workloads.products()[:: 5 if self.quick else 1]]:
+        named = workloads.NAMED[:3] if self.quick else workloads.NAMED
+        for workload in [*squares, *named, *workloads.products()[:: 5 if self.quick else 1]]:
             line = race_peers(field, workload, ["numpy"], seconds=0.1 if self.quick else 0.3)
-            if line.family and workload in squares:
+            if workload in squares or workload in named:
                 self.note(workload, line)
             self.result["workloads"][workload.key] = asdict(line)
 
@@ -88,7 +100,8 @@ class Suite:
             self.result["growth"][kind] = [workload.key for workload in chosen]
             for workload in chosen:
                 seconds = 0.3 if self.quick else 1.0
-                self.note(workload, race_peers(field, workload, names, seconds=seconds, most=9))
+                line = race_peers(field, workload, names, seconds=seconds, most=9)
+                self.note(workload, self._all_named(line, names, self.names, FOR_TIME))
 
     def threads(self, one: Field) -> None:
         """S1: two threads over one."""
@@ -159,6 +172,18 @@ def machine(names: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def commit() -> str:
+    """What was measured: the commit where there is one (docs/ aside, "-dirty": and more than that), else the version."""
+    git = ["git", "-C", str(ROOT)]
+    try:
+        said = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
+        changed = [*git, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs"]
+        more = subprocess.run(changed, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return fastnn.__version__
+    return said.strip() + ("-dirty" if more else "")
+
+
 def load() -> list[float]:
     return [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else []
 
@@ -211,6 +236,7 @@ def main() -> int:
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "quick": given.quick,
         "fastnn": fastnn.__version__,
+        "commit": commit(),
         "machine": machine(names),
         "load": {"before": before, "after": load()},
         "seconds": took,

@@ -65,11 +65,11 @@ class Worker:
             side.call()  # into the caches
         return {"seconds": timeit.Timer(side.call).timeit(loops) / (loops * side.steps)}
 
-    def peak(self, seconds: float) -> dict[str, Any]:
+    def peak(self, seconds: float, dtype: str) -> dict[str, Any]:
         """Operations a second of register-only FMAs, over so many seconds."""
         from fastnn._bench.measure import fma_peak
 
-        return {"peak": fma_peak(seconds)}
+        return {"peak": fma_peak(seconds, dtype)}
 
     def drop(self, key: str) -> dict[str, Any]:
         """Forget a workload's sides."""

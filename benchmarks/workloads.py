@@ -31,6 +31,11 @@ ACTIVATIONS: list[Workload] = [
 ]
 
 SQUARES: list[Workload] = [Product(n, n, n) for n in (8, 16, 32, 64, 128, 256, 512, 1024, 2048)]
+BOOK = ((128, 784, 128), (784, 128, 128))  # the first layer of the book's model, forward and its gradient
+NAMED: list[Workload] = [
+    *(Product(*shape) for shape in BOOK),
+    *(Product(*shape, "float64") for shape in (*((n, n, n) for n in (16, 64, 128, 256, 512, 1024)), *BOOK)),
+]
 SIZES = (1, 2, 3, 7, 8, 10, 16, 31, 64, 100, 128, 300, 784)
 SAMPLED = 200
 
@@ -70,6 +75,6 @@ GROWTH: dict[str, list[Workload]] = {
 ALL: dict[str, Workload] = {
     w.key: w
     for w in (
-        *TRAIN, *PREDICT, *ACTIVATIONS, *SQUARES, *products(), LARGE_BATCH, *MANY, *itertools.chain(*GROWTH.values()),
+        *TRAIN, *PREDICT, *ACTIVATIONS, *SQUARES, *products(), *NAMED, LARGE_BATCH, *MANY, *itertools.chain(*GROWTH.values()),
     )
 }  # fmt: skip

@@ -64,8 +64,8 @@ typedef struct {
     int sums_go_on;   /* from what sums holds, not from 0 */
 } fnn_finish;
 
-/* how many of the rows (categorical) or of the rows * cols elements are right. limit: the threshold of yes for p and t
- * (binary), or how near p must be to t (regression) */
+/* how many of the rows (categorical) or of the rows * cols elements are right. limit: the threshold of yes for p (binary; t's
+ * is 0.5), or how near p must be to t (regression) */
 typedef uint64_t fnn_metric_count(const void *p, const void *t, const int32_t *labels, size_t rows, size_t cols,
                                   double limit);
 

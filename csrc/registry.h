@@ -65,7 +65,8 @@
     R(exponential_decay, 3)                                                                                            \
     R(inverse_time, 3)                                                                                                 \
     R(cosine_decay, 5)                                                                                                 \
-    R(one_cycle, 5)
+    R(one_cycle, 5)                                                                                                    \
+    R(warm_up, 8)
 
 /* M(name): what a metric counts */
 #define FNN_METRICS(M)                                                                                                 \

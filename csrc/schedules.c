@@ -43,6 +43,17 @@ static double rate_one_cycle(const double *p, uint64_t t)
     return step < last ? along_cosine(p[0], first / p[4], (step - turn) / (last - turn)) : first / p[4];
 }
 
+/* in a straight line from initial to what the inner schedule begins with, over `warmup` steps, then that schedule from its own
+ * step 0 on (Goyal et al. 2017).   p = {warmup, initial, id of the inner schedule or -1 for a constant, its parameters} */
+static double rate_warm_up(const double *p, uint64_t t)
+{
+    const double step = (double)t;
+    const int warm = step < p[0];
+    const uint64_t at = warm ? 0 : t - (uint64_t)p[0];
+    const double inner = p[2] < 0 ? p[3] : fnn_schedule_rate((fnn_schedule_id)p[2], p + 3, at);
+    return warm ? p[1] + (inner - p[1]) * (step / p[0]) : inner;
+}
+
 typedef double rate_of(const double *p, uint64_t t);
 #define ENTRY(name, parameters) rate_##name,
 static rate_of *const rates[FNN_RATE_COUNT] = {FNN_SCHEDULES(ENTRY)};

@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from compare import CONTRACT
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from fastnn import _core
+
+# a clock says nothing of a property, and the suite runs under emulators and sanitizers too
+hypothesis_settings.register_profile("fastnn", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("fastnn")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -35,7 +35,7 @@ from fastnn.activations import Activation
 from fastnn.constraints import MaxNorm, NonNeg
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Optimizer, RMSprop
-from fastnn.schedules import CosineDecay, ExponentialDecay, InverseTime, OneCycle, Schedule, StepDecay
+from fastnn.schedules import CosineDecay, ExponentialDecay, InverseTime, OneCycle, Schedule, StepDecay, WarmUp
 
 Data = tuple[Array, Array]
 GENERIC_ACTIVATIONS = sorted(
@@ -47,6 +47,7 @@ SCHEDULES: dict[str, Schedule] = {  # of 20 steps, so that the last are past the
     "inverse_time": InverseTime(0.05, 3, 0.7),
     "cosine_decay": CosineDecay(0.001, 10, alpha=0.01, warmup_target=0.05, warmup_steps=5),
     "one_cycle": OneCycle(0.05, 18, div_factor=10.0, final_div_factor=100.0),
+    "warm_up": WarmUp(StepDecay(0.05, 5, 0.5), 6, 0.002),
 }
 OPTIMIZERS = {cls.names[0]: cls for cls in Optimizer.registry.values()}
 

@@ -1,7 +1,8 @@
-"""Writes golden.json: the SHA-256 of every contract model, on the scalar table.
+"""Writes golden.json: the SHA-256 of every contract model, on the scalar table; and golden_kernels.json: hashes of every
+kernel's results over many shapes, from Python and, by a C compiler, from C.
 
-    python tests/make_golden.py            writes the file
-    python tests/make_golden.py --check    says which differ on any table that runs here, and writes nothing
+    python tests/make_golden.py            writes the files
+    python tests/make_golden.py --check    says which models differ on any table that runs here, and writes nothing
 
 The hashes change only where bits change. That is never an accident: a commit that changes this file says why.
 """
@@ -9,6 +10,7 @@ The hashes change only where bits change. That is never an accident: a commit th
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from contract_models import CASES, build, signature, train
 from fastnn import _core
 
 PATH = Path(__file__).with_name("golden.json")
+KERNELS = Path(__file__).with_name("golden_kernels.json")
 
 
 def compute(isa: str) -> dict[str, str]:
@@ -28,6 +31,21 @@ def compute(isa: str) -> dict[str, str]:
         for name in CASES
         for dtype in ("float32", "float64")
     }
+
+
+def kernels() -> dict[str, str]:
+    """On the scalar table."""
+    if not KERNELS.is_file():
+        KERNELS.write_text("{}")
+    sys.path.insert(0, str(Path(__file__).parent / "guarantees"))
+    import elsewhere
+    import g03_instruction_sets as g03
+
+    g03.TABLES = ("scalar",)
+    program = elsewhere.kernel_program(os.environ.get("CC", "cc").split()[-1], "-O2")
+    in_c = elsewhere.kernel_results(program, "scalar", g03.SHAPES)
+    found = {f"in C, {dtype}: {kernel}": result.hash for (_, dtype, kernel), result in in_c.items()}
+    return found | {name: next(iter(one)) for name, one in g03.few_kernels().items()}
 
 
 def main() -> int:
@@ -43,9 +61,9 @@ def main() -> int:
             )
             worst = max(worst, len(differ) > 0)
         return worst
-    now = compute("scalar")
-    PATH.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n")
-    print(f"{len(now)} hashes in {PATH.name}")
+    for path, now in ((PATH, compute("scalar")), (KERNELS, kernels())):
+        path.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n")
+        print(f"{len(now)} hashes in {path.name}")
     return 0
 
 

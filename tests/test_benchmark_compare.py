@@ -85,7 +85,52 @@ def test_a_workload_that_is_gone_fails(code):
     exit_code, text = code(run(), run(keys=("T1",)))
     assert exit_code == 1
     assert "T3" in text
-    assert "not in the new run" in text
+    assert "not in both runs" in text
+
+
+def threads(two, many=1.0):
+    """A run of one and two threads, and of many models."""
+    ours = {"fastnn, 1 thread": [2e-3] * 9, "fastnn, 2 threads": [two] * 9, "torch, 2 threads": [1e-9] * 9}
+    lines = {"S1 T6": {"flops": 5e7, "samples": ours, "peaks": [100e9] * 9},
+             "S1 fit_many": {"flops": 0, "samples": {"one after another": [2.0], "in one call": [many]}, "peaks": []}}
+    return {"workloads": lines}  # fmt: skip
+
+
+def test_two_threads_and_many_models_are_compared(code):
+    exit_code, text = code(threads(1e-3), threads(1.2e-3))
+    assert exit_code == 1
+    assert "S1 T6: fastnn, 2 threads" in text
+    assert "1 slower, 3 same, 0 faster" in text
+    assert "S1 fit_many: in one call" in code(threads(1e-3), threads(1e-3, many=1.3))[1]
+    assert code(threads(1e-3), threads(1e-3))[0] == 0
+
+
+def test_the_import_and_the_time_to_accuracy_are_compared(code):
+    def of(imported, accurate):
+        more = {"imports": {"python": [0.01] * 5, "numpy": [0.1] * 5, "fastnn": [imported] * 5},
+                "accuracy": {"fastnn": {"seconds": [accurate] * 3, "epochs": 2}, "torch": {"seconds": [9.0] * 3}}}
+        return run() | more  # fmt: skip
+
+    assert code(of(0.12, 2.0), of(0.12, 2.0))[0] == 0
+    assert "import" in code(of(0.12, 2.0), of(0.2, 2.0))[1]
+    assert "time to accuracy" in code(of(0.12, 2.0), of(0.12, 2.5))[1]
+
+
+def test_a_side_that_died_is_no_gain(code):
+    dead = run(seed=1)
+    dead["workloads"]["T3"]["samples"]["fastnn"][7] = float("nan")
+    exit_code, text = code(run(), dead)
+    assert exit_code == 1
+    assert "0 faster" in text
+    assert "T3" in text
+
+
+def test_shares_of_the_peak_are_not_set_against_seconds(code):
+    bare = run(seed=1)
+    for line in bare["workloads"].values():
+        line["peaks"] = []
+    assert code(run(), bare)[0] == 0
+    assert code(bare, run())[0] == 0
 
 
 @pytest.mark.parametrize("broken", ["", "[]", "{}", '{"workloads": {"T1": 1}}'])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import io
+import pickle
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -512,3 +516,92 @@ def test_a_value_that_is_not_defined_has_not_become_better() -> None:
     model.train(X, yes, epochs=9, validation_data=held, callbacks=[stop, plateau])
     assert (len(model.history), stop.stopped_epoch) == (3, 2)
     assert model.optimizer_object.learning_rate == 1e-4 / 8
+
+
+def test_the_best_is_remembered_from_training_to_training(tmp_path: Path) -> None:
+    model = classifier()
+    keep = cb.ModelCheckpoint(tmp_path / "best.fnn", monitor="loss", save_best_only=True)
+    model.train(X, Y, epochs=10, batch_size=10, callbacks=[keep])
+    best, stamp = keep.best, (tmp_path / "best.fnn").read_bytes()
+    classifier().train(X, Y, epochs=2, callbacks=[keep])  # worse
+    assert keep.best == best
+    assert (tmp_path / "best.fnn").read_bytes() == stamp
+
+
+def test_a_path_with_a_metric_that_is_not_defined(tmp_path: Path) -> None:
+    model = Model([Dense(4, 1, activation="sigmoid")], seed=0)
+    model.set(loss="binary_crossentropy", optimizer="adam", metrics=["auc"])
+    ones = np.ones((90, 1))
+    model.train(X, ones, epochs=2, callbacks=[cb.ModelCheckpoint(tmp_path / "m-{epoch}-{auc:.2f}.fnn")])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m-1-nan.fnn", "m-2-nan.fnn"]
+
+
+@pytest.mark.parametrize("given", [lambda epoch: 0.5**epoch, lambda epoch, rate: 0.5**epoch, partial(lambda b, e: b**e, 0.5)])
+def test_a_schedule_of_the_epoch_may_take_one_argument(given: Any) -> None:
+    model = classifier()
+    model.train(X, Y, epochs=3, callbacks=[cb.LearningRateScheduler(given)])
+    rates = [0.5**e / (1 + 1e-3 * e) for e in range(3)]
+    assert model.history["learning_rate"] == pytest.approx(rates)
+
+
+def test_a_validation_that_gives_nan_counts(tmp_path: Path) -> None:
+    """It was made: patience runs out, and what else it measured is kept."""
+    model = classifier()
+    model.set(accuracy=None, metrics=["f1"])
+    stop = cb.EarlyStopping("val_loss", patience=2)
+    with np.errstate(all="ignore"):
+        model.train(X, Y, epochs=50, validation_data=(X * np.nan, Y), check_finite=False, callbacks=[stop])
+    assert stop.stopped_epoch == 1
+    assert model.history["val_loss"] == [None, None]
+    assert model.history["val_f1"] == [model.evaluate(X * np.nan, Y).metrics["f1"]] * 2
+
+
+def test_callbacks_are_copied_after_use(tmp_path: Path) -> None:
+    log, save = cb.CSVLogger(tmp_path / "a.csv"), cb.ModelCheckpoint(tmp_path / "m.fnn", save_freq=1)
+    classifier().train(X, Y, epochs=1, callbacks=[log])
+    for again in (copy.deepcopy(log), pickle.loads(pickle.dumps(cb.CSVLogger(tmp_path / "b.csv")))):
+        classifier().train(X, Y, epochs=1, callbacks=[again])
+    other = copy.copy(save)
+    other.path = str(tmp_path / "other.fnn")
+    classifier().train(X, Y, epochs=1, callbacks=[other])
+    assert (tmp_path / "other.fnn").exists()
+    assert not (tmp_path / "m.fnn").exists()
+
+
+def test_two_names_of_one_hook_are_refused() -> None:
+    with pytest.raises(TypeError, match="on_train_batch_end and on_batch_end are one hook"):
+        cb.LambdaCallback(on_batch_end=print, on_train_batch_end=print)
+
+
+def test_a_line_that_cannot_be_printed_leaves_everything_in_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            if text.startswith("training,"):
+                raise BrokenPipeError("the reader has gone")
+            return super().write(text)
+
+    model, log = classifier(), cb.CSVLogger(tmp_path / "a.csv")
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(BrokenPipeError):
+        model.train(X, Y, epochs=3, batch_size=30, print_every=1, callbacks=[log])
+    monkeypatch.undo()
+    assert (len(model.history), model.epochs_done, model.steps_done) == (1, 1, 3)
+    assert log._file is None
+
+
+def test_one_that_fails_to_close_does_not_keep_the_others_open() -> None:
+    closed = []
+
+    class Bad(cb.Callback):
+        def close(self) -> None:
+            raise OSError("the disk is full")
+
+    class Good(cb.Callback):
+        def close(self) -> None:
+            closed.append(self)
+
+    with pytest.raises(OSError, match="the disk is full"):
+        classifier().train(X, Y, callbacks=[Bad(), Good()])
+    assert len(closed) == 1

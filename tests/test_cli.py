@@ -412,7 +412,7 @@ MISTAKES = [
     ("train --epochs 3 --optimizer sgd --learning-rate 1e30", "the loss is not finite"),
     ("train -o nowhere/m.fnn", "--output: there is no folder nowhere"),
     ("train -o .", r"--output: \. is a folder"),
-    ("train trees.csv --target kind -o trees.csv", "--output: trees.csv is the data itself"),
+    ("train trees.csv --target kind -o trees.csv", "--output: trees.csv is what is read here"),
     ("train fashion-mnist --data-dir nowhere", "data_dir: there is no folder nowhere"),
     ("train broken.npz", "broken.npz: not a readable .npz file"),
     ("evaluate nothing.fnn trees.csv", r"nothing\.fnn: No such file or directory"),
@@ -424,7 +424,7 @@ MISTAKES = [
     ("predict trees.fnn one.csv", "no feature column 'height'"),
     ("predict trees.fnn two.npz", "predict reads CSV files"),
     ("predict bare.fnn one.csv", r"expected a finite number|bare\.fnn takes 4 features"),
-    ("predict trees.fnn trees.csv -o trees.csv", "is the data itself"),
+    ("predict trees.fnn trees.csv -o trees.csv", "is what is read here"),
     ("fly", "invalid choice: 'fly'"),
 ]
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
+import pickle
+import platform
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ from small import X, Y, bits, classifier
 
 import fastnn
 import fastnn.functional as F
-from fastnn import Dense, Dropout, FormatError, Model, ReLU, Tanh, callbacks, custom
+from fastnn import Dense, Dropout, FormatError, Model, ReLU, Residual, Tanh, callbacks, custom
 from fastnn.optimizers import SGD, Adam
 
 T = X[:, :2].astype(np.float64)
@@ -475,3 +479,102 @@ def test_assigning_a_parameter_copies_into_the_optimizers_array(tmp_path: Path) 
     np.testing.assert_array_equal(layer.weights, model.get_parameters()[0][0])
     with pytest.raises(ValueError, match=r"layer 0 \(Scaled\): expected weights of shape \(1, 4\), got \(1, 3\)"):
         layer.weights = np.ones((1, 3))
+
+
+class Twice(custom.Layer):
+    def forward(self, x: Any) -> Any:
+        return x * 2
+
+    def backward(self, dy: Any) -> Any:
+        return dy * 2
+
+
+NamesakeOfTheLayer = type("Twice", (PyMSE,), {})
+NamesakeOfTheLayer.__qualname__ = "NamesakeOfTheLayer"
+
+
+class Rounded(custom.Constraint):
+    def formula(self, w: Any) -> Any:
+        return np.round(w, 2)
+
+
+def test_a_layer_and_a_loss_may_have_one_name(tmp_path: Path) -> None:
+    model = Model([Dense(4, 3), Twice(), Dense(2)], seed=1)
+    model.set(loss=NamesakeOfTheLayer(), optimizer="adam")
+    model.train(X, T, epochs=1)
+    model.save(tmp_path / "m.fnn")
+    back = Model.load(tmp_path / "m.fnn", custom_objects=[Twice, NamesakeOfTheLayer])
+    assert type(back.loss) is NamesakeOfTheLayer
+    assert bits(back) == bits(model)
+    other = Model([Dense(4, 3), Twice(), Dense(2)], seed=1)
+    other.set(loss=NamesakeOfTheLayer(), optimizer="adam")
+    other.train(X, T, epochs=2, resume=tmp_path / "m.fnn")
+
+
+def test_a_class_that_was_renamed_is_named_by_the_key(tmp_path: Path) -> None:
+    model = Model([Dense(4, 3), Twice(), Dense(2)], seed=1)
+    model.finalize()
+    model.save(tmp_path / "m.fnn")
+    Renamed = type("Renamed", (Twice,), {})
+    back = Model.load(tmp_path / "m.fnn", custom_objects={"Twice": Renamed})
+    assert np.array_equal(back.predict(X), model.predict(X))
+
+
+def test_a_session_of_a_model_with_a_constraint_of_its_own() -> None:
+    for layers in ([Dense(4, 8, weight_constraint=Rounded()), Dense(1)],
+                   [Dense(4, 8, weight_constraint=Rounded()), Residual([Dense(8), Twice()])]):  # fmt: skip
+        model = Model(layers, seed=0)
+        session = model.session()
+        assert np.array_equal(pickle.loads(pickle.dumps(session))(X), model.predict(X))
+
+
+def test_a_loss_of_labels_goes_with_the_categorical_accuracy() -> None:
+    class OfLabels(custom.Loss):
+        labels = True
+
+        def formula(self, p: Any, t: Any) -> Any:
+            return -np.log(p[np.arange(len(t)), t])
+
+        def derivative(self, p: Any, t: Any) -> Any:
+            return -np.eye(p.shape[1])[t] / p
+
+    model = Model([Dense(4, 3, activation="softmax")], seed=0)
+    model.set(loss=OfLabels(), optimizer="adam")
+    model.train(X, Y, epochs=1)
+    assert model.evaluate(X, Y).accuracy == (model.predict(X).argmax(axis=1) == Y).mean()
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(0.1, 3, 90)])
+def test_the_loss_does_not_depend_on_the_blocks(weights: Any) -> None:
+    model = Model([Dense(4, 2)], seed=0)
+    model.set(loss=PyMSE())
+    losses = {model.evaluate(X, T, sample_weight=weights, batch_size=n).loss for n in (1, 7, 64, 90)}
+    assert len(losses) == 1
+    native = Model([Dense(4, 2)], seed=0, dtype="float64")
+    native.set(loss="mean_squared_error")
+    mine = Model([Dense(4, 2)], seed=0, dtype="float64")
+    mine.set(loss=PyMSE())
+    assert mine.evaluate(X, T).loss == pytest.approx(native.evaluate(X, T).loss, rel=1e-14)
+
+
+def test_a_part_that_changes_the_rounding_mode_changes_no_bit_of_the_others() -> None:
+    libm = ctypes.CDLL(ctypes.util.find_library("m") or "libm.so.6")
+    upward = {"x86_64": 0x800, "aarch64": 0x400000}.get(platform.machine())
+    if upward is None:
+        pytest.skip("the number of the rounding mode is not known here")
+
+    class Upward(Twice):
+        def forward(self, x: Any) -> Any:
+            libm.fesetround(upward)
+            return x * 2
+
+    results = []
+    for part in (Twice, Upward):
+        model = Model([Dense(4, 8), part(), Dense(2)], seed=1)
+        model.set(loss="mean_squared_error", optimizer="adam")
+        try:
+            model.train(X, T, epochs=1, batch_size=30)
+        finally:
+            libm.fesetround(0)
+        results.append(bits(model))
+    assert results[0] == results[1]

@@ -7,7 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import Dense, Dropout, Input, Model, Rescale, custom
+from fastnn import (
+    AlphaDropout,
+    BatchNorm,
+    Dense,
+    Dropout,
+    GaussianNoise,
+    Input,
+    LayerNorm,
+    Model,
+    Normalization,
+    Rescale,
+    Residual,
+    custom,
+)
+from fastnn.activations import Activation
 from fastnn.base import Layer
 
 LOSSES = {
@@ -277,3 +291,44 @@ def test_every_instruction_set_gives_the_same_bits(rng: np.random.Generator) -> 
     first = found["scalar"]
     assert all(bits == first for bits in found.values())
     assert len(found) > 1 or len(_core.available_isas()) == 1
+
+
+SIMPLE: dict[str, Any] = {
+    "gelu first": lambda: [Activation.resolve("gelu")],
+    "silu first": lambda: [Activation.resolve("silu"), Dense(3)],
+    "mish in a residual": lambda: [Residual([Activation.resolve("mish"), Dense(4)]), Dense(2)],
+    "layer normalization": lambda: [LayerNorm(), Dense(3)],
+    "batch normalization": lambda: [Dense(5, activation="tanh"), BatchNorm(), Dense(2)],
+    "normalization": lambda: [Normalization(), Dense(3, activation="tanh")],
+    "noise": lambda: [GaussianNoise(0.3), Dense(3, activation="tanh"), AlphaDropout(0.2)],
+    "nothing but dropout": lambda: [Dropout(0.5)],
+    "nothing but noise": lambda: [GaussianNoise(0.1), AlphaDropout(0.1)],
+    "scaling and dropout": lambda: [Rescale(2.5, 1.0), Dropout(0.3)],
+}
+
+
+@pytest.mark.parametrize("name", SIMPLE)
+@pytest.mark.parametrize("given", ["float32", "float64", "uint8"])
+def test_the_jacobian_of_few_layers(name: str, given: str) -> None:
+    """By central differences, whatever type the rows have: those of the model's own are read as they lie."""
+    rng = np.random.default_rng(3)
+    model = Model([Input(4), *SIMPLE[name]()], seed=1, dtype="float64")
+    model.set(loss="mean_squared_error", optimizer="adam")
+    X = rng.integers(0, 3, (7, 4)).astype(given) if given == "uint8" else rng.standard_normal((7, 4)).astype(given)
+    for layer in model.layers:
+        if isinstance(layer, Normalization):
+            layer.adapt(rng.standard_normal((50, 4)) * 2 + 1)
+    model.finalize()
+    if any(spec.parameter_count for spec in model.layers):
+        model.train(rng.standard_normal((20, 4)), rng.standard_normal((20, model.plan.n_out)), epochs=2)
+    x, h = X.astype(np.float64), 1e-6
+    want = np.empty((7, model.plan.n_out, 4))
+    for k in range(4):
+        e = np.eye(4)[k] * h
+        want[:, :, k] = (model.predict(x + e) - model.predict(x - e)) / (2 * h)
+    model.jacobian(rng.standard_normal((7, 4)))  # rows of an earlier call lie in the buffers
+    np.testing.assert_allclose(model.jacobian(X), want, rtol=1e-6, atol=1e-7)
+    y = rng.standard_normal((7, model.plan.n_out))
+    p = model.predict(x)
+    by_loss = np.einsum("ro,rok->rk", 2 * (p - y) / model.plan.n_out, want)
+    np.testing.assert_allclose(model.input_gradient(X, y), by_loss, rtol=1e-6, atol=1e-7)

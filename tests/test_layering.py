@@ -50,7 +50,7 @@ FLOORS = [
     ("fastnn._probes", 4),
     ("fastnn._adapting", 4),
     ("fastnn._runs", 4),
-    ("fastnn._forks", 4),
+    ("fastnn._forks", 1),
     ("fastnn._training", 4),
     ("fastnn._online", 4),
     ("fastnn._gradcheck", 4),

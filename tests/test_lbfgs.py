@@ -355,3 +355,20 @@ def test_an_average_that_takes_the_weights_place_is_where_the_next_step_begins()
     for other in runs[1:]:
         assert_same_bits(other.plan.params, runs[0].plan.params)
         assert dict(other.history) == dict(runs[0].history)
+
+
+def test_a_gradient_that_is_no_number_is_no_end() -> None:
+    class Broken(custom.Loss):
+        def formula(self, p: Any, t: Any) -> Any:
+            return ((p - t) ** 2).mean(axis=1)
+
+        def derivative(self, p: Any, t: Any) -> Any:
+            return p * np.nan
+
+    model = make()
+    model.set(loss=Broken())
+    before = model.plan.params.copy() if model._plan is not None else None
+    with pytest.raises(FloatingPointError, match="the gradient is not finite at epoch 1, step 1"):
+        model.train(X, Y, epochs=5)
+    assert model.optimizer_object.converged is None
+    assert before is None or np.array_equal(before, model.plan.params)

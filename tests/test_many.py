@@ -131,3 +131,9 @@ def test_the_same_callback_for_two_models_is_refused() -> None:
 def test_no_models_is_no_work() -> None:
     assert fit_many([], X, Y) == []
     assert fastnn.fit_many is fit_many
+
+
+def test_callbacks_may_come_from_a_generator() -> None:
+    models = [make(0), make(1)]
+    fit_many(models, X, Y, epochs=9, callbacks=[(c for c in [EarlyStopping("loss", min_delta=9.0)]) for _ in models])
+    assert [len(m.history) for m in models] == [2, 2]

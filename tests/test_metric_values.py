@@ -529,3 +529,39 @@ def test_lines_of_progress_and_of_print_every_show_them(capsys: Any, rng: np.ran
     model.train(X, y, epochs=3, validation_split=0.5, verbose=1)
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.endswith(f"f1 {history['f1'][-1]:.4f}  val_f1 {history['val_f1'][-1]:.4f}")
+
+
+@pytest.mark.parametrize("logits", [False, True])
+def test_a_target_is_a_yes_above_a_half_whatever_the_loss_takes(logits: bool) -> None:
+    from fastnn.losses import BinaryCrossentropy
+
+    p, y = np.array([[-2.0], [2.0], [-1.0], [0.5]]), np.array([[0.2], [0.8], [0.7], [0.4]])
+    given = p if logits else 1 / (1 + np.exp(-p))
+    got = judge(1, BinaryCrossentropy(from_logits=logits), ["precision", "recall"], "float32").evaluate(given, y)  # type: ignore[arg-type]
+    assert got.accuracy == 0.5
+    near(got.metrics["precision"], 0.5)
+    near(got.metrics["recall"], 0.5)
+
+
+@pytest.mark.parametrize("cols", [3, 40])
+def test_a_nan_is_no_largest_output(isa: str, cols: int) -> None:
+    p = np.zeros((30, cols), np.float32)
+    p[:, 1], p[:, 2], p[:, 0] = 5, 1, np.nan
+    p[10:20] = np.nan
+    p[20:] = -np.inf
+    y = np.zeros(30, int)
+    y[:10] = 1
+    got = judge(cols, "categorical_crossentropy", [TopKAccuracy(1)], "float32").evaluate(p, y)
+    assert got.accuracy == pytest.approx(2 / 3)  # of the rows of NaN none, whatever their labels
+    near(got.metrics["top_1_accuracy"], got.accuracy)
+    assert metrics.accuracy_score(y[:10], p[:10]) == 1.0
+
+
+def test_accuracies_are_taken_as_objects_and_classes_too() -> None:
+    for accuracy in (metrics.CategoricalAccuracy(), metrics.CategoricalAccuracy, "categorical_accuracy"):
+        model = Model([Dense(2, 3)], seed=0)
+        model.set(loss="mean_squared_error", optimizer="adam", metrics=[accuracy, "rmse"])
+        assert model.accuracy_object.kernel == "categorical"
+        assert list(model.metrics) == ["rmse"]
+    model.set(metrics=metrics.BinaryAccuracy())
+    assert model.accuracy_object.kernel == "binary"

@@ -121,3 +121,27 @@ def test_scores_of_a_loss_are_told_from_probabilities() -> None:
     several.train(X[:, :2], Y, epochs=5)
     colours = plots.decision_regions(several, X[:, :2], Y).axes[0].images[0].get_array()
     assert 0 <= colours.min() <= colours.max() <= 1
+
+
+def test_labels_of_one_column_are_labels() -> None:
+    pytest.importorskip("matplotlib")
+    y, p = np.array([[0], [1], [2]]), np.eye(3)
+    for labels in (y, y.astype(float), y.ravel().astype(float)):
+        figure = plots.confusion_matrix(labels, p)
+        assert "100.0% of 3 right" in figure.axes[0].get_title()
+    soft = plots.confusion_matrix(np.array([0, 1]), np.array([[0.2], [0.9]]))
+    assert "100.0% of 2 right" in soft.axes[0].get_title()
+
+
+def test_regions_take_a_column_of_labels_and_refuse_what_they_would_not_show() -> None:
+    pytest.importorskip("matplotlib")
+
+    class Half:
+        def predict(self, X: Any) -> Any:
+            assert X.dtype == np.float64  # float32 has steps of 128 there
+            return (X[:, :1] > 1.7e9 + 50).astype(float)
+
+    X = 1.7e9 + np.array([[0.0, 1.0], [100.0, 2.0]])
+    plots.decision_regions(Half(), X, np.array([[0], [1]]))
+    with pytest.raises(ValueError, match="y: expected class labels of at least 0, got -1"):
+        plots.decision_regions(Half(), X, np.array([-1, 1]))

@@ -10,7 +10,7 @@ import pytest
 from compare import assert_same_bits
 from small import X, Y, bits, classifier
 
-from fastnn import Dense, FormatError, Model
+from fastnn import Dense, FormatError, Model, Normalization
 from fastnn import callbacks as cb
 
 HELD = (X[60:], Y[60:])
@@ -235,3 +235,70 @@ def test_a_layer_may_be_frozen_between_two_phases(tmp_path: Path) -> None:
     models[1].layers[0].trainable = False
     models[1].train(X, Y, epochs=4, resume=path, callbacks=[cb.ModelCheckpoint(path)])
     assert bits(models[0]) == bits(models[1])
+
+
+def test_a_file_that_was_never_trained_begins_anew(tmp_path: Path) -> None:
+    """Whatever the model has been through: no moment of its optimizer stays."""
+    fresh, used = classifier(), classifier()
+    fresh.finalize(4)
+    fresh.save(tmp_path / "m.fnn")
+    used.train(X, Y, epochs=3, batch_size=30)
+    for model in (fresh, used):
+        model.train(X, Y, epochs=2, batch_size=30, resume=tmp_path / "m.fnn")
+    assert bits(fresh) == bits(used)
+
+
+def test_a_normalization_finds_its_moments_where_the_file_has_none(tmp_path: Path) -> None:
+    def make() -> Model:
+        model = Model([Normalization(), Dense(3, activation="softmax")], seed=0)
+        model.set(loss="categorical_crossentropy", optimizer="adam")
+        return model
+
+    far = X * 50 + 1000
+    blank, plain, resumed = make(), make(), make()
+    blank.finalize(4)
+    blank.save(tmp_path / "m.fnn")
+    plain.train(far, Y, epochs=2)
+    resumed.train(far, Y, epochs=2, resume=tmp_path / "m.fnn")
+    assert resumed.layers[0].adapted
+    assert bits(resumed) == bits(plain)
+    with pytest.raises(ValueError, match="has no mean and variance yet"):
+        make().train_stream([(far, Y)], epochs=2, resume=tmp_path / "m.fnn")
+
+
+def test_another_optimizer_begins_the_callbacks_anew(tmp_path: Path) -> None:
+    model = classifier()
+    model.train(X, Y, epochs=5, callbacks=[cb.CSVLogger(tmp_path / "a.csv")])
+    model.set(optimizer="sgd")
+    model.save(tmp_path / "m.fnn")
+    other = classifier()
+    other.set(optimizer="sgd")
+    other.train(X, Y, epochs=3, resume=tmp_path / "m.fnn", callbacks=[cb.CSVLogger(tmp_path / "b.csv")])
+    assert [line.split(",")[0] for line in (tmp_path / "b.csv").read_text().split()] == ["epoch", "0", "1", "2"]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_a_callback_refuses_changes_nothing(resume: bool, tmp_path: Path) -> None:
+    file = tmp_path / "m.fnn"
+    first = classifier(seed=5)
+    first.train(X, Y, epochs=2)
+    first.save(file)
+    model = Model([Normalization(), Dense(3, activation="softmax")], seed=0)
+    model.set(loss="categorical_crossentropy", optimizer="adam")
+    if resume:
+        model = classifier()
+        model.train(X, Y, epochs=1)
+    before = model.to_bytes() if resume else None
+    for wrong in (
+        cb.EarlyStopping(),
+        cb.ReduceLROnPlateau("nope"),
+        cb.ModelCheckpoint(tmp_path / "no" / "m.fnn"),
+        cb.CSVLogger(tmp_path / "no" / "t.csv"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError)):
+            model.train(X, Y, callbacks=[wrong], resume=file if resume else None)
+        if resume:
+            assert model.to_bytes() == before
+        else:
+            assert model._plan is None
+            assert not model.layers[0].adapted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 from compare import assert_same_bits
 from contract_models import SCHEDULES
 
-from fastnn import Dense, Model, _core, callbacks, schedules
+from fastnn import Dense, FormatError, Model, _core, callbacks, custom, schedules
 from fastnn.optimizers import SGD, Adam, Optimizer
-from fastnn.schedules import CosineDecay, ExponentialDecay, InverseTime, OneCycle, Schedule, StepDecay
+from fastnn.schedules import CosineDecay, ExponentialDecay, InverseTime, OneCycle, Schedule, StepDecay, WarmUp
 
 MORE = [
     StepDecay(0.5, 1),
@@ -27,6 +28,10 @@ MORE = [
     OneCycle(1.0, 10, pct_start=0.1),
     OneCycle(1.0, 10, pct_start=0.0),
     OneCycle(1.0, 300),
+    WarmUp(0.3, 7),
+    WarmUp(0.3, 1, 0.7),
+    WarmUp(CosineDecay(0.1, 50, alpha=0.5), 20, 0.01),
+    WarmUp(OneCycle(1.0, 30), 10),
 ]
 ALL = [*SCHEDULES.values(), *MORE]
 X = np.asarray(_core.random_normal(60 * 4, 5, 1)).reshape(60, 4)
@@ -108,7 +113,7 @@ def test_a_saved_training_goes_on_along_its_schedule(name: str, tmp_path: Path) 
 def test_a_schedule_comes_back_from_its_description(schedule: Schedule) -> None:
     again = Schedule.from_description(schedule.describe())
     assert type(again) is type(schedule)
-    assert again.config() == schedule.config()
+    assert again.describe() == schedule.describe()
     optimizer = Adam(schedule)
     back = Optimizer.from_description(optimizer.describe())
     assert back.rate == optimizer.rate == (schedule.names[0], schedule.parameters())
@@ -155,3 +160,92 @@ def test_what_is_refused() -> None:
     with pytest.raises(ValueError, match="parameters: step_decay expected 3, got 1"):
         _core.learning_rate_at("step_decay", (1.0,), 0)
     assert schedules.Schedule is Schedule
+
+
+def test_what_a_warm_up_refuses() -> None:
+    with pytest.raises(TypeError, match="expected a number or one of the other schedules"):
+        WarmUp(WarmUp(0.1, 2), 3)
+    with pytest.raises(ValueError, match="warmup_steps"):
+        WarmUp(0.1, 0)
+    with pytest.raises(ValueError, match="learning_rate"):
+        WarmUp(-0.1, 2)
+
+
+@pytest.mark.parametrize("inner", [0.25, StepDecay(0.5, 2, 0.5)])
+def test_a_warm_up_survives_a_file(inner: Any, tmp_path: Path) -> None:
+    model = make(WarmUp(inner, 4, 0.125))
+    model.train(X, Y, epochs=1, batch_size=30)
+    model.save(tmp_path / "m.fnn")
+    back = Model.load(tmp_path / "m.fnn").optimizer_object.learning_rate
+    assert isinstance(back, WarmUp)
+    assert repr(back) == repr(model.optimizer_object.learning_rate)
+    assert [back(t) for t in range(9)] == [WarmUp(inner, 4, 0.125)(t) for t in range(9)]
+
+
+class Root(custom.Schedule):
+    def __init__(self, first: float) -> None:
+        self.first = first
+
+    def config(self) -> dict[str, Any]:
+        return {"first": self.first}
+
+    def formula(self, t: int) -> float:
+        return float(self.first / (1 + t) ** 0.5)
+
+
+def test_a_schedule_of_ones_own_trains_beside_the_native_ones(tmp_path: Path) -> None:
+    model, by_hand = make(Root(0.1)), make(1.0)
+    model.train(X, Y, epochs=3, batch_size=20)
+    for t in range(9):
+        by_hand.optimizer_object.learning_rate = 0.1 / (1 + t) ** 0.5
+        by_hand.train_on_batch(X[t % 3 * 20 :][:20], Y[t % 3 * 20 :][:20])
+    assert_same_bits(model.plan.params, by_hand.plan.params)
+    assert model.history["learning_rate"] == [0.1 / (1 + t) ** 0.5 for t in (2, 5, 8)]
+    model.save(tmp_path / "m.fnn")
+    back = Model.load(tmp_path / "m.fnn", custom_objects=[Root])
+    for m in (model, back, pickle.loads(pickle.dumps(model))):
+        m.train(X, Y, epochs=1, batch_size=20)
+        assert m.history["learning_rate"][-1] == 0.1 / 12**0.5
+    assert_same_bits(model.plan.params, back.plan.params)
+    with pytest.raises(FormatError, match="Root.*custom_objects"):
+        Model.load(tmp_path / "m.fnn")
+
+
+@pytest.mark.parametrize("bad", [-1.0, float("nan"), "high", None])
+def test_a_schedule_that_gives_no_rate_stops_before_the_step(bad: Any) -> None:
+    class Late(custom.Schedule):
+        def formula(self, t: int) -> Any:
+            return 0.1 if t < 4 else bad
+
+    model, same = make(Late()), make(0.1)
+    with pytest.raises((TypeError, ValueError), match=r"formula\(4\)") as caught:
+        model.train(X, Y, epochs=3, batch_size=20)
+    assert "in formula of the schedule Late" in caught.value.__notes__
+    same.train(X, Y, epochs=1, batch_size=20)
+    same.train_on_batch(X[:20], Y[:20])
+    assert_same_bits(model.plan.params, same.plan.params)
+    assert model.steps_done == 4
+
+
+def test_a_curve_that_the_engine_would_not_follow_is_refused() -> None:
+    class Bent(CosineDecay):
+        names = ()
+
+        def formula(self, t: int) -> float:
+            return 1.0
+
+    class Own(Schedule):
+        def __call__(self, step: int) -> float:
+            return 0.1
+
+    for given in (Bent(0.1, 10), Own()):
+        with pytest.raises(TypeError, match="learning_rate: .* derive it from fastnn.custom.Schedule"):
+            SGD(given)
+    with pytest.raises(TypeError, match="a function of the step is the formula of a fastnn.custom.Schedule"):
+        SGD(lambda t: 0.1)  # type: ignore[arg-type]
+
+    class Mine(CosineDecay):  # the same curve
+        def __init__(self) -> None:
+            super().__init__(0.1, 10)
+
+    assert SGD(Mine()).rate == SGD(CosineDecay(0.1, 10)).rate

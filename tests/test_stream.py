@@ -301,3 +301,59 @@ def test_what_the_time_limit_cut_off_can_be_resumed(tmp_path: Path) -> None:
             break
     assert bits(model) == bits(whole)
     assert model.history.state() == whole.history.state()
+
+
+def labelled(**options: Any) -> Model:
+    model = Model([Dense(4, 3, activation="softmax")], seed=0)
+    model.set(loss="categorical_crossentropy", optimizer="adam", **options)
+    return model
+
+
+def test_targets_of_one_kind_where_metrics_are_counted() -> None:
+    A, b = np.zeros((5, 4), np.float32), np.array([0, 1, 2, 0, 1])
+    with pytest.raises(ValueError, match=r"batches\[1\]\[1\]: expected targets \(rows, outputs\), as in the first"):
+        labelled(metrics=["mse"]).train_stream([(A, np.eye(3)[b]), (A, b)])
+    with pytest.raises(ValueError, match=r"batches\[1\]\[1\]: expected class labels"):
+        labelled(metrics=["f1"]).train_stream([(A, b), (A, np.eye(3)[b])])
+    assert len(labelled().train_stream([(A, np.eye(3)[b]), (A, b)])) == 1  # nothing is counted that could differ
+
+
+def test_a_layer_frozen_by_a_callback_trains_to_the_end_of_the_stream() -> None:
+    """From the next training on it holds, and until then the layer is not moved by a gradient of old."""
+
+    def freeze(epoch: int, logs: Any) -> None:
+        model.layers[0].trainable = False
+
+    rng = np.random.default_rng(0)
+    A, b = rng.standard_normal((9000, 4)), rng.standard_normal((9000, 1))
+    trained = []
+    for hooks in ([], [cb.LambdaCallback(on_epoch_end=freeze)]):
+        model = Model([Dense(4, 40, activation="tanh"), Dense(1)], seed=1)
+        model.set(loss="mean_squared_error", optimizer="adam")
+        model.train_stream([(A[:4500], b[:4500]), (A[4500:], b[4500:])], epochs=3, callbacks=hooks)
+        trained.append(model.plan.params.tobytes())
+    assert trained[0] == trained[1]
+
+
+def test_a_call_that_is_refused_draws_nothing() -> None:
+    A, b = np.zeros((5, 4), np.float32), np.array([0, 1, 2, 0, 1])
+    model = Model([Dense(4, 3, activation="softmax")], seed=0)
+    given = iter([(A, b)] * 3)
+    with pytest.raises(ValueError, match="loss"):
+        model.train_stream(given)
+    model.set(loss="categorical_crossentropy", optimizer="adam")
+    for options in ({"epochs": -1}, {"time_limit": 0}, {"callbacks": [3]}, {"accumulate": 0}):
+        with pytest.raises((TypeError, ValueError)):
+            model.train_stream(given, **options)
+    assert len(list(given)) == 3
+
+
+def test_classes_are_weighted_in_a_stream_as_in_an_array() -> None:
+    rng = np.random.default_rng(1)
+    A, b = rng.standard_normal((40, 4)), rng.integers(0, 3, 40)
+    one, other = labelled(), labelled()
+    one.train(A, b, batch_size=20, class_weight={0: 2, 2: 0.5})
+    other.train_stream([(A[:20], b[:20]), (A[20:], b[20:])], class_weight={0: 2, 2: 0.5})
+    assert one.plan.params.tobytes() == other.plan.params.tobytes()
+    with pytest.raises(ValueError, match="class_weight: expected a dict or an array"):
+        other.train_stream([(A, b)], class_weight="balanced")

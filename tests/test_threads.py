@@ -116,14 +116,18 @@ for part in ([], [Same()]):
     model.finalize(50)
     session = model.session()
     trains = threading.Thread(target=lambda: model.train(X, y, epochs=10**9, batch_size=20))
-    asks = threading.Thread(target=lambda: [session(X) for _ in range(10**9) if not model.stop_training])
+    def ask(model=model, session=session):
+        while not model.stop_training:
+            session(X)
+
+    asks = threading.Thread(target=ask)
     trains.start()
     asks.start()
     time.sleep(0.2)
     for _ in range(5):
         child = os.fork()
         if not child:
-            signal.alarm(20)
+            signal.alarm(100)
             model.predict(X[:5])
             session(X[:5])
             model.train(X, y)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from small import X, Y, bits, classifier
 
+import fastnn
 from fastnn import (
     Dense,
     Dropout,
@@ -552,3 +553,55 @@ def test_a_layer_shows_itself_as_it_is_written() -> None:
     ]  # fmt: skip
     for layer, other in itertools.pairwise([*shown, shown[0]]):
         assert repr(eval(repr(layer))) == repr(layer) != repr(other)
+
+
+def test_a_subclass_of_an_activation_does_not_take_its_place() -> None:
+    class Mine(fastnn.LeakyReLU):
+        def __init__(self) -> None:
+            super().__init__(0.3)
+
+    model = Model([Dense(2, 3), fastnn.LeakyReLU(0.1), Dense(1)], seed=0)
+    model.finalize()
+    assert type(Model.from_bytes(model.to_bytes()).layers[1]) is fastnn.LeakyReLU
+
+
+def test_an_evaluation_is_changed_as_a_named_tuple_is() -> None:
+    from fastnn._runs import Evaluation
+
+    found = Evaluation(0.5, 0.25, {"f1": 1.0})
+    assert repr(found._replace(loss=0.0)) == "Evaluation(loss=0.0, accuracy=0.25, metrics={'f1': 1.0})"
+    assert repr(Evaluation._make([1.0, 2.0])) == "Evaluation(loss=1.0, accuracy=2.0)"
+
+
+def test_a_weight_that_the_type_cannot_hold_is_named() -> None:
+    model = Model([Dense(2, 1)], seed=0)
+    model.set(loss="mean_squared_error", optimizer="adam")
+    with pytest.raises(ValueError, match="sample_weight: expected numbers that float32 can hold, got 1e[+]39 at row 1"):
+        model.train(np.zeros((3, 2)), np.zeros((3, 1)), sample_weight=[1, 1e39, 1])
+
+
+def test_memory_that_is_not_there_is_no_damaged_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model([Dense(2, 1)], seed=0)
+    model.finalize()
+    blob = model.to_bytes()
+
+    def none(*args: Any, **more: Any) -> Any:
+        raise MemoryError("the parameters need 9 GiB")
+
+    monkeypatch.setattr("fastnn._model_file.Parts.layers", none)
+    with pytest.raises(MemoryError):
+        Model.from_bytes(blob)
+
+
+def test_what_an_epsilon_of_0_leaves_between_tensors_is_gone_for_the_next_optimizer() -> None:
+    from fastnn.optimizers import LBFGS, Adam
+
+    rng = np.random.default_rng(0)
+    A, b = rng.standard_normal((40, 3)), rng.standard_normal((40, 1))
+    model = Model([Dense(3, 5, activation="tanh"), Dense(1)], seed=1)
+    model.set(loss="mean_squared_error", optimizer=Adam(epsilon=0.0))
+    model.train(A, b, epochs=3)
+    model.set(optimizer=LBFGS())
+    model.train(A, b, epochs=10)
+    assert model.plan.pairs > 0
+    assert np.isfinite(model.plan.params).all()

@@ -30,7 +30,7 @@ import sbom
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST, NEWEST = 11, 14  # minor versions of Python 3
-MOST_BYTES = 5_000_000
+MOST_BYTES = 3_000_000
 TESTS = ["test_contract.py", "test_model.py", "test_session.py", "test_export_c.py", "test_environment.py"]
 BELONGS = re.compile(
     r"fastnn/(\w+/)*(\w+\.pyi?|py\.typed|\w+(\.[\w-]+)?\.(so|pyd))"  # code

@@ -30,7 +30,7 @@ from fastnn.initializers import Initializer  # noqa: E402
 from fastnn.losses import Loss  # noqa: E402
 from fastnn.metrics import Accuracy, Metric  # noqa: E402
 from fastnn.optimizers import Optimizer  # noqa: E402
-from fastnn.schedules import Schedule  # noqa: E402
+from fastnn.schedules import CosineDecay, Schedule  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
 FAMILIES: dict[str, tuple[type[Registered], str]] = {
@@ -208,6 +208,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 30, "decay_rate": 0.3},
     "InverseTime": {"initial_learning_rate": 0.1, "decay_rate": 0.05},
     "CosineDecay": {"initial_learning_rate": 0.0, "decay_steps": 80, "warmup_target": 0.1, "warmup_steps": 20},
+    "WarmUp": {"learning_rate": CosineDecay(0.1, 80), "warmup_steps": 20},
     "OneCycle": {"max_learning_rate": 0.1, "total_steps": 100},
 }
 

@@ -86,7 +86,8 @@ class JitLearner(Learner):
             for batch in data:
                 self.state, loss = one_step(self.net, self.state, batch)
                 losses.append(loss)
-        return np.array(jax.block_until_ready((losses, self.state))[0])
+        jax.block_until_ready(self.state)
+        return np.array(jax.device_get(losses))
 
     def predict(self, X: Array) -> Array:
         return np.asarray(probabilities(self.net, self.state[0], X))

@@ -380,19 +380,23 @@ static void residual(void *vdz, const void *vp, const void *t, const int32_t *la
 }
 
 /* --- accuracies --- */
+/* the first of the largest columns; NaN is never larger, and where nothing is larger than -inf it is the first column */
 static size_t argmax(const real *p, size_t cols)
 {
     size_t best = 0;
-    for (size_t j = 1; j < cols; j++)
-        best = p[j] > p[best] ? j : best;
+    real largest = -(real)__builtin_inf();
+    for (size_t j = 0; j < cols; j++) {
+        best = p[j] > largest ? j : best;
+        largest = p[j] > largest ? p[j] : largest;
+    }
     return best;
 }
 
-/* in each lane the number of the first of its largest columns, as argmax has it: NaN is never larger */
+/* in each lane the number of the first of its largest columns, as argmax has it */
 FNN_INLINE vf first_largest(const vf *column, size_t cols)
 {
-    vf best = vf_zero(), largest = column[0];
-    for (size_t j = 1; j < cols; j++) {
+    vf best = vf_zero(), largest = vf_set1(-(real)__builtin_inf());
+    for (size_t j = 0; j < cols; j++) {
         vm larger = vf_gt(column[j], largest);
         best = vf_select(larger, vf_set1((real)j), best);
         largest = vf_select(larger, column[j], largest);
@@ -400,7 +404,8 @@ FNN_INLINE vf first_largest(const vf *column, size_t cols)
     return best;
 }
 
-/* how many of `rows` rows of few columns are right: the first largest of p against the label or the first largest of t */
+/* how many of `rows` rows of few columns are right: the first largest of p, a number, against the label or the first
+ * largest of t */
 FNN_INLINE uint64_t count_in_lanes(const real *p, const real *t, const int32_t *labels, size_t rows, size_t cols)
 {
     vf column[VF_LANES], target[VF_LANES];
@@ -412,8 +417,10 @@ FNN_INLINE uint64_t count_in_lanes(const real *p, const real *t, const int32_t *
         load_columns(target, t, cols, rows, cols);
         vf_store(wanted, first_largest(target, cols));
     }
-    for (size_t r = 0; r < rows; r++)
-        right += best[r] == (labels ? (real)labels[r] : wanted[r]);
+    for (size_t r = 0; r < rows; r++) {
+        const real said = p[r * cols + (size_t)best[r]];
+        right += best[r] == (labels ? (real)labels[r] : wanted[r]) && said == said;
+    }
     return right;
 }
 
@@ -428,19 +435,22 @@ static uint64_t metric_categorical(const void *vp, const void *vt, const int32_t
         for (; i + FEW_ROWS <= rows; i += VF_LANES)
             right += count_in_lanes(p + i * cols, t ? t + i * cols : NULL, labels ? labels + i : NULL,
                                     rows - i < VF_LANES ? rows - i : VF_LANES, cols);
-    for (; i < rows; i++)
-        right += argmax(p + i * cols, cols) == (labels ? (size_t)labels[i] : argmax(t + i * cols, cols));
+    for (; i < rows; i++) {
+        const size_t best = argmax(p + i * cols, cols);
+        const real said = p[i * cols + best];
+        right += best == (labels ? (size_t)labels[i] : argmax(t + i * cols, cols)) && said == said;
+    }
     return right;
 }
 
 static uint64_t metric_binary(const void *vp, const void *vt, const int32_t *labels, size_t rows, size_t cols,
                               double limit)
 {
-    const real *p = vp, *t = vt, threshold = (real)limit;
+    const real *p = vp, *t = vt, threshold = (real)limit, half = (real)0.5;
     uint64_t right = 0;
     (void)labels;
     for (size_t i = 0; i < rows * cols; i++)
-        right += (p[i] > threshold) == (t[i] > threshold);
+        right += (p[i] > threshold) == (t[i] > half);
     return right;
 }
 

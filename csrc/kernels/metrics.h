@@ -1,7 +1,7 @@
 /* metrics.h - what metrics count and add up, row by row. Counts are whole numbers; sums are in double, one chain over the
  * rows for each column, ascending, without fused additions: neither the table nor where a pass is cut can show. */
 
-/* the number of the first largest of each row, as the accuracy has it: NaN is never larger */
+/* the number of the first largest of each row, as the accuracy has it: NaN is never larger; 0 in a row of NaN alone */
 static void argmax_rows(int32_t *best, const void *vx, size_t rows, size_t cols)
 {
     const real *x = vx;

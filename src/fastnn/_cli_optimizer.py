@@ -30,13 +30,14 @@ def _value(text: str) -> Any:
 def _parse(option: str, text: str) -> tuple[str, dict[str, Any]]:
     """``name:key=value,key=value`` as (name, {key: value})."""
     name, _, rest = text.partition(":")
+    name = name.strip().lower()
     arguments: dict[str, Any] = {}
     for word in rest.split(",") if rest else ():
         key, equals, value = (part.strip() for part in word.partition("="))
         if not (key and equals and value):
             raise ValueError(f"{option} {text}: expected NAME:KEY=VALUE,KEY=VALUE, got {word!r}")
         arguments[key.replace("-", "_")] = _value(value)
-    return name.strip(), arguments
+    return name, arguments
 
 
 def _make(option: str, text: str, kind: Any, arguments: dict[str, Any], more: tuple[str, ...] = ()) -> Any:
@@ -70,7 +71,10 @@ def schedule(text: str, rate: float, steps: int) -> Schedule:
     known = inspect.signature(kind).parameters
     usual = {"initial_learning_rate": rate, "max_learning_rate": rate, "total_steps": steps}
     if "decay_steps" in known and known["decay_steps"].default is _NONE:
-        usual["decay_steps"] = max(steps - arguments.get("warmup_steps", 0), 1)
+        warmup = arguments.get("warmup_steps", 0)
+        if type(warmup) is not int:
+            raise ValueError(f"--schedule {text}: warmup_steps: expected a whole number, got {warmup!r}")
+        usual["decay_steps"] = max(steps - warmup, 1)
         if arguments.get("warmup_target") is None and arguments.get("warmup_steps"):
             usual |= {"warmup_target": rate, "initial_learning_rate": 0.0}
     made: Schedule = _make("--schedule", text, kind, {k: v for k, v in usual.items() if k in known} | arguments)

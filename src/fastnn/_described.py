@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from fastnn import _checks
 from fastnn._safetensors import FormatError
 from fastnn.base import Layer, Registered
 from fastnn.constraints import Constraint
 from fastnn.engine.spec import MOST_HELD, MOST_LAYERS
+from fastnn.schedules import Schedule
+
+
+Custom: TypeAlias = "dict[str, list[type[Any]]]"  # classes of parts by name; of different families where several
 
 
 @contextlib.contextmanager
@@ -20,7 +24,7 @@ def within(where: str) -> Iterator[None]:
     where = where and f"{where}: "
     try:
         yield
-    except OSError:
+    except (OSError, MemoryError):
         raise
     except FormatError as error:
         raise FormatError(f"{where}{error}") from error.__cause__
@@ -47,14 +51,17 @@ def _shown(value: Any) -> str:
     return f"a {type(value).__name__} of {len(value)}" if isinstance(value, (dict, list)) else f"{value!r:.80}"
 
 
-def by_name(custom_objects: Any) -> dict[str, type[Any]]:
-    """{name: class} of what ``Model.load(custom_objects=)`` was given: classes, or a dict of them."""
+def by_name(custom_objects: Any) -> Custom:
+    """The classes by their names of what ``Model.load(custom_objects=)`` was given: classes, or a dict of them, whose
+    keys are names too, such as a class had when the file was written."""
     classes = custom_objects.values() if isinstance(custom_objects, dict) else custom_objects or ()
-    found = {}
-    for part in _checks.listed("custom_objects", classes, "a list of classes, or a dict of them"):
+    keys = [*custom_objects] if isinstance(custom_objects, dict) else []
+    found: Custom = {}
+    for i, part in enumerate(_checks.listed("custom_objects", classes, "a list of classes, or a dict of them")):
         if not isinstance(part, type) or not issubclass(part, Registered):
             raise TypeError(f"custom_objects: expected classes of parts, got {part!r}")
-        found[part.names[0]] = part
+        for name in dict.fromkeys((part.names[0], *keys[i : i + 1])):
+            found.setdefault(name, []).append(part)
     return found
 
 
@@ -62,7 +69,7 @@ class Parts:
     """Makes parts by their names: those written in Python, of ``custom``, and the known ones of their families. As many
     layers as a model may have, counting those that layers hold."""
 
-    def __init__(self, custom: dict[str, type[Any]]) -> None:
+    def __init__(self, custom: Custom) -> None:
         self.custom = custom
         self._layers = 0
 
@@ -90,13 +97,14 @@ class Parts:
             for key in ("weight_constraint", "bias_constraint"):
                 if family is Layer and isinstance(arguments.get(key), dict):
                     arguments[key] = self.part(key, Constraint, arguments[key])
-            found = self.custom.get(name)
-            own = found is not None and issubclass(found, family)
-            for key in getattr(found if own else family.registry.get(name), "holds", ()):
+            if family.kind == "optimizer" and isinstance(arguments.get("learning_rate"), dict):
+                arguments["learning_rate"] = self.part("learning_rate", Schedule, arguments["learning_rate"])
+            own = next((made for made in self.custom.get(name, ()) if issubclass(made, family)), None)
+            for key in getattr(own or family.registry.get(name), "holds", ()):
                 if key in arguments:
                     arguments[key] = self._held(key, arguments[key], depth + 1)
             try:
-                made = found.rebuild(**arguments) if found is not None and own else None
+                made = None if own is None else own.rebuild(**arguments)
                 if made is None:
                     made = family.from_description({"name": name, **arguments})
                 if settings is not None:

@@ -138,21 +138,7 @@ class Files:
             adapted = {}  # before there is a plan, what a Normalization has found is in no tensor
             if model._plan is None:
                 adapted = {i: x._found for i, x in enumerate(model.numbered) if getattr(x, "_found", None) is not None}
-            return _restored, (type(self), blob, _own_parts(model), adapted), more
-
-
-def _own_parts(model: Any) -> list[type[Registered]]:
-    """The classes of the model's parts that are not the package's. TypeError where one name means two."""
-    parts = [type(part) for part in _model_file.parts(model)]
-    meant: dict[tuple[str, str], type[Registered]] = {}
-    for part in parts:
-        if meant.setdefault((part.kind, part.names[0]), part) is not part:
-            raise TypeError(f"the model has two kinds of part that go by the name {part.names[0]!r}: give one another")
-    return [
-        part
-        for (_, name), part in meant.items()
-        if part.registry.get(name) is not part or not part.__module__.startswith("fastnn.")
-    ]
+            return _restored, (type(self), blob, _model_file.own_classes(_model_file.parts(model)), adapted), more
 
 
 def _restored(cls: type[Files], blob: bytes, parts: list[type[Any]], adapted: dict[int, Any]) -> Files:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from fastnn.model import Model
 
 
+TARGET_YES = 0.5  # above it a target is a yes, whatever the predictions are
+
+
 def setting(model: Model, labels: bool) -> Setting:
     """What the metrics of a model are of. labels: whether its targets are class labels."""
     loss, accuracy = model.loss_object, model.accuracy_object
@@ -40,7 +43,7 @@ class Measures:
         if twice:
             raise ValueError(f"metrics: {twice[0]!r} would be the name of two in the history: pass name=")
         kind = self.setting
-        self.tally = Tally(kind.outputs, model.dtype, kind.kind == "categorical", kind.threshold, parts, rows)
+        self.tally = Tally(kind.outputs, model.dtype, kind.kind == "categorical", TARGET_YES, parts, rows)
 
     def values(self) -> dict[str, float]:
         """The metrics of the rows that the tally has seen; NaN where one is not defined."""

@@ -6,13 +6,13 @@ sizes are held against the tensors of the file before anything is allocated for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import _checks, _network
-from fastnn._described import Parts, a_dict, a_list, within
+from fastnn._described import Custom, Parts, a_dict, a_list, within
 from fastnn._safetensors import FormatError
 from fastnn.base import Layer, Registered
 from fastnn.history import KEYS as COLUMNS
@@ -61,13 +61,33 @@ def _trained(plan: Plan) -> list[tuple[int, str]]:
     return [key for key in plan.tensors if plan.is_trained(*key)]
 
 
-def parts(model: Model) -> list[Registered]:
-    """Every part that a file of the model describes."""
+def network_parts(model: Model) -> list[Registered]:
+    """Every part that ``describe_network`` describes."""
     layers = model.numbered
     inner = [part for part in (getattr(layer, "activation", None) for layer in layers) if isinstance(part, Layer)]
-    native = [metric for metric in model.metrics.values() if isinstance(metric, Metric)]
     held = [part for layer in layers for part in layer.constraints().values()]
-    return [part for part in (*layers, *inner, *held, *native, model.loss, model.optimizer) if part is not None]
+    return [*layers, *inner, *held]
+
+
+def parts(model: Model) -> list[Registered]:
+    """Every part that a file of the model describes."""
+    native = [metric for metric in model.metrics.values() if isinstance(metric, Metric)]
+    more = [*native, model.loss, model.optimizer, getattr(model.optimizer, "learning_rate", None)]
+    return network_parts(model) + [part for part in more if isinstance(part, Registered)]
+
+
+def own_classes(parts: Iterable[Registered]) -> list[type[Registered]]:
+    """The classes of parts that are not the package's. TypeError where one name means two."""
+    meant: dict[tuple[str, str], type[Registered]] = {}
+    for part in parts:
+        made = type(part)
+        if meant.setdefault((made.kind, made.names[0]), made) is not made:
+            raise TypeError(f"the model has two kinds of part that go by the name {made.names[0]!r}: give one another")
+    return [
+        made
+        for (_, name), made in meant.items()
+        if made.registry.get(name) is not made or not made.__module__.startswith("fastnn.")
+    ]
 
 
 # --- a model to values ---
@@ -185,13 +205,13 @@ def take_counters(model: Model, saved: Model) -> None:
 # --- values to a model ---
 
 
-def rebuild(make: Callable[..., Any], contents: Contents, custom: dict[str, type[Any]]) -> Any:
+def rebuild(make: Callable[..., Any], contents: Contents, custom: Custom) -> Any:
     """The model of a file. make: a new one of layers, seed and dtype. FormatError where the file does not make one."""
     with within(""):
         return _rebuild(make, contents, custom)
 
 
-def _rebuild(make: Callable[..., Any], contents: Contents, custom: dict[str, type[Any]]) -> Any:
+def _rebuild(make: Callable[..., Any], contents: Contents, custom: Custom) -> Any:
     d = contents.description
     if d.get("kind") != KIND:
         hint = " (read it with load_weights)" if d.get("kind") == "weights" else ""

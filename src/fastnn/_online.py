@@ -73,10 +73,15 @@ class Online:
 
     def _ready_to_train(self, X: Any) -> Readied:
         """Finalized for X, to train."""
+        self._need_trainable()
+        return self._readied(X)
+
+    def _need_trainable(self) -> None:
+        """RuntimeError while it is being trained, ValueError without a loss or an optimizer: before any of the data's
+        errors."""
         model: Any = self
         self._need_rest("be trained")
-        model.loss_object, model.optimizer_object  # noqa: B018 (their errors come before the data's)
-        return self._readied(X)
+        model.loss_object, model.optimizer_object  # noqa: B018
 
     def _need_rest(self, what: str) -> None:
         """RuntimeError while the model is being trained, in callbacks and streams."""
@@ -112,6 +117,7 @@ class Online:
         steps_per_epoch: int | None = None,
         print_every: int = 0,
         validation_data: tuple[ArrayLike, ...] | None = None,
+        class_weight: Any = None,
         accumulate: int = 1,
         callbacks: Callbacks = (),
         time_limit: float | None = None,
@@ -125,7 +131,8 @@ class Online:
         batches: (X, y) or (X, y, sample_weight), each one batch of any number of rows: a list or another iterable, gone
         through once an epoch, or with steps_per_epoch on from where the last epoch ended; an iterator or generator,
         which lasts for one epoch, or as many as steps_per_epoch takes from it; or a function that makes a new iterator
-        for each epoch. steps_per_epoch: batches an epoch, None for all. All else as in ``train``. Batches of the rows
+        for each epoch. steps_per_epoch: batches an epoch, None for all. class_weight: as in ``train``, but for
+        "balanced", for which all rows would have to be there. All else as in ``train``. Batches of the rows
         that ``train`` would take, in their order, give its bits. Rows that lie in one array, memory-mapped for
         instance, need no stream.
 
@@ -141,11 +148,13 @@ class Online:
 
         model: Any = self
         with self._lock:
+            self._need_trainable()  # and all else that can be checked before a batch is drawn: an iterator gives it once
+            beside = control(callbacks, print_every, progress, time_limit, check_finite)
+            settings = _stream.Settings.checked(model, epochs, accumulate, class_weight)
             source = _stream.Source(batches, steps_per_epoch)
             with self._ready_to_train(source.first[0]):
                 run = _stream.StreamRun(
-                    model, source, control(callbacks, print_every, progress, time_limit, check_finite),
-                    epochs=epochs, validation_data=validation_data, accumulate=accumulate,
+                    model, source, beside, settings, validation_data=validation_data,
                     total_epochs=resume is not None, resumed=_resume.saved(model, resume),
                 )  # fmt: skip
             return self._run(run, verbose)

@@ -101,7 +101,14 @@ class Optimizer(Registered):
 
     @learning_rate.setter
     def learning_rate(self, value: float | Schedule) -> None:
+        if callable(value) and not isinstance(value, Schedule):
+            raise TypeError(
+                f"learning_rate: expected a number or a schedule, got {value!r:.80}; a function of the step is the "
+                f"formula of a fastnn.custom.Schedule"
+            )
         rate = value if isinstance(value, Schedule) else number("learning_rate", value, 0.0)
+        if isinstance(rate, Schedule):
+            rate.lower()  # raises here, not in the training
         need_one(rate, self._decay)
         self._learning_rate = rate
 
@@ -126,10 +133,11 @@ class Optimizer(Registered):
         return int(OPTIMIZER_STATES[self.kernel])
 
     @property
-    def rate(self) -> float | tuple[str, tuple[float, ...]]:
-        """The learning rate as the engine takes it: a number, or the name and the parameters of a schedule."""
+    def rate(self) -> float | tuple[str, Any]:
+        """The learning rate as the engine takes it: a number, or the name and the parameters of a schedule, or "python"
+        and one written in Python."""
         rate = self.learning_rate
-        return (rate.names[0], rate.parameters()) if isinstance(rate, Schedule) else rate
+        return rate.lower() if isinstance(rate, Schedule) else rate
 
     def parameters(self) -> tuple[float, ...]:
         """The kernel's parameters, in its order."""

@@ -109,7 +109,8 @@ def _gradients(
 ) -> NDArray[Any]:
     out = _empty(shape, model.dtype)
     rows, merged = _block(model, batch_size, data.n), head is not None and head.merged
-    plan = model.plan if model.plan.specs else _layer_by_layer(model)
+    works = any(not isinstance(spec, TRAINING_ONLY) for spec in model.plan.specs)
+    plan = model.plan if works else _layer_by_layer(model)
     buffers = model._cached(
         ("gradients", rows, merged), lambda: Buffers(plan, rows, True, labels=True, head=merged, to_input=True)
     )
@@ -120,8 +121,10 @@ def _gradients(
 
 
 def _layer_by_layer(model: Any) -> Plan:
-    """The plan of a model that has nothing but scaling in it, with that as an operation."""
+    """The plan of a model that has nothing but scaling in it, and what works in training alone, with the scaling as an
+    operation."""
     specs = [spec for i, layer in enumerate(model.layers) for spec in layer.lower(i, model.plan.n_in)]
+    specs = [spec for spec in specs if not isinstance(spec, TRAINING_ONLY)]
     return Plan(specs or [AffineSpec(0, model.plan.n_in, 1.0, 0.0)], model.dtype, fused=False)
 
 

@@ -77,20 +77,27 @@ def training_bar(stream: IO[str] | None = None) -> Iterator[Watcher]:
     """A ``Watcher`` for ``Model.train``: a bar where ``stream`` (stderr) is a terminal and rich is there, else
     lines."""
     stream = sys.stderr if stream is None else stream
-    if stream.isatty():
-        with contextlib.suppress(ImportError):
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    made = _rich_bar(stream) if stream.isatty() else None
+    if made is None:
+        yield Lines(stream)
+        return
+    with made as progress:
+        yield Bar(progress)
 
-            with Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=30),
-                TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-                TextColumn("{task.fields[figures]}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=Console(file=stream),
-            ) as progress:
-                yield Bar(progress)
-            return
-    yield Lines(stream)
+
+def _rich_bar(stream: IO[str]) -> Any:
+    """None where there is no rich."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    except ImportError:
+        return None
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=stream),
+    )

@@ -90,6 +90,8 @@ class Saved:
         model.plan.need_training_arenas(len(saved.plan.states))
         for mine, theirs in zip(model.plan.states, saved.plan.states, strict=False):
             mine[...] = theirs
+        for surplus in model.plan.states[len(saved.plan.states) :]:  # of a file that was never trained
+            surplus[...] = 0
         if saved.plan.average is not None:
             model.plan.need_average()[...] = saved.plan.average
         for name in ("averaged", "pairs", "ended"):

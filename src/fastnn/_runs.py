@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastnn import _adapting, _checks, _measures, _resume
-from fastnn._training import Control, Run, need_finite_parameters, not_finite, nothing
+from fastnn._training import Control, Run, check_callbacks, need_finite_parameters, not_finite, nothing
 from fastnn._updates import need_all_rows, need_arenas
 from fastnn._weights import row_weights
 from fastnn.engine import feed, loop
@@ -44,6 +45,13 @@ class Evaluation(_Pair):
         pair = super().__new__(cls, loss, accuracy)
         pair.metrics = metrics or {}
         return pair
+
+    @classmethod
+    def _make(cls, pair: Iterable[float]) -> Evaluation:
+        return cls(*pair)
+
+    def _replace(self, **values: float) -> Evaluation:
+        return type(self)(**{"loss": self.loss, "accuracy": self.accuracy, "metrics": self.metrics, **values})  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         more = f", metrics={self.metrics}" if self.metrics else ""
@@ -184,11 +192,12 @@ def train_on_batch(
     try:
         while why == loop.PAUSED:
             why = trainer.run()
-    finally:
+    finally:  # Ctrl-C too finds the step done or not begun
         trainer.settle()
+        if trainer.steps_done != model.steps_done:
+            model.steps_done, model.position = trainer.steps_done, None
     if why == loop.NONFINITE:
         raise FloatingPointError(not_finite(model, trainer))
-    model.steps_done, model.position = trainer.steps_done, None
     if check_finite:
         need_finite_parameters(model)
     return Evaluation(*trainer.last_step()[:2], None if measures is None else measures.values())
@@ -317,20 +326,21 @@ class TrainingRun(Run):
         precision = precision_of(model, (model if resumed is None else resumed.model).precision, targets)
         measures = _measures.of(model, data)
         validation, validated = make_validation(model, validation_data, check_finite, precision)
-        found = _adapting.find(model, X) if resumed is None else []
+        found = _adapting.find(model if resumed is None else resumed.model, X)
         order = {"rows": n, "batch_size": batch, "shuffle": bool(shuffle), "accumulate": accumulate}
+        native = {"": measures, "val_": validated}
+        measured = {"": (X, y)} | ({} if validation is None else {"val_": tuple(validation_data[:2])})
+        check_callbacks(model, control.callbacks, epochs, native, measured, validation is not None)
         model.plan.ended = 0
         at = None
+        _adapting.take(found)
         if resumed is not None:
             at, update = resumed.take_up(model, order), None  # nothing that is checked comes after
         model.precision = precision
-        _adapting.take(found)
         if total_epochs:
             epochs = max(epochs - model.epochs_done, 0)
         super().__init__(model, control, epochs, validation, None if resumed is None else model.callback_states)
-        self.measures = {"": measures, "val_": validated}
-        self.order = order
-        self.measured = {"": (X, y)} | ({} if validation is None else {"val_": tuple(validation_data[:2])})
+        self.measures, self.measured, self.order = native, measured, order
         self.trainer = make_trainer(
             model, buffers, data, epochs=epochs, batch=batch, shuffle=bool(shuffle), validation=validation,
             check_finite=check_finite, accumulate=accumulate, measures=measures, update=update, **self.surfacing(),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn import _adapting, _checks, _measures, _resume
 from fastnn._runs import make_data, make_trainer, make_validation, precision_of
-from fastnn._training import Control, Run
+from fastnn._training import Control, Run, check_callbacks
 from fastnn._updates import need_arenas
 
 if TYPE_CHECKING:
@@ -96,35 +96,51 @@ class Source:
             self.running, self.ahead, self.taken = self._start(), None, 0
 
 
+class Settings(NamedTuple):
+    """What a training on a stream goes by, whatever comes in."""
+
+    epochs: int
+    accumulate: int
+    class_weight: Any
+
+    @classmethod
+    def checked(cls, model: Model, epochs: Any, accumulate: Any, class_weight: Any) -> Settings:
+        if model.optimizer_object.kernel == "lbfgs":
+            raise ValueError("batches: LBFGS takes all rows at once: use train, or another optimizer")
+        if isinstance(class_weight, str):
+            raise ValueError(f"class_weight: expected a dict or an array, as a stream's rows come later, got {class_weight!r}")
+        return cls(_checks.whole("epochs", epochs, 0), _checks.whole("accumulate", accumulate, 1), class_weight)
+
+
 class StreamRun(Run):
     """One call of ``train_stream``. resumed: the saved training to go on from; then ``epochs`` is the total."""
 
     def __init__(
-        self, model: Model, source: Source, control: Control, *, epochs: int, validation_data: Any, accumulate: int,
+        self, model: Model, source: Source, control: Control, settings: Settings, *, validation_data: Any,
         total_epochs: bool = False, resumed: _resume.Saved | None = None,
     ) -> None:  # fmt: skip
-        epochs, self.accumulate = _checks.whole("epochs", epochs, 0), _checks.whole("accumulate", accumulate, 1)
-        if model.optimizer_object.kernel == "lbfgs":
-            raise ValueError("batches: LBFGS takes all rows at once: use train, or another optimizer")
+        epochs, self.accumulate, self.class_weight = settings
         need_arenas(model)
         self.source, self.check_finite = source, control.check_finite
-        if resumed is None:
-            _adapting.find(model, None)
+        _adapting.find(model if resumed is None else resumed.model, None)
         order = {"stream": True, "accumulate": self.accumulate}
         pair = source.pass_over(0, 0) if resumed is None else self._place(model, resumed, order)
         data, targets = self._data(model, source.first if pair is None else pair)
         precision = precision_of(model, (model if resumed is None else resumed.model).precision, targets)
-        self.buffers, self.n = model.training_buffers(data.n), data.n
+        self.frozen = model.frozen  # what the updates are made for: a callback's choice holds from the next training on
+        self.buffers, self.n = model.training_buffers(data.n, frozen=self.frozen), data.n
         measures = _measures.of(model, data)
+        self.counts_labels = None if measures is None else data.has_labels
         validation, validated = make_validation(model, validation_data, control.check_finite, precision)
+        native = {"": measures, "val_": validated}
+        measured = {} if validation is None else {"val_": tuple(validation_data[:2])}
+        check_callbacks(model, control.callbacks, epochs, native, measured, validation is not None)
         at = None if resumed is None else resumed.take_up(model, order)  # nothing that is checked comes after
         model.precision = precision
         if total_epochs:
             epochs = max(epochs - model.epochs_done, 0)
         super().__init__(model, control, epochs, validation, None if resumed is None else model.callback_states)
-        self.order = order
-        self.measures = {"": measures, "val_": validated}
-        self.measured = {} if validation is None else {"val_": tuple(validation_data[:2])}
+        self.measures, self.measured, self.order = native, measured, order
         surfacing: dict[str, Any] = {
             **self.surfacing(),
             "most_records": 1,
@@ -159,7 +175,7 @@ class StreamRun(Run):
     def _data(self, model: Model, pair: Batch) -> tuple[feed.Data, Any]:
         names = f"{self.source.name}[0]", f"{self.source.name}[1]", f"{self.source.name}[2]"
         X, y, sample_weight = pair
-        data, _, targets = make_data(model, X, y, names, self.check_finite, sample_weight)
+        data, _, targets = make_data(model, X, y, names, self.check_finite, sample_weight, self.class_weight)
         return data, targets
 
     def rows(self) -> int:
@@ -177,8 +193,14 @@ class StreamRun(Run):
             self._close()
             return
         data, _ = self._data(self.model, pair)
+        if self.counts_labels is not None and data.has_labels != self.counts_labels:
+            kinds = ("targets (rows, outputs)", "class labels")
+            raise ValueError(
+                f"{self.source.name}[1]: expected {kinds[self.counts_labels]}, as in the first batch, for the model's "
+                f"metrics are counted for these; got {kinds[data.has_labels]}"
+            )
         if data.n > self.buffers.rows:
-            self.buffers = self.model.training_buffers(data.n)
+            self.buffers = self.model.training_buffers(data.n, frozen=self.frozen)
         self.n = data.n
         self.trainer.feed(data, self.buffers)
 

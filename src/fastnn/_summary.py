@@ -55,6 +55,7 @@ def _table(network: Network, dtype: np.dtype[Any], n_in: int | None, states: int
     """
     calls = network.numbered()
     layers = [call.layer for call in calls if not call.held]
+    leaves = [call.layer for call in calls if not call.layer.held()]  # what has parameters of its own
     in_a_row = not network.inputs and all(call.sources == (place - 1,) for place, call in enumerate(network.calls))
     rows: list[tuple[str, ...]] = [HEADER if in_a_row else (*HEADER[:2], "reads", *HEADER[2:])]
     for call in calls:
@@ -88,7 +89,7 @@ def _table(network: Network, dtype: np.dtype[Any], n_in: int | None, states: int
         lines += [line, "not finalized: sizes are known after finalize(n_inputs=...) or the first train()"]
         return "\n".join(lines)
     count, item = sum(layer.parameter_count for layer in layers), dtype.itemsize
-    kept = sum(layer.kept_count for layer in layers)
+    kept = sum(layer.kept_count for layer in leaves)
     outputs = sum(call.layer.n_out or 0 for call in calls)
     flops = sum(layer.flops for layer in layers)
     lines += [
@@ -96,7 +97,7 @@ def _table(network: Network, dtype: np.dtype[Any], n_in: int | None, states: int
         f"input (rows, {n_in}); {count:,} parameters, {_size(count * item)} of {dtype}; {flops:,} FLOPs a row",
         *([f"kept besides, not trained: {kept:,} numbers, {_size(kept * item)}"] if kept else []),
     ]
-    frozen = sum(layer.parameter_count for layer in layers if not layer.training_rate)
+    frozen = sum(layer.parameter_count for layer in leaves if not layer.training_rate)
     if frozen:
         lines.append(f"{count - frozen:,} trainable, {frozen:,} non-trainable parameters")
     if states is not None:

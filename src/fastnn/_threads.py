@@ -11,12 +11,31 @@ from _thread import allocate_lock  # threading is more than this needs, and NumP
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fastnn import _core
+from fastnn import _core, _forks
 
 MOST = 256
-_turn = allocate_lock()
 _blocks: list[list[int]] = []  # those of num_threads that are open, in the order they were entered: what each puts back
 CGROUP = "/sys/fs/cgroup"
+
+
+class _Turn:
+    """One thread at a time; in a forked child free, whoever had it."""
+
+    def __init__(self) -> None:
+        self.lock = allocate_lock()
+
+    def __enter__(self) -> None:
+        _forks.keep(self)
+        self.lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self.lock.release()
+
+    def _after_fork(self) -> None:
+        self.lock = allocate_lock()
+
+
+_turn = _Turn()
 
 
 def available_threads(cgroup: str = CGROUP) -> int:

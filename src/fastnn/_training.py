@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -88,6 +89,7 @@ class Run:
         self.functions = any(not isinstance(m, Metric) for m in model.metrics.values())
         self.measured: dict[str, tuple[Any, Any]] = {}  # rows that metrics in Python are taken on, by prefix
         self.measured_at = model.epochs_done if resumed is None else -1  # epochs done when that was last
+        self.validated = False  # the last epoch of this training
         self.begun: tuple[int, int] = (-1, -1)  # epoch and step that callbacks were told the beginning of
 
     # --- what a kind of training does in its own way ---
@@ -150,11 +152,13 @@ class Run:
                 self.callbacks.end(self._logs())
             settled = True
         finally:
-            if not settled:
-                trainer.settle()
-                trainer.finish_epoch()
-                self._take_in()
-            self.callbacks.close()
+            try:
+                if not settled:
+                    trainer.settle()
+                    trainer.finish_epoch()
+                    self._take_in()
+            finally:
+                self.callbacks.close()
 
     def _over(self, until: float | None) -> bool:
         """Whether to stop although epochs are left; the validation of an epoch that is through is finished first."""
@@ -167,13 +171,8 @@ class Run:
         model = self.model
         if not self.callbacks.callbacks and self.resumed is None:
             return
-        params = {
-            "epochs": self.epochs,
-            "steps": self.steps(),
-            "metrics": [key for key in KEYS if self._measures(key)]
-            + [prefix + name for prefix, m in self.measures.items() if m is not None for name in m.names]
-            + [p + name for p in self.measured for name, m in model.metrics.items() if not isinstance(m, Metric)],
-        }
+        names = measured_names(model, self.measures, self.measured, self.validation is not None)
+        params = {"epochs": self.epochs, "steps": self.steps(), "metrics": names}
         self.callbacks.begin(model, params, self.resumed)
         if self.resumed is None or not len(model.history):
             return
@@ -192,11 +191,6 @@ class Run:
         for prefix, (X, y) in self.measured.items():
             for name, value in _measures.of_functions(model, y, model.predict(X)).items():
                 model.history.enter(prefix + name, value)
-
-    def _measures(self, key: str) -> bool:
-        if key.startswith("val_") and self.validation is None:
-            return False
-        return self.model.accuracy_object is not None or not key.endswith("accuracy")
 
     def before(self) -> None:
         """What callbacks have to say before the next step, and to the optimizer."""
@@ -232,24 +226,24 @@ class Run:
             self.callbacks.batch_end(trainer.step_in_epoch - 1, logs)
 
     def _logs(self) -> Logs:
-        """What the last epoch measured."""
-        return {key: value for key, value in self.model.history.last().items() if value is not None}
+        """What the last epoch measured; NaN for a loss of the validation that is one, for that was made."""
+        logs = {key: value for key, value in self.model.history.last().items() if value is not None}
+        return {"val_loss": math.nan, **logs} if self.validated and "val_loss" not in logs else logs
 
     def _take_in(self) -> None:
         """Bring model and history up to the trainer. Ctrl-C may come anywhere in here: doing it again mends it."""
         model, trainer = self.model, self.trainer
-        records = trainer.peek_records()
+        records, validated = trainer.peek_records()
         place = self.rows_before + trainer.epochs_done - self.epochs_before - len(records)
         if len(records):
             columns = dict(zip(loop.RECORD, records.T.tolist(), strict=True))
             columns["loss"] = (records[:, 0] + records[:, 1]).tolist()
             for prefix, measures in self.measures.items():
                 if measures is not None:  # then each epoch surfaces by itself: there is just one
-                    done = not np.isnan(records[0, 4]) if prefix else trainer.epochs_done - 1 != self.unmeasured
+                    done = validated[0] if prefix else trainer.epochs_done - 1 != self.unmeasured
                     columns |= {prefix + k: [v if done else np.nan] for k, v in measures.values().items()}
             model.history.put(place, columns)
-            if self.control.print_every:  # then each epoch surfaces by itself: there is just one
-                self._print_epoch()
+            self.validated = bool(validated[-1])
         trainer.drop_records()
         if isinstance(self.optimizer, LBFGS):
             self.optimizer.converged = trainer.converged
@@ -259,6 +253,8 @@ class Run:
         else:
             measured = self.measures.get("") if trainer.epochs_done != self.unmeasured else None
             model.position = _resume.position(trainer, self.order, measured)
+        if len(records) and self.control.print_every:  # then each epoch surfaces by itself: there is just one
+            self._print_epoch()
 
     def sought(self, at: dict[str, Any]) -> None:
         """Let the metrics of a broken epoch go on from its place; where the file has others, it goes without."""
@@ -306,14 +302,37 @@ class Run:
         sys.stdout.flush()
 
 
+def measured_names(
+    model: Model, measures: Mapping[str, _measures.Measures | None], measured: Iterable[str], validated: bool
+) -> list[str]:
+    """The names that the history of a training will have. measures: the native ones, measured: of rows that metrics in
+    Python are taken on, both by prefix."""
+    counted = model.accuracy_object is not None
+    usual = [key for key in KEYS if (validated or not key.startswith("val_")) and (counted or "accuracy" not in key)]
+    native = [prefix + name for prefix, m in measures.items() if m is not None for name in m.names]
+    own = [prefix + name for prefix in measured for name, m in model.metrics.items() if not isinstance(m, Metric)]
+    return usual + native + own
+
+
+def check_callbacks(
+    model: Model, callbacks: CallbackSet, epochs: int, measures: Mapping[str, _measures.Measures | None],
+    measured: Iterable[str], validated: bool,
+) -> None:  # fmt: skip
+    """Before anything changes: what any of them has against the training to come is raised."""
+    if callbacks.callbacks:
+        names = measured_names(model, measures, measured, validated)
+        callbacks.check(model, {"epochs": epochs, "metrics": names})
+
+
 def not_finite(model: Model, trainer: loop.Trainer) -> str:
     """Where the loss went wrong: the epoch, the step, and the first layer that shows it."""
     culprit = spoilt(model)
+    what = "gradient" if math.isfinite(trainer.last_step()[0]) else "loss"
     if culprit is None:
         index = trainer.first_not_finite()
-        culprit = "in the loss itself" if index is None else f"first in the output of {model.numbered[index].label()}"
+        culprit = f"in the {what} itself" if index is None else f"first in the output of {model.numbered[index].label()}"
     return (
-        f"the loss is not finite at epoch {trainer.epochs_done + 1}, step {trainer.step_in_epoch + 1}: {culprit}. The "
+        f"the {what} is not finite at epoch {trainer.epochs_done + 1}, step {trainer.step_in_epoch + 1}: {culprit}. The "
         f"model is as after its last full step; {ADVICE}"
     )
 

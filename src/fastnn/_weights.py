@@ -41,7 +41,12 @@ def row_weights(
         weights = of_class if weights is None else weights * of_class
     if weights is None:
         return None
-    return np.ascontiguousarray(weights.reshape(-1, 1), dtype)
+    with np.errstate(over="ignore"):
+        made = np.ascontiguousarray(weights.reshape(-1, 1), dtype)
+    if not np.isfinite(made).all():
+        row = int(np.argmin(np.isfinite(made[:, 0])))
+        raise ValueError(f"{name}: expected numbers that {np.dtype(dtype)} can hold, got {weights[row]} at row {row}")
+    return made
 
 
 def _sample_weights(name: str, value: Any, rows: int) -> Array:

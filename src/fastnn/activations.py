@@ -38,7 +38,7 @@ class Activation(Layer):
         super().__init_subclass__(**kwargs)
         if cls.names and cls.kernel not in ACTIVATIONS:
             raise ImportError(f"{cls.__name__}: add A({cls.kernel}, ...) to csrc/registry.h and build again")
-        for name in cls.names:
+        for name in cls.__dict__.get("names", ()):  # its own: a subclass does not take its parent's place
             Layer.registry[name] = cls
             ALIASES["activation"][name] = cls.kernel
 

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         named = error.filename is not None and error.strerror is not None
         _say(f"fastnn: error: {f'{error.filename}: {error.strerror}' if named else error}")
-    except (ValueError, FloatingPointError, ImportError) as error:
+    except (ValueError, TypeError, FloatingPointError, ImportError) as error:
         _say(f"fastnn: error: {error}")
     except MemoryError as error:
         _say(f"fastnn: error: out of memory {error}".rstrip())
@@ -62,7 +62,7 @@ def train(args: argparse.Namespace) -> int:
     _check_output(output, args.data)  # now, not after the training
     problem = _cli_data.load(args)
     epochs = args.recipe.epochs if args.epochs is None else args.epochs
-    usual = len(problem.X) if args.optimizer.startswith("lbfgs") else args.recipe.batch_size
+    usual = len(problem.X) if args.optimizer.strip().lower().startswith("lbfgs") else args.recipe.batch_size
     batch = min(usual if args.batch_size is None else args.batch_size, len(problem.X))
     model = _cli_model.build(problem, args, epochs * -(-len(problem.X) // batch))
     if not args.quiet:
@@ -119,7 +119,7 @@ def predict(args: argparse.Namespace) -> int:
     if _cli_data.kind_of(args.data) != "csv":
         raise ValueError(f"{args.data}: predict reads CSV files")
     if args.output is not None:
-        _check_output(Path(args.output), args.data)
+        _check_output(Path(args.output), args.data, args.model)
     names = model.metadata.get("feature_names") or None
     X, _ = fastnn.data.read_features(args.data, names, _cli_data.delimiter_of(args))
     _cli_model.check_width(model, args.model, X, args.data)
@@ -196,13 +196,13 @@ def _result(model: Model, loss: float, accuracy: float) -> str:
     return f"loss {loss:.4f}" if math.isnan(accuracy) else f"accuracy {accuracy:.4f}, loss {loss:.4f}"
 
 
-def _check_output(output: Path, data: str) -> None:
+def _check_output(output: Path, *inputs: str) -> None:
     if not output.parent.is_dir():
         raise ValueError(f"--output: there is no folder {output.parent}")
     if output.is_dir():
         raise ValueError(f"--output: {output} is a folder")
-    if output.exists() and Path(data).exists() and output.samefile(data):
-        raise ValueError(f"--output: {output} is the data itself; name another file")
+    if any(output.exists() and Path(path).exists() and output.samefile(path) for path in inputs):
+        raise ValueError(f"--output: {output} is what is read here; name another file")
 
 
 def _warn_of_scales(problem: Problem) -> None:

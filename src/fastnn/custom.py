@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 
-from fastnn import base, constraints, losses, optimizers
+from fastnn import base, constraints, losses, optimizers, schedules
+from fastnn._checks import number, whole
 from fastnn.engine.spec import ConstraintSpec, PythonSpec
 from fastnn.layers._parameters import assign
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from fastnn._optimizer import Options
     from fastnn.engine.plan import Plan
     from fastnn.engine.spec import Spec
-    from fastnn.schedules import Schedule
 
 
 def _name(cls: type[Any]) -> None:
@@ -144,7 +144,8 @@ class Loss(losses.Loss):
             return 2 * (p - t) / (1 + (p - t) ** 2) / p.shape[1]
 
     p (rows, n) and t (rows, n) are float64; with ``labels = True`` the targets are class labels, t (rows,) of integers.
-    accuracy: the name of the one that goes with it, None for none.
+    accuracy: the name of the one that goes with it, None for none; "regression", or "categorical" for labels, unless
+    said otherwise.
     """
 
     kernel = "python"
@@ -153,6 +154,8 @@ class Loss(losses.Loss):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if cls.labels and cls.accuracy == "regression" and "accuracy" not in cls.__dict__:
+            cls.accuracy = "categorical"
         _name(cls)
 
     @property
@@ -188,6 +191,32 @@ class Constraint(constraints.Constraint):
         return ConstraintSpec(layer, name, "python", part=self)
 
 
+class Schedule(schedules.Schedule):
+    """A learning rate written in Python: ``formula(t)`` gives that of step t = 0, 1, ..., at least 0.
+
+    class Root(custom.Schedule):
+        def __init__(self, first):
+            self.first = first
+
+        def config(self):
+            return {"first": self.first}
+
+        def formula(self, t):
+            return self.first / (1 + t) ** 0.5
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super(schedules.Schedule, cls).__init_subclass__(**kwargs)  # not among those that the engine has
+        _name(cls)
+
+    def lower(self) -> tuple[str, Any]:
+        return "python", self
+
+    def __call__(self, step: int) -> float:
+        rate = self.formula(whole("step", step, 0))
+        return number(f"{type(self).__name__}: formula({step})", rate, 0.0)
+
+
 class Optimizer(optimizers.Optimizer):
     """An optimizer written in Python: ``formula(w, g, states, t, lr)`` gives the new parameters.
 
@@ -210,7 +239,7 @@ class Optimizer(optimizers.Optimizer):
         super().__init_subclass__(**kwargs)
         _name(cls)
 
-    def __init__(self, learning_rate: float | Schedule = 0.01, decay: float = 0.0, **options: Unpack[Options]) -> None:
+    def __init__(self, learning_rate: float | schedules.Schedule = 0.01, decay: float = 0.0, **options: Unpack[Options]) -> None:
         super().__init__(learning_rate, decay, **options)
 
     @property

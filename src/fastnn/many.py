@@ -139,13 +139,14 @@ def _callbacks(given: Any, count: int) -> list[Any]:
     if len(given) != count:
         raise ValueError(f"callbacks: expected {count} lists, one for each model, got {len(given)}")
     seen: dict[int, int] = {}
-    for i, mine in enumerate(given):
-        for callback in CallbackSet(mine).callbacks:
+    each = [CallbackSet(mine).callbacks for mine in given]  # lists: an iterator can be gone through once
+    for i, mine in enumerate(each):
+        for callback in mine:
             if seen.setdefault(id(callback), i) != i:
                 raise ValueError(
                     f"callbacks: the same object is given for models[{seen[id(callback)]}] and models[{i}]"
                 )
-    return list(given)
+    return each
 
 
 def _need_own_optimizers(models: Sequence[Model]) -> None:

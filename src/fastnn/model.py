@@ -163,6 +163,7 @@ class Model(Online, Probes, Files, Labelled, Conversions):
             if new_optimizer is not self.optimizer:
                 self.steps_done = self.epochs_done = 0
                 self.position = None
+                self.callback_states = []  # they have seen epochs that are none of its
                 if self._plan is not None:
                     self._plan.drop_states()
             self.loss, self.optimizer, self.accuracy = new_loss, new_optimizer, accuracy
@@ -272,12 +273,12 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         """Indices of the layers that are not trained."""
         return frozenset(i for i, layer in enumerate(self.numbered) if not layer.training_rate)
 
-    def training_buffers(self, batch: int, whole: bool = False) -> Buffers:
-        """For the chunks of a batch, or where whole for all its rows at once."""
+    def training_buffers(self, batch: int, whole: bool = False, frozen: frozenset[int] | None = None) -> Buffers:
+        """For the chunks of a batch, or where whole for all its rows at once. frozen: layers, None for those that are."""
         head = self.merged
         cut = not whole and self.loss_object.kernel != "python"
         rows = self.plan.chunk_rows(batch) if cut else batch
-        frozen = self.frozen
+        frozen = self.frozen if frozen is None else frozen
 
         def make() -> Buffers:
             _runs.warn_if_all_frozen(self, frozen)
@@ -408,7 +409,7 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         """A table of layers with shapes, parameters, memory and operations a row, printed and returned."""
         from fastnn._summary import summary_text
 
-        states = None if self.optimizer is None else self.optimizer.state_count
+        states = None if self.optimizer is None else self.optimizer.state_count + self.optimizer.use_ema
         with self._lock:
             text = summary_text(self._network(), self.dtype, self._plan, states)
         print(text)

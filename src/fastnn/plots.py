@@ -40,18 +40,22 @@ def decision_regions(
 ) -> Figure:
     """The plane in the colour of the class that ``model`` sees there, paler where it is less sure, with points on top.
 
-    X (n, 2), y integer labels (n,). Saved to ``path`` where that is given; returns the matplotlib Figure. Raises
+    X (n, 2), y integer labels (n,) or (n, 1), from 0. Saved to ``path`` where that is given; returns the matplotlib Figure. Raises
     ValueError for data of another shape, ImportError without matplotlib.
     """
     points, labels = np.asarray(X), np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
     if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
         raise ValueError(f"decision_regions needs X (n, 2) and labels (n,), got {points.shape} and {labels.shape}")
+    if labels.min(initial=0) < 0:
+        raise ValueError(f"y: expected class labels of at least 0, got {labels.min()}")
     figure, axes = _figure(1)
     low, high = points.min(axis=0), points.max(axis=0)
     margin = 0.08 * np.maximum(high - low, 1e-6)
     low, high = low - margin, high + margin
     across, up = np.linspace(low[0], high[0], GRID), np.linspace(low[1], high[1], GRID)
-    grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(np.float32)
+    grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(np.float32 if points.dtype == np.float32 else np.float64)
     scores = _shares(model.predict(grid), getattr(getattr(model, "loss", None), "threshold", 0.5))
     classes = max(scores.shape[1], int(labels.max(initial=0)) + 1)
     colours = np.array([_rgb(COLOURS[k % len(COLOURS)]) for k in range(classes)])
@@ -98,13 +102,13 @@ def confusion_matrix(
 ) -> Figure:
     """How often each true class (a row) was taken for each predicted one (a column); the diagonal is right.
 
-    y_true: integer labels (n,), or (n, classes) one-hot. y_pred: the same, or the scores (n, classes) of
+    y_true: integer labels (n,) or (n, 1), or (n, classes) one-hot. y_pred: the same, or the scores (n, classes) of
     ``model.predict``; (n, 1) is one output, of class 1 where it is above threshold: 0.5 for probabilities, 0 where the
     loss takes scores (``model.loss.threshold``). normalize: shares of each row instead of counts; the
     colour is that share in any case. Saved to ``path`` where that is given; returns the matplotlib Figure. Raises
     ValueError for labels that are no classes or of two lengths, ImportError without matplotlib.
     """
-    true, predicted = _labels("y_true", y_true, 0.5), _labels("y_pred", y_pred, threshold)
+    true, predicted = _labels("y_true", y_true, None), _labels("y_pred", y_pred, threshold)
     if true.shape != predicted.shape:
         raise ValueError(f"y_pred: expected {len(true)} rows, as many as y_true, got {len(predicted)}")
     scores = np.asarray(y_pred)
@@ -132,13 +136,16 @@ def confusion_matrix(
     return _done(figure, path)
 
 
-def _labels(name: str, values: ArrayLike, threshold: float) -> NDArray[np.int64]:
-    """Class numbers (n,) of labels, one-hot rows or scores."""
+def _labels(name: str, values: ArrayLike, threshold: float | None) -> NDArray[np.int64]:
+    """Class numbers (n,) of labels, one-hot rows or scores. threshold: above which floats (n, 1) are class 1; None
+    where they are labels too."""
     a = np.asarray(values)
     if a.ndim == 2 and a.shape[1] > 1:
         a = a.argmax(axis=1)
     elif a.ndim == 2 and a.shape[1] == 1:
-        a = (a[:, 0] > threshold).astype(np.int64)
+        a = a[:, 0] if a.dtype.kind in "iub" or threshold is None else (a[:, 0] > threshold).astype(np.int64)
+    if a.ndim == 1 and a.dtype.kind == "f" and (a == np.trunc(a)).all() and np.abs(a).max(initial=0) < 2**53:
+        a = a.astype(np.int64)
     if a.ndim != 1 or a.dtype.kind not in "iub" or not len(a):
         raise ValueError(
             f"{name}: expected integer labels (n,) or scores (n, classes), got {a.dtype} of shape {a.shape}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any
+from typing import Any, Self
 
 from fastnn._checks import number, whole
 from fastnn._core import SCHEDULES, learning_rate_at
@@ -19,7 +19,8 @@ TINY = sys.float_info.min  # of divisors, and of factors that have a logarithm
 
 
 class Schedule(Registered):
-    """The learning rate of each step. ``schedule(step)`` gives it, from step 0 on."""
+    """The learning rate of each step. ``schedule(step)`` gives it, from step 0 on. One of your own is a subclass of
+    ``fastnn.custom.Schedule``."""
 
     kind = "schedule"
 
@@ -34,6 +35,16 @@ class Schedule(Registered):
     def parameters(self) -> tuple[float, ...]:
         """The function's parameters, in its order."""
         raise NotImplementedError
+
+    def lower(self) -> tuple[str, Any]:
+        """(name, parameters) as the engine takes it. TypeError for a subclass with a curve of its own, which the engine
+        would not follow."""
+        native = type(self).registry.get(self.names[0]) if self.names else None
+        if native is None or any(getattr(type(self), f) is not getattr(native, f) for f in ("formula", "__call__")):
+            raise TypeError(
+                f"learning_rate: {type(self).__name__} has a formula of its own: derive it from fastnn.custom.Schedule"
+            )
+        return self.names[0], self.parameters()
 
     def formula(self, t: int) -> float:
         """The rate of step t = 0, 1, ... by Python's own functions."""
@@ -139,6 +150,60 @@ class CosineDecay(Schedule):
             return first + (top - first) * t / warmup
         share = min((t - warmup) / steps, 1.0)
         return top * ((1 - alpha) * 0.5 * (1 + math.cos(math.pi * share)) + alpha)
+
+
+class WarmUp(Schedule):
+    """In a straight line from initial_learning_rate up to what learning_rate, a number or another schedule, begins with,
+    in warmup_steps; then that, from its own step 0 on. Source: Goyal et al., Accurate, large minibatch SGD, 2017."""
+
+    names = ("warm_up",)
+    MOST = 5  # parameters of the other
+
+    def __init__(
+        self, learning_rate: float | Schedule, warmup_steps: int, initial_learning_rate: float = 0.0
+    ) -> None:
+        if isinstance(learning_rate, Schedule):
+            if learning_rate.lower()[0] not in SCHEDULES.keys() - set(self.names):
+                raise TypeError(f"learning_rate: expected a number or one of the other schedules, got {learning_rate!r}")
+            self.learning_rate: float | Schedule = learning_rate
+        else:
+            self.learning_rate = number("learning_rate", learning_rate, 0.0)
+        self.warmup_steps = whole("warmup_steps", warmup_steps, 1)
+        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate, 0.0)
+
+    def parameters(self) -> tuple[float, ...]:
+        inner = self.learning_rate
+        which, more = (-1, (inner,)) if not isinstance(inner, Schedule) else (SCHEDULES[inner.names[0]], inner.parameters())
+        return (float(self.warmup_steps), self.initial_learning_rate, float(which), *more, *[0.0] * (self.MOST - len(more)))
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "learning_rate": self.learning_rate,
+            "warmup_steps": self.warmup_steps,
+            "initial_learning_rate": self.initial_learning_rate,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        return {key: v.describe() if isinstance(v, Schedule) else v for key, v in super().describe().items()}
+
+    @classmethod
+    def rebuild(cls, **config: Any) -> Self:
+        rate = config.get("learning_rate")
+        if isinstance(rate, dict):
+            if rate.get("name") in cls.names:  # a file may hold them in one another without end
+                raise ValueError("learning_rate: expected a number or one of the other schedules")
+            config["learning_rate"] = Schedule.from_description(rate)
+        return super().rebuild(**config)
+
+    def formula(self, t: int) -> float:
+        def inner(step: int) -> float:
+            rate = self.learning_rate
+            return rate.formula(step) if isinstance(rate, Schedule) else rate
+
+        if t < self.warmup_steps:
+            share = t / self.warmup_steps
+            return self.initial_learning_rate + (inner(0) - self.initial_learning_rate) * share
+        return inner(t - self.warmup_steps)
 
 
 class OneCycle(Schedule):

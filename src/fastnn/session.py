@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fastnn import _checks, _forks, _model_file, _network, checkpoint
+from fastnn import _checks, _described, _forks, _model_file, _network, checkpoint
 from fastnn.engine import feed
 from fastnn.engine.buffers import Buffers
 from fastnn.engine.session import Runner, Weights
@@ -146,8 +146,7 @@ class _Source:
 
     def __init__(self, model: Model) -> None:
         self.description = {**_untrained(), **_model_file.describe_network(model)}
-        parts = [spec.part for spec in model.plan.specs if isinstance(spec, PythonSpec)]
-        self.classes = {part.names[0]: type(part) for part in parts}
+        self.classes = _described.by_name(_model_file.own_classes(_model_file.network_parts(model)))
         self.inputs = [Input(layer.n_inputs, name=layer.name) for layer in model._network().inputs]
         self.names = {key: _model_file.parameter_name(*key) for key in model.plan.tensors}
         self.tensors: Tensors | None = None
@@ -155,7 +154,7 @@ class _Source:
             plan = model.plan
             self.tensors = {name: plan.view(plan.params, *key).copy() for key, name in self.names.items()}
 
-    def __call__(self, weights: Weights) -> tuple[dict[str, Any], Tensors, dict[str, type[Any]]]:
+    def __call__(self, weights: Weights) -> tuple[dict[str, Any], Tensors, _described.Custom]:
         tensors = self.tensors
         if tensors is None:
             tensors = {self.names[key]: array for key, array in weights.take_out().items()}
@@ -215,7 +214,7 @@ def _laid_out(name: str, model: Any) -> Weights:
 
 
 def _restore(
-    cls: type[Session], description: dict[str, Any], tensors: Tensors, classes: dict[str, type[Any]]
+    cls: type[Session], description: dict[str, Any], tensors: Tensors, classes: _described.Custom
 ) -> Session:
     """The session that was pickled."""
     return cls(_rebuilt(description, tensors, classes))
@@ -235,7 +234,7 @@ class _Contents:
         return out
 
 
-def _rebuilt(description: dict[str, Any], tensors: Tensors, classes: dict[str, type[Any]]) -> Model:
+def _rebuilt(description: dict[str, Any], tensors: Tensors, classes: _described.Custom) -> Model:
     from fastnn.model import Model
 
     contents: Any = _Contents(description, tensors)

@@ -344,7 +344,8 @@ int main(int argc, char **argv)
                     arrays(t, n);
                     rows_and_columns(t, 1, n);
                     rows_and_columns(t, 2 + n % 5, n % 23 + 1);
-                    if (offset < 4) { /* products place their buffers by n and k anew each time */
+                    /* products place many buffers: right at the page, and at one further offset, which goes on with n */
+                    if (offset / 2 == 0 || offset / 2 == 1 + n / 3 % (OFFSETS - 1)) {
                         product(t, n % 37 + 1, n, n % 61 + 1);
                         product(t, n % 19 + 1, n % 9 + 1, n);
                         product(t, n, n % 13 + 1, n % 29 + 1);

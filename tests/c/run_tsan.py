@@ -1,4 +1,5 @@
-"""Builds csrc/ with tsan_check.c under ThreadSanitizer and runs it; a race built in on purpose must be found.
+"""Builds csrc/ with tsan_check.c under ThreadSanitizer and runs it; a race built in on purpose must be found. So with
+gate_check.c, the gate through which a session's weights are swapped.
 
 python tests/c/run_tsan.py [ROUNDS]     exit 0 if there is no race and the one on purpose is seen
 """
@@ -15,11 +16,12 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parent.parent / "csrc"
+SWAPS = "2000"
 FLAGS = ["-std=c11", "-O1", "-g", "-ffp-contract=off", "-fno-math-errno", "-fsanitize=thread", "-pthread"]
 
 
-def build(folder: str, compiler: str) -> tuple[str, str]:
-    """The program, and the one with the race."""
+def build(folder: str, compiler: str) -> tuple[str, str, str]:
+    """The program, the one with the race, and that of the gate."""
     library = [*CSRC.glob("*.c"), *CSRC.glob("tables/*.c")]
     check = HERE / "tsan_check.c"
     jobs = [*((source, ()) for source in library), (check, ()), (check, ("-DRACE",))]
@@ -37,7 +39,9 @@ def build(folder: str, compiler: str) -> tuple[str, str]:
     for main_object in (good, race):
         programs.append(main_object[:-2])
         subprocess.run([compiler, *FLAGS, *objects, main_object, "-lm", "-o", programs[-1]], check=True)
-    return programs[0], programs[1]
+    gate = os.path.join(folder, "gate")
+    subprocess.run([compiler, *FLAGS, f"-I{CSRC}", str(HERE / "gate_check.c"), "-o", gate], check=True)
+    return programs[0], programs[1], gate
 
 
 def run(program: str, rounds: str) -> subprocess.CompletedProcess[str]:
@@ -50,13 +54,14 @@ def main() -> int:
     compiler = shutil.which("clang") or shutil.which("gcc") or "cc"
     with tempfile.TemporaryDirectory() as folder:
         programs = build(folder, compiler)
-        good, race = run(programs[0], rounds), run(programs[1], "5")
-    races = good.stderr.count("WARNING: ThreadSanitizer")
+        good, race, gate = run(programs[0], rounds), run(programs[1], "5"), run(programs[2], SWAPS)
+    races = (good.stderr + gate.stderr).count("WARNING: ThreadSanitizer")
     seen = race.returncode == 66 and "data race" in race.stderr
-    if good.returncode or not seen:
-        print(good.stderr[:4000], file=sys.stderr)
-    print(f"{good.stdout.strip()}; {races} races; the race on purpose is {'seen' if seen else 'NOT SEEN'}")
-    return 0 if good.returncode == 0 and races == 0 and seen else 1
+    if good.returncode or gate.returncode or not seen:
+        print(good.stderr[:4000], gate.stderr[:2000], file=sys.stderr)
+    said = f"{good.stdout.strip()}; {gate.stdout.strip()}"
+    print(f"{said}; {races} races; the race on purpose is {'seen' if seen else 'NOT SEEN'}")
+    return 0 if good.returncode == gate.returncode == 0 and races == 0 and seen else 1
 
 
 if __name__ == "__main__":

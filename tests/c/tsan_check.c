@@ -30,7 +30,16 @@ static float *numbers(size_t n, unsigned seed)
     return x;
 }
 
-/* a product with an epilogue, an optimizer step and a gather: what they give, as a sum of bits */
+static unsigned long bits_of(const float *x, size_t n)
+{
+    unsigned long bits = 0;
+    for (size_t i = 0; i < n; i++)
+        bits += ((const unsigned *)(const void *)x)[i];
+    return bits;
+}
+
+/* all that is shared out among threads but a session's rows: a product with an epilogue, an optimizer's step and the running
+ * average, a gather, batch normalization. What they give, as a sum of bits */
 static unsigned long pass(int round)
 {
     const fnn_kernels *t = fnn_table(fnn_isa_best(), FNN_F32);
@@ -43,7 +52,7 @@ static unsigned long pass(int round)
     const double p[8] = {1e-7, 0.9, 0.999};
     float *sums = numbers(N, 8);
     const fnn_epilogue epilogue = {.kind = FNN_EPI_FORWARD, .act = FNN_ACT_relu, .y = c, .sums = sums};
-    unsigned long bits = 0;
+    float *mean = numbers(100, 9), *variance = numbers(100, 10), *dx = numbers(1000 * 100, 11);
     void *ws = fnn_workspace(fnn_gemm_workspace(t, M, N, K) + (size_t)(round % 3) * 100000);
     fnn_gemm(t, c, a, K, 1, b, N, 1, M, N, K, bias, FNN_BY_WIDTH, &epilogue, ws);
     double h[FNN_OPT_CONSTANTS];
@@ -51,15 +60,13 @@ static unsigned long pass(int round)
     fnn_opt_step_shared(t, FNN_OPT_adam, w, states, g, PARAMETERS, h);
     fnn_permutation(index, 1000, 9, 0, 3);
     fnn_gather_shared(t, y, rows, FNN_SRC_float32, index, 1000, 100, 400, 4);
-    for (size_t i = 0; i < M * N; i++)
-        bits += ((unsigned *)(void *)c)[i];
-    for (size_t i = 0; i < N; i++)
-        bits += ((unsigned *)(void *)sums)[i];
-    for (size_t i = 0; i < PARAMETERS; i++)
-        bits += ((unsigned *)(void *)w)[i];
-    for (size_t i = 0; i < 100000; i++)
-        bits += ((unsigned *)(void *)y)[i];
-    float *all[] = {a, b, bias, c, sums, w, g, m, v, rows, y};
+    fnn_average_shared(t, m, w, PARAMETERS, 0.9);
+    unsigned long bits = bits_of(c, M * N) + bits_of(sums, N) + bits_of(w, PARAMETERS) + bits_of(m, PARAMETERS);
+    bits += bits_of(y, 1000 * 100);
+    fnn_batch_norm_fwd(t, y, mean, variance, rows, NULL, NULL, 1e-3, 1000, 100);
+    fnn_batch_norm_bwd(t, dx, sums, bias, y, rows, mean, variance, NULL, 1e-3, 1000, 100);
+    bits += bits_of(y, 1000 * 100) + bits_of(dx, 1000 * 100);
+    float *all[] = {a, b, bias, c, sums, w, g, m, v, rows, y, mean, variance, dx};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     return bits;

@@ -2,13 +2,18 @@
 every kind give a model or a FormatError (tests/file_mutants.py); an audit hook watches and, in full, the peak of memory
 (tests/test_file_memory.py).
 
-A million mutants in the full form; with FASTNN_PROVE=release fifty million (two hours on two processors).
+A million mutants in the full form; with FASTNN_PROVE=release fifty million (two hours on two processors). The full form
+has two more ways to look for what no list of mutants has: the coverage-guided fuzzers of models, ONNX, CSV and NPZ
+(tests/fuzz) for FUZZ_SECONDS each, and STATE_ORDERS orders of calls of the model's methods (tests/test_state_machine.py).
 """
 
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
+import subprocess
+import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -17,10 +22,11 @@ from typing import Any
 
 import test_file_memory as memory
 import test_file_mutants as mutants
-from promise import Figure
+from promise import ROOT, TESTS, Figure, NotHereError, python
 
 PROMISE = "loading never runs code, opens another path, or takes more than the file and 16 MB"
 PIECE = 10_000
+FUZZ_SECONDS, STATE_ORDERS = 20, 400
 
 
 def settle() -> None:
@@ -37,6 +43,29 @@ def behave(count: int, seed: int) -> int:
             return mutants.mutants_behave(count, seed)
         finally:
             os.chdir(before)
+
+
+def fuzz() -> tuple[bool, str]:
+    """What the fuzzers found."""
+    if importlib.util.find_spec("atheris") is None:
+        raise NotHereError("atheris: pip install '.[fuzz]'")
+    found = []
+    for target in ("model", "onnx", "csv", "npz"):
+        command = [sys.executable, str(TESTS / "fuzz" / f"fuzz_{target}.py"), "--seconds", str(FUZZ_SECONDS)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            found.append(f"{target}: {(done.stderr.strip().splitlines() or ['?'])[-1][:200]}")
+    return not found, "; ".join(found) or f"4 fuzzers of {FUZZ_SECONDS} s each find nothing"
+
+
+def orders() -> tuple[bool, str]:
+    """What any order of calls does to a model, in an interpreter that may die of it."""
+    code = f"import test_state_machine as t\nt.run({STATE_ORDERS}, 50, 1)"
+    try:
+        python(code, timeout=1200)
+    except AssertionError as error:
+        return False, f"an order of calls fails: {str(error)[-300:]}"
+    return True, f"{STATE_ORDERS} orders of 50 calls survived"
 
 
 def prove(full: bool) -> Figure:
@@ -57,7 +86,11 @@ def prove(full: bool) -> Figure:
         notes = "; ".join(getattr(error, "__notes__", ()))
         return Figure(False, f"{type(error).__name__}: {str(error)[:200]} {notes}")
     text = f"{tried:,} mutants: {loaded:,} load, the others a FormatError; one open of one path, no exec, no import"
-    return Figure(0 < loaded < tried, text)
+    passed = 0 < loaded < tried
+    for check in (fuzz, orders) if full and passed else ():
+        good, said = check()
+        passed, text = passed and good, f"{text}; {said}"
+    return Figure(passed, text)
 
 
 def break_it(monkeypatch: Any) -> None:

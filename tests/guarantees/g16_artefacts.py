@@ -18,26 +18,28 @@ from promise import ROOT, Figure, NotHereError, python
 
 import fastnn
 
-PROMISE = "small, reproducible artefacts: a wheel below 5 MB, an import that adds less than NumPy's own, equal bytes"
-WHEEL_BYTES = 5_000_000
+PROMISE = "small, reproducible artefacts: a wheel below 3 MB, an import that adds at most 20 ms to NumPy's, equal bytes"
+WHEEL_BYTES = 3_000_000
+IMPORT_SECONDS = 0.020  # the least of many: what else the machine does only adds to it
 CODE = """
 import json, sys, time
 start = time.perf_counter()
 import numpy
-middle = time.perf_counter()
+middle, before = time.perf_counter(), set(sys.modules)
 import fastnn
 end = time.perf_counter()
-heavy = sorted({"json", "inspect", "hashlib", "tempfile", "safetensors", "matplotlib", "rich"} & set(sys.modules))
+heavy = sorted({"inspect", "hashlib", "tempfile", "safetensors", "matplotlib", "rich"} & set(sys.modules) - before)
 print(json.dumps([middle - start, end - middle, heavy]))
 """
 
 
-def imports(repeats: int) -> tuple[float, float]:
-    """(seconds of NumPy, seconds that fastnn adds), the least of so many fresh interpreters, compiled as installed."""
+def imports(repeats: int) -> tuple[float, float, list[str]]:
+    """(seconds of NumPy, seconds that fastnn adds), the least of so many fresh interpreters, compiled as installed; and
+    the modules that it has no business to load."""
     with tempfile.TemporaryDirectory() as folder:
         compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
-        took = [json.loads(python(CODE, env=compiled))[:2] for _ in range(repeats + 1)]
-    return min(t[0] for t in took), min(t[1] for t in took)
+        took = [json.loads(python(CODE, env=compiled)) for _ in range(repeats + 1)]
+    return min(t[0] for t in took), min(t[1] for t in took), took[0][2]
 
 
 def installed_bytes() -> int:
@@ -68,10 +70,13 @@ def wheels() -> list[tuple[bool, str]]:
 
 
 def prove(full: bool) -> Figure:
-    numpy_takes, adds = imports(9 if full else 5)
+    numpy_takes, adds, heavy = imports(25 if full else 5)
     size = installed_bytes()
     text = f"import adds {adds * 1e3:.0f} ms to NumPy's {numpy_takes * 1e3:.0f}; {size / 1e6:.2f} MB"
-    passed = adds < numpy_takes and size < WHEEL_BYTES
+    # the quick form runs beside anything, so its clock is NumPy's own import
+    passed = adds < (IMPORT_SECONDS if full else numpy_takes) and size < WHEEL_BYTES and not heavy
+    if heavy:
+        text += f"; the import loads {', '.join(heavy)}"
     if full and passed:
         for good, said in wheels():
             passed, text = passed and good, f"{text}; {said}"

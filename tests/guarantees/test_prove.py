@@ -98,7 +98,7 @@ def test_the_page_names_what_failed() -> None:
     text = prove.page([result("g01_a"), result("g02_b", passed=False)], 3000.0)
     assert "| G1 | promise of g01_a | 0 of 3 / differ | pass | 1.5 | 2026-01-02 abc |" in text
     assert "| G2 | promise of g02_b | 0 of 3 / differ | **FAIL** | 1.5 | 2026-01-02 abc |" in text
-    assert "50 minutes in all" in text
+    assert "in 50 minutes" in text
 
 
 def test_some_rows_are_written_anew_and_the_others_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

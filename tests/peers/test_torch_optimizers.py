@@ -16,7 +16,7 @@ from compare import Array, assert_near
 from fastnn import Dense, Model, _core
 from fastnn.constraints import MaxNorm
 from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, Optimizer, RMSprop
-from fastnn.schedules import CosineDecay, ExponentialDecay, InverseTime, OneCycle, Schedule, StepDecay
+from fastnn.schedules import CosineDecay, ExponentialDecay, InverseTime, OneCycle, Schedule, StepDecay, WarmUp
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: the peers extra has it")
 
@@ -270,6 +270,14 @@ SCHEDULES: dict[str, tuple[Schedule, Callable[[Any], Any]]] = {
     "cosine_decay": (
         CosineDecay(RATE, STEPS, alpha=0.1),
         lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, STEPS, eta_min=0.1 * RATE),
+    ),
+    "warm_up": (
+        WarmUp(StepDecay(RATE, 2, 0.5), 4, 0.25 * RATE),
+        lambda o: torch.optim.lr_scheduler.SequentialLR(
+            o,
+            [torch.optim.lr_scheduler.LinearLR(o, 0.25, total_iters=4), torch.optim.lr_scheduler.StepLR(o, 2, gamma=0.5)],
+            milestones=[4],
+        ),
     ),
     "one_cycle": (
         OneCycle(RATE, STEPS, pct_start=0.4),

@@ -1,7 +1,6 @@
 """Products, dense layers and activations through their public door, ``fastnn.functional``, each beside its NumPy form.
 
-NumPy's side is what a careful user writes: ``out=`` wherever a chain of ufuncs takes it. An activation of the registry
-without a counterpart here is compared with its class's formula; its gradient runs alone.
+NumPy's side is what a careful user writes: ``out=`` wherever a chain of ufuncs takes it.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from functools import partial
 import numpy as np
 
 from fastnn import _core, functional
-from fastnn._bench.case import FLOAT, Array, Call, Case, Work, normal, pair, uniform
-from fastnn.activations import Activation
+from fastnn._bench.case import FLOAT, Array, Case, Work, normal, pair, uniform
+from fastnn._bench.numpy_activations import numpy_activation, numpy_activation_gradient
 
 # --- products ---
 
@@ -77,39 +76,6 @@ def dense_backward(rows: int, n_in: int, n_out: int) -> Case:
 # --- activations ---
 
 
-def numpy_activation(name: str, x: Array, y: Array) -> Call:
-    """y = f(x) in NumPy, by name."""
-
-    def sigmoid() -> Array:
-        np.negative(x, y)
-        np.exp(y, y)
-        np.add(y, 1, y)
-        return np.divide(1, y, y)
-
-    def softmax() -> Array:
-        np.subtract(x, x.max(axis=1, keepdims=True), y)
-        np.exp(y, y)
-        return np.divide(y, y.sum(axis=1, keepdims=True), y)
-
-    def step() -> Array:
-        np.greater(x, 0, out=y)
-        return y
-
-    def copy() -> Array:
-        np.copyto(y, x)
-        return y
-
-    known: dict[str, Call] = {
-        "linear": copy,
-        "step": step,
-        "relu": partial(np.maximum, x, 0, out=y),
-        "sigmoid": sigmoid,
-        "tanh": partial(np.tanh, x, y),
-        "softmax": softmax,
-    }
-    return known.get(name) or partial(Activation.resolve(name).formula, x)
-
-
 def activation_forward(name: str, rows: int, cols: int) -> Case:
     def make() -> Work:
         x, ours, theirs = normal(rows, cols), *(np.empty((rows, cols), np.float32) for _ in range(2))
@@ -122,40 +88,6 @@ def activation_forward(name: str, rows: int, cols: int) -> Case:
     return Case(f"{name} forward {_shape(name, rows, cols)}", "activation", make)
 
 
-def _numpy_activation_gradient(name: str, dy: Array, y: Array, dx: Array) -> Call | None:
-    def relu() -> Array:
-        return np.multiply(dy, y > 0, dx)
-
-    def sigmoid() -> Array:
-        np.subtract(1, y, dx)
-        np.multiply(dx, y, dx)
-        return np.multiply(dx, dy, dx)
-
-    def tanh() -> Array:
-        np.multiply(y, y, dx)
-        np.subtract(1, dx, dx)
-        return np.multiply(dx, dy, dx)
-
-    def softmax() -> Array:
-        np.multiply(dy, y, dx)
-        np.subtract(dy, dx.sum(axis=1, keepdims=True), dx)
-        return np.multiply(dx, y, dx)
-
-    def linear() -> Array:
-        np.copyto(dx, dy)
-        return dx
-
-    known: dict[str, Call] = {
-        "linear": linear,
-        "step": partial(np.multiply, dy, np.float32(0), dx),
-        "relu": relu,
-        "sigmoid": sigmoid,
-        "tanh": tanh,
-        "softmax": softmax,
-    }
-    return known.get(name)
-
-
 def activation_backward(name: str, rows: int, cols: int) -> Case:
     def make() -> Work:
         x, dy = normal(rows, cols), uniform(rows, cols)
@@ -163,7 +95,7 @@ def activation_backward(name: str, rows: int, cols: int) -> Case:
         saved = functional.activation(name, x) if _core.ACTIVATION_SAVES[name] == "Y" else x
         return pair(
             partial(functional.activation_backward, name, dy, saved, ours),
-            _numpy_activation_gradient(name, dy, saved, theirs),
+            numpy_activation_gradient(name, dy, saved, theirs),
             nbytes=3.0 * FLOAT * x.size,
         )
 

@@ -12,7 +12,7 @@ import fastnn
 from fastnn import functional
 from fastnn._bench import numpy_baseline as book
 from fastnn._bench.case import Array, Call
-from fastnn._bench.layers import numpy_activation
+from fastnn._bench.numpy_activations import numpy_activation
 from fastnn._bench.steps import Net
 from fastnn._bench.workload import Learner, NotExpressibleError, Peer
 
@@ -56,7 +56,7 @@ class Fastnn(Peer):
             raise NotExpressibleError(str(error)) from None
 
     def product(self, a: Array, b: Array) -> Call:
-        return partial(functional.dot, a, b, np.empty((a.shape[0], b.shape[1]), np.float32))
+        return partial(functional.dot, a, b, np.empty((a.shape[0], b.shape[1]), a.dtype))
 
     def many(self, nets: Sequence[Net], together: bool) -> Call:
         X, y = nets[0].data(nets[0].rows)
@@ -110,4 +110,4 @@ class NumPy(Peer):
         return partial(np.exp, x, y) if name == "exp" else numpy_activation(name, x, y)
 
     def product(self, a: Array, b: Array) -> Call:
-        return partial(np.matmul, a, b, np.empty((a.shape[0], b.shape[1]), np.float32))
+        return partial(np.matmul, a, b, np.empty((a.shape[0], b.shape[1]), a.dtype))

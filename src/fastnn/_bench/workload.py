@@ -98,11 +98,12 @@ class Side:
 
 
 class Workload(ABC):
-    """One line of the results. key is its name among all; flops are those of a step."""
+    """One line of the results. key is its name among all; flops are those of a step, dtype the type they are done in."""
 
     key: str
     title: str
     family: str
+    dtype: str = "float32"
 
     @property
     def flops(self) -> float:
@@ -200,22 +201,24 @@ class Product(Workload):
     m: int
     k: int
     n: int
+    dtype: str = "float32"
     family: str = "product"
 
     @property
     def key(self) -> str:  # type: ignore[override]
-        return f"G1 {self.m}x{self.k}x{self.n}"
+        return f"G1 {self.title}"
 
     @property
     def title(self) -> str:  # type: ignore[override]
-        return f"{self.m}x{self.k}x{self.n}"
+        shape = f"{self.m}x{self.k}x{self.n}"
+        return shape if self.dtype == "float32" else f"{shape}, {self.dtype}"
 
     @property
     def flops(self) -> float:
         return 2.0 * self.m * self.k * self.n
 
     def side(self, peer: Peer) -> Side:
-        call = peer.product(normal(self.m, self.k), normal(self.k, self.n))
+        call = peer.product(normal(self.m, self.k).astype(self.dtype), normal(self.k, self.n).astype(self.dtype))
         return Side(call, lambda: sampled(call()))
 
 

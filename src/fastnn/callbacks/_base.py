@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -32,6 +33,10 @@ class Callback:
     model: Model
     params: dict[str, Any]
     runs_last: ClassVar[bool] = False  # after the others, as what writes their state has to
+
+    def check(self) -> None:
+        """Before anything of the model changes: raise where this callback cannot serve the training that ``params`` are
+        of (``metrics``: the names that its history will have)."""
 
     def on_train_begin(self, logs: Logs) -> None:
         """Before the first step; logs is empty. What is remembered of an earlier training is to be forgotten here."""
@@ -83,6 +88,8 @@ class LambdaCallback(Callback):
                 raise TypeError(f"LambdaCallback: unknown hook {name!r}; known: {', '.join(known)}")
             if not callable(hook):
                 raise TypeError(f"LambdaCallback: {name}: expected a function, got {hook!r}")
+            if name.replace("_train_", "_") != name and name.replace("_train_", "_") in hooks and name in BATCH_HOOKS:
+                raise TypeError(f"LambdaCallback: {name} and {name.replace('_train_', '_')} are one hook: pass one of them")
             setattr(self, name, hook)
 
 
@@ -111,6 +118,12 @@ class CallbackSet:
         self.of_batches = [c for c in in_turn if overrides(c, BATCH_HOOKS)]
         self.of_epochs = [c for c in in_turn if overrides(c, EPOCH_HOOKS)]
         self.seen = {id(callback): 0 for callback in self.callbacks}  # epochs of the model each was told the end of
+
+    def check(self, model: Model, params: dict[str, Any]) -> None:
+        """Hand each the training to come, for its own check; what raises is no start."""
+        for callback in self.callbacks:
+            callback.model, callback.params = model, params
+            callback.check()
 
     def begin(self, model: Model, params: dict[str, Any], states: list[dict[str, Any]] | None) -> None:
         """Start a training. states: of a file that it resumes; a state goes to the callback of the same class, the
@@ -155,8 +168,10 @@ class CallbackSet:
             callback.on_train_end(logs)
 
     def close(self) -> None:
-        for callback in self.callbacks:
-            callback.close()
+        """All of them, whatever one raises."""
+        with contextlib.ExitStack() as stack:
+            for callback in reversed(self.callbacks):
+                stack.callback(callback.close)
 
     def states(self) -> list[dict[str, Any]]:
         """What a file keeps of them."""

@@ -24,17 +24,20 @@ class CSVLogger(Callback):
             raise ValueError(f"CSVLogger: separator: expected one character, got {separator!r}")
         self.path, self.separator, self.append = os.fspath(path), separator, bool(append)
         self._file: IO[str] | None = None
+        self._writer: Any = None
         self._start: int | None = None  # where the table of this training ends, or with append=True begins
         self._resumed = False
+
+    def check(self) -> None:
+        if not os.path.isdir(os.path.dirname(os.path.abspath(self.path))):
+            raise FileNotFoundError(f"CSVLogger: path: there is no folder for {self.path}")
+        if self.append:
+            self._header()
 
     def on_train_begin(self, logs: Logs) -> None:
         # opened with the first line: until then a state may be loaded that says where it goes
         self._start, self._resumed = None, False
-        if not os.path.isdir(os.path.dirname(os.path.abspath(self.path))):
-            raise FileNotFoundError(f"CSVLogger: path: there is no folder for {self.path}")
-
         if self.append:
-            self._header()
             self._start = os.path.getsize(self.path) if os.path.exists(self.path) else 0
 
     def _header(self) -> list[str]:
@@ -87,7 +90,7 @@ class CSVLogger(Callback):
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-            self._file = None
+            self._file = self._writer = None
 
     def state(self) -> dict[str, Any]:
         return {"bytes": self._start}

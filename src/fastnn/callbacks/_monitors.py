@@ -109,8 +109,10 @@ class EarlyStopping(Callback):
         """The best value seen; before one was, the baseline."""
         return self._best.value
 
-    def on_train_begin(self, logs: Logs) -> None:
+    def check(self) -> None:
         self._best.need(self.params)
+
+    def on_train_begin(self, logs: Logs) -> None:
         self._forget()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
@@ -157,8 +159,9 @@ class ModelCheckpoint(Callback):
     """Save the model, with the state of optimizer and callbacks: ``train(resume=path)`` goes on from the file.
 
     path: may hold ``{epoch}``, from 1, and names of the history: ``"run-{epoch:03d}-{val_loss:.3f}.fnn"``.
-    save_best_only: only where ``monitor`` became better, as in ``EarlyStopping``. save_freq: "epoch", or after every so
-    many steps (which may fall within an epoch; not with save_best_only). Each file is written whole or not at all.
+    save_best_only: only where ``monitor`` became better, as in ``EarlyStopping``, than ever in a training with this
+    object. save_freq: "epoch", or after every so many steps (which may fall within an epoch; not with save_best_only).
+    Each file is written whole or not at all.
     """
 
     runs_last = True
@@ -182,21 +185,29 @@ class ModelCheckpoint(Callback):
         if self.every:
             if save_best_only:
                 raise ValueError("ModelCheckpoint: save_freq: expected 'epoch' with save_best_only=True")
-            self.on_batch_end = self._step_end  # type: ignore[method-assign]  # only then do steps come up to Python
+            self._watch_steps()
+
+    def _watch_steps(self) -> None:
+        """Only with a hook of its own do steps come up to Python."""
+        self.on_batch_end = self._step_end  # type: ignore[method-assign]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        if self.every:  # the hook of a copy is its own
+            self._watch_steps()
 
     @property
     def best(self) -> float | None:
         """The best value saved."""
         return self._best.value
 
-    def on_train_begin(self, logs: Logs) -> None:
+    def check(self) -> None:
         if self.save_best_only:
             self._best.need(self.params)
         known = ("loss", "accuracy", "learning_rate") if self.every else self.params["metrics"]
         folder = os.path.dirname(self._path(0, dict.fromkeys(known, 0.0)))
         if "{" not in os.path.dirname(self.path) and folder and not os.path.isdir(folder):
             raise FileNotFoundError(f"ModelCheckpoint: path: there is no folder {folder!r}")
-        self._best.value = None
 
     def _step_end(self, batch: int, logs: Logs) -> None:
         if self.model.steps_done % self.every == 0:
@@ -209,7 +220,8 @@ class ModelCheckpoint(Callback):
             self._save(epoch, logs)
 
     def _save(self, epoch: int, logs: Logs) -> None:
-        self.model.save(self._path(epoch, logs))
+        unmeasured = {} if self.every else dict.fromkeys(self.params["metrics"], math.nan)  # an AUC of one class, say
+        self.model.save(self._path(epoch, unmeasured | logs))
 
     def _path(self, epoch: int, logs: Logs) -> str:
         try:
@@ -261,11 +273,13 @@ class ReduceLROnPlateau(Callback):
         """The best value seen."""
         return self._best.value
 
-    def on_train_begin(self, logs: Logs) -> None:
+    def check(self) -> None:
         self._best.need(self.params)
         rate = self.model.optimizer_object.learning_rate
         if isinstance(rate, Schedule):
             raise TypeError(f"ReduceLROnPlateau: expected an optimizer with a number as learning_rate, got {rate!r}")
+
+    def on_train_begin(self, logs: Logs) -> None:
         self._best.value, self.wait, self.cooling = None, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:

@@ -48,8 +48,9 @@ cdef void python_turn(Op *o, const Step *s, bint forward) noexcept with gil:
     except BaseException as error:
         link.note(error, "forward" if forward else "backward")
         b.fail(error)
-    # the part may have called kernels that made the workspace grow, and with it move
+    # the part may have called kernels that made the workspace grow, and with it move; or have set another rounding mode
     (<Step *>s).ws = workspace(b.ws_bytes)
+    fnn_fp_enter()
 
 
 cdef void python_forward(Op *o, const Step *s) noexcept nogil:
@@ -169,6 +170,8 @@ cdef class Buffers:
             if not isinstance(s, MergeSpec):
                 if sources[i][0] == INPUT:
                     readers.append(<uintptr_t>&o.x)
+                    if isinstance(s, ActivationSpec) and o.saved == o.x:  # its gradient is by what comes in
+                        readers.append(<uintptr_t>&o.saved)
                 continue
             o.parts, o.part_count = parts + used, len(s.widths)
             used += o.part_count

@@ -100,7 +100,7 @@ cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, Targets *of) n
             step.k.one_hot(b.t, of.labels, step.rows, cols, head.floor, head.keep + head.floor)
         of.t, of.labels = b.t, NULL
     if head.python:
-        s.loss += python_losses(head, b, step, of)
+        s.loss = python_losses(head, b, step, of, s.loss)
     else:
         step.k.loss_fwd[head.loss](b.losses, p, of.t, of.labels, step.rows, cols, head.parameter)
         if of.weights != NULL:
@@ -110,22 +110,23 @@ cdef void add_up(Sums *s, Head head, Buffers b, const Step *step, Targets *of) n
     s.elements += step.rows * (1 if head.metric == 0 else cols)
 
 
-cdef double python_losses(Head head, Buffers b, const Step *step, const Targets *of) noexcept with gil:
-    """The weighted sum of a loss written in Python; what it raises waits in the buffers."""
+cdef double python_losses(Head head, Buffers b, const Step *step, const Targets *of, double so_far) noexcept with gil:
+    """so_far and the weighted sum of a loss written in Python; what it raises waits in the buffers."""
     cdef cnp.ndarray weights
     try:
         p, targets = python_arrays(b, step, of)
         if of.weights == NULL:
-            return link.losses(head.part, p, targets, None)
+            return link.losses(head.part, p, targets, None, so_far)
         weights = np.empty(step.rows, b.plan.dtype)
         memcpy(cnp.PyArray_DATA(weights), of.weights, cnp.PyArray_NBYTES(weights))
-        return link.losses(head.part, p, targets, weights)
+        return link.losses(head.part, p, targets, weights, so_far)
     except BaseException as error:
         error.add_note(f"in formula of the loss {type(head.part).__name__}")
         b.fail(error)
         return NAN
     finally:
         (<Step *>step).ws = workspace(b.ws_bytes)
+        fnn_fp_enter()
 
 
 cdef object python_arrays(Buffers b, const Step *step, const Targets *of):
@@ -171,6 +172,7 @@ cdef void python_gradient(Head head, Buffers b, const Step *step, const Targets 
         b.fail(error)
     finally:
         (<Step *>step).ws = workspace(b.ws_bytes)
+        fnn_fp_enter()
 
 
 cdef void load_rows(Source *source, char *to, const Step *step, const uint32_t *index, size_t first,

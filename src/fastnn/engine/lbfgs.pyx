@@ -88,7 +88,7 @@ cdef class Search:
     cdef int take(self, double loss, double rate) noexcept nogil:
         """Take in the loss at the parameters that were asked for; its gradient lies in its arena."""
         if self.phase == START:
-            if not isfinite(loss):
+            if not isfinite(loss) or not self.k.all_finite(self.g, self.n):
                 return NO_LOSS
             memcpy(self.w0, self.w, self.nbytes)
             memcpy(self.g0, self.g, self.nbytes)
@@ -96,6 +96,8 @@ cdef class Search:
             return self.go(rate)
         self.here.f = loss if isfinite(loss) else INFINITY
         self.here.slope = self.k.inner_product(self.g, self.d, self.n)
+        if not isfinite(self.here.slope):  # nothing to go on from
+            self.here.f = INFINITY
         if self.phase == RETURN:
             return self._finish()
         self.tries += 1

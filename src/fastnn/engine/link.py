@@ -56,10 +56,11 @@ class LayerLink:
         error.add_note(f"in {when} of {self.spec.part.label()}")
 
 
-def losses(part: Any, p: Array, t: Array, weights: Array | None) -> float:
-    """The sum over rows of a loss written in Python, each times its weight where there are weights."""
+def losses(part: Any, p: Array, t: Array, weights: Array | None, so_far: float) -> float:
+    """so_far and the losses of the rows by a loss written in Python, each times its weight where there are weights:
+    added one by one, so that it does not matter where rows are cut into blocks."""
     each = _result("formula", part.formula(p, t), (len(p),), np.float64)
-    return float((each if weights is None else each * weights).sum())
+    return float(np.add.accumulate(np.append(so_far, each if weights is None else each * weights))[-1])
 
 
 def loss_gradient(part: Any, p: Array, t: Array, scale: float) -> Array:

@@ -34,7 +34,8 @@ cdef enum:
     LEARNING_RATE = 3
     VAL_LOSS = 4
     VAL_ACCURACY = 5
-    FIELDS = 6
+    VALIDATED = 6  # behind those that the history has: 1 where the validation was made, whatever it gave
+    FIELDS = 7
 MOST_RECORDS = 1024
 
 # why run() came back
@@ -140,8 +141,10 @@ cdef class Trainer:
         return -(-self.data.n // (self.batch * self.accumulate))
 
     def peek_records(self):
-        """The records of the epochs up to ``epochs_done`` that are not dropped yet, as rows of RECORD."""
-        return self.record_array[:self.recorded]
+        """Of the epochs up to ``epochs_done`` that are not dropped yet, the records, as rows of RECORD, and whether
+        each was validated."""
+        taken = self.record_array[:self.recorded]
+        return taken[:, :VALIDATED], taken[:, VALIDATED] > 0
 
     def drop_records(self):
         """Make room: the caller has taken in what ``peek_records`` gave."""
@@ -311,9 +314,9 @@ cdef class Trainer:
     cdef bint _look(self) noexcept nogil:
         """Of L-BFGS: loss and gradient at one place, and the step that this completes. False where there is none."""
         cdef Step step
-        cdef double rate = self.updater.rate_at(self.steps_done)
+        cdef double rate = self.updater.rate_at(self.b, self.steps_done)
         cdef int what = LOOK
-        if self.plan.ended:  # and was resumed
+        if self.plan.ended or self.b.failed:  # the first: and was resumed
             return False
         if self.search.known and not self.searching:
             what = self.search.go(rate)
@@ -387,6 +390,7 @@ cdef class Trainer:
         r[ACCURACY] = share(&self.sums, self.head)
         r[LEARNING_RATE] = self.updater.rate_now
         r[VAL_LOSS] = r[VAL_ACCURACY] = NAN
+        r[VALIDATED] = validated
         if validated:
             r[VAL_LOSS] = mean(&self.validation.sums)
             r[VAL_ACCURACY] = share(&self.validation.sums, self.validation.head)

@@ -243,6 +243,9 @@ cdef class Runner:
             self.n_in, self.n_out, self.dtype = weights.n_in, weights.n_out, weights.dtype
             self.most_rows = physical_memory() // (self.n_out * self.dtype.itemsize)
             self.type_number = cnp.NPY_FLOAT64 if weights.dtype == np.float64 else cnp.NPY_FLOAT32
+        elif (weights.n_in, weights.n_out, weights.dtype) != (self.n_in, self.n_out, self.dtype):
+            raise ValueError(f"weights: expected {self.n_in} inputs, {self.n_out} outputs, {self.dtype}, "
+                             f"got {weights.n_in}, {weights.n_out}, {weights.dtype}")
         self.weights = weights
         fnn_gate_drain(&self.gate)
         # old is let go here, and freed where no call holds it

@@ -62,16 +62,16 @@ cdef class Tally:
             self._make_room(2 * (self.rows + rows))  # doubling: each row moves about once
 
     def _make_room(self, size_t room):
-        old = (self.scores_array, self.classes_array, self.answers_array)
-        self.scores_array = np.empty((room, self.cols), self.dtype)
-        self.classes_array = np.empty(room if self.categorical else 0, np.int32)
-        self.answers_array = np.empty((0 if self.categorical else room, self.cols), np.uint8)
-        if old[0] is not None:
-            self.scores_array[:self.rows] = old[0][:self.rows]
+        scores = np.empty((room, self.cols), self.dtype)
+        classes = np.empty(room if self.categorical else 0, np.int32)
+        answers = np.empty((0 if self.categorical else room, self.cols), np.uint8)
+        if self.scores_array is not None:
+            scores[:self.rows] = self.scores_array[:self.rows]
             if self.categorical:
-                self.classes_array[:self.rows] = old[1][:self.rows]
+                classes[:self.rows] = self.classes_array[:self.rows]
             else:
-                self.answers_array[:self.rows] = old[2][:self.rows]
+                answers[:self.rows] = self.answers_array[:self.rows]
+        self.scores_array, self.classes_array, self.answers_array = scores, classes, answers  # all are there, or none
         self.scores, self.classes = <char *>_data(self.scores_array), <int32_t *>_data(self.classes_array)
         self.answers, self.room = <uint8_t *>_data(self.answers_array), room
 

@@ -29,7 +29,7 @@ cdef class Updater:
     cdef object part
     cdef double parameters[8]
     cdef double decay, constant_rate, rate_now
-    cdef object given_rate
+    cdef object given_rate, rate_part
     cdef int schedule
     cdef double schedule_parameters[8]
     cdef bint clipped, follows, backed_up
@@ -39,7 +39,8 @@ cdef class Updater:
     cdef Segment *tensors
     cdef Held *held
     cdef int state_count, segment_count, tensor_count, held_count
-    cdef double rate_at(self, uint64_t done) noexcept nogil
+    cdef double rate_at(self, Buffers b, uint64_t done) noexcept nogil
+    cdef double _python_rate(self, Buffers b, uint64_t done) noexcept with gil
     cdef bint step(self, Buffers b, uint64_t done) noexcept nogil
     cdef bint follow(self, Buffers b, uint64_t done) noexcept nogil
     cdef void _clip(self) noexcept nogil

@@ -10,15 +10,21 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from fastnn._core cimport (
-    FNN_ACT_relu, FNN_MOST_STATES, FNN_OPT_CONSTANTS, average_shared, opt_constants, opt_step_shared, schedule_rate,
+    FNN_ACT_relu, FNN_MOST_STATES, FNN_OPT_CONSTANTS, average_shared, fnn_fp_enter, opt_constants, opt_step_shared,
+    schedule_rate,
 )
 from fastnn.engine.buffers cimport Buffers
 from fastnn.engine.plan cimport Plan
 from fastnn._core import OPTIMIZER_STATES, OPTIMIZERS, SCHEDULES
 from fastnn.engine import link
+from fastnn.engine.plan import ALIGNMENT, round_up
 from fastnn.engine.spec import Update
 
 cnp.import_array()
+
+cdef enum:  # in the place of a schedule's number
+    CONSTANT_RATE = -1
+    PYTHON_RATE = -2
 
 cdef enum:  # kinds of constraints
     COLUMNS = 0
@@ -61,6 +67,9 @@ cdef class Updater:
             self.average, self.momentum = _at(plan.average), extras.average
             self.overwrite_every = extras.overwrite_every
         self.frozen = [(first, end) for layer, first, end in spans if not extras.rates.get(layer, 1.0)]
+        if self.optimizer < 0:  # those look at all of the arena: what an epsilon of 0 left between tensors, 0 / 0, goes
+            for offset, (rows, cols) in plan.tensors.values():
+                plan.params[offset + rows * cols:round_up(offset + rows * cols, ALIGNMENT // self.k.itemsize)] = 0
         self.rest()
         self.follows = self.average != NULL or self.held_count > 0
 
@@ -113,18 +122,23 @@ cdef class Updater:
 
     @learning_rate.setter
     def learning_rate(self, rate):
-        if isinstance(rate, tuple):
+        if isinstance(rate, tuple) and rate[0] == "python":
+            self.schedule, self.rate_part = PYTHON_RATE, rate[1]
+        elif isinstance(rate, tuple):
             name, parameters = rate
             for i, value in enumerate(parameters):
                 self.schedule_parameters[i] = value
             self.schedule = SCHEDULES[name]
         else:
-            self.constant_rate, self.schedule = rate, -1
+            self.constant_rate, self.schedule = rate, CONSTANT_RATE
         self.given_rate = rate
 
-    cdef double rate_at(self, uint64_t done) noexcept nogil:
-        """The learning rate of the step after so many, kept as ``rate_now``."""
-        if self.schedule < 0:
+    cdef double rate_at(self, Buffers b, uint64_t done) noexcept nogil:
+        """The learning rate of the step after so many, kept as ``rate_now``. What a part written in Python raises waits
+        in the buffers."""
+        if self.schedule == PYTHON_RATE:
+            self.rate_now = self._python_rate(b, done)
+        elif self.schedule == CONSTANT_RATE:
             self.rate_now = self.constant_rate / (1.0 + self.decay * <double>done)
         else:
             self.rate_now = schedule_rate(self.schedule, self.schedule_parameters, done)
@@ -136,9 +150,11 @@ cdef class Updater:
         waits in the buffers."""
         cdef void *states[FNN_MOST_STATES]
         cdef double h[FNN_OPT_CONSTANTS]
-        cdef double rate = self.rate_at(done)
+        cdef double rate = self.rate_at(b, done)
         cdef size_t at
         cdef int i, j
+        if b.failed:
+            return False
         if self.clipped:
             self._clip()
         if self.backed_up:
@@ -223,6 +239,16 @@ cdef class Updater:
             self.k.affine(g, g, n, limit / norm, 0.0)
 
     # --- parts written in Python: a turn with the GIL ---
+    cdef double _python_rate(self, Buffers b, uint64_t done) noexcept with gil:
+        cdef double rate = 0.0
+        try:
+            rate = self.rate_part(done)
+        except BaseException as error:
+            error.add_note(f"in formula of the schedule {type(self.rate_part).__name__}")
+            b.fail(error)
+        fnn_fp_enter()  # the part may have set another rounding mode
+        return rate
+
     cdef void _python_step(self, Buffers b, uint64_t done) noexcept with gil:
         cdef int i
         try:
@@ -233,6 +259,7 @@ cdef class Updater:
         except BaseException as error:
             error.add_note(f"in formula of the optimizer {type(self.part).__name__}")
             b.fail(error)
+        fnn_fp_enter()  # the part may have set another rounding mode
 
     cdef void _back_up(self, Buffers b) noexcept with gil:
         """A constraint in Python may raise after the step: then all is put back."""
@@ -255,6 +282,7 @@ cdef class Updater:
                 arena[...] = before
             error.add_note(f"in formula of the constraint {type(part).__name__}")
             b.fail(error)
+        fnn_fp_enter()
 
 
 def _spans(Plan plan, size_t n):

@@ -23,10 +23,10 @@ class Merge(Layer):
         if self.how != "concatenate" and len(set(widths)) > 1:
             found = ", ".join(f"{width} ({name})" for width, name in zip(widths, names, strict=True))
             raise ValueError(f"expected values of equal width, got {found}")
+        self._joined = len(widths)
         return sum(widths) if self.how == "concatenate" else widths[0]
 
     def lower_from(self, index: int, widths: Sequence[int]) -> list[Spec]:
-        self._joined = len(widths)
         return [MergeSpec(index, self.how, tuple(widths))]
 
     @property

@@ -12,6 +12,7 @@ from fastnn import _checks
 from fastnn.base import Registered
 from fastnn.engine.record import Record
 from fastnn.metrics import _averages, _regression
+from fastnn.metrics._accuracies import Accuracy
 from fastnn.metrics._averages import Counts, check_average
 
 if TYPE_CHECKING:
@@ -337,18 +338,21 @@ ACCURACIES = {"accuracy": None, "acc": None, "categorical_accuracy": "categorica
               "sparse_categorical_accuracy": "categorical", "regression_accuracy": "regression"}  # fmt: skip
 
 
-def by_name(metrics: Any, taken: Iterable[str]) -> tuple[dict[str, Metric | Function], str | None]:
-    """(metrics by their names in the history, the accuracy that was named among them or None).
+def by_name(metrics: Any, taken: Iterable[str]) -> tuple[dict[str, Metric | Function], Any]:
+    """(metrics by their names in the history, the accuracy that was among them, by name or as an object, or None).
 
     metrics: names, objects, functions ``f(y_true, y_pred)`` that give a number; one by itself or several. TypeError
     for anything else, ValueError for a name that is not known, is taken, or used twice.
     """
     found: dict[str, Metric | Function] = {}
-    accuracy = None
-    one = isinstance(metrics, (str, Metric, type)) or callable(metrics)
+    accuracy: Any = None
+    one = isinstance(metrics, (str, Metric, Accuracy, type)) or callable(metrics)
     for i, metric in enumerate([metrics] if one else metrics):
         if isinstance(metric, str) and metric.lower() in ACCURACIES:
             accuracy = ACCURACIES[metric.lower()] or accuracy
+            continue
+        if isinstance(metric, Accuracy) or (isinstance(metric, type) and issubclass(metric, Accuracy)):
+            accuracy = metric
             continue
         native = isinstance(metric, (str, Metric)) or (isinstance(metric, type) and issubclass(metric, Metric))
         if not native and (not callable(metric) or isinstance(metric, type)):

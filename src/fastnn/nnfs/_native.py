@@ -216,7 +216,7 @@ class Engine:
         """Print what has come, epochs before the step that ended the run. rows: of training and of validation."""
         optimizer = self.book.optimizer
         assert optimizer is not None
-        records, each = trainer.peek_records(), not report.whole and report.every
+        records, each = trainer.peek_records()[0], not report.whole and report.every
         for data_loss, penalties, accuracy, _, val_loss, val_accuracy in (records if each else records[-1:]).tolist():
             self._accumulate(data_loss, accuracy, rows[0])
             if each:
