@@ -207,7 +207,7 @@ def test_a_schedule_of_ones_own_trains_beside_the_native_ones(tmp_path: Path) ->
         m.train(X, Y, epochs=1, batch_size=20)
         assert m.history["learning_rate"][-1] == 0.1 / 12**0.5
     assert_same_bits(model.plan.params, back.plan.params)
-    with pytest.raises(FormatError, match="Root.*custom_objects"):
+    with pytest.raises(FormatError, match=r"Root.*custom_objects"):
         Model.load(tmp_path / "m.fnn")
 
 
@@ -239,9 +239,9 @@ def test_a_curve_that_the_engine_would_not_follow_is_refused() -> None:
             return 0.1
 
     for given in (Bent(0.1, 10), Own()):
-        with pytest.raises(TypeError, match="learning_rate: .* derive it from fastnn.custom.Schedule"):
+        with pytest.raises(TypeError, match=r"learning_rate: .* derive it from fastnn.custom.Schedule"):
             SGD(given)
-    with pytest.raises(TypeError, match="a function of the step is the formula of a fastnn.custom.Schedule"):
+    with pytest.raises(TypeError, match=r"a function of the step is the formula of a fastnn.custom.Schedule"):
         SGD(lambda t: 0.1)  # type: ignore[arg-type]
 
     class Mine(CosineDecay):  # the same curve

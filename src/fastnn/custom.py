@@ -239,7 +239,9 @@ class Optimizer(optimizers.Optimizer):
         super().__init_subclass__(**kwargs)
         _name(cls)
 
-    def __init__(self, learning_rate: float | schedules.Schedule = 0.01, decay: float = 0.0, **options: Unpack[Options]) -> None:
+    def __init__(
+        self, learning_rate: float | schedules.Schedule = 0.01, decay: float = 0.0, **options: Unpack[Options]
+    ) -> None:
         super().__init__(learning_rate, decay, **options)
 
     @property

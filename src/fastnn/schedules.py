@@ -153,18 +153,19 @@ class CosineDecay(Schedule):
 
 
 class WarmUp(Schedule):
-    """In a straight line from initial_learning_rate up to what learning_rate, a number or another schedule, begins with,
-    in warmup_steps; then that, from its own step 0 on. Source: Goyal et al., Accurate, large minibatch SGD, 2017."""
+    """In a straight line from initial_learning_rate up to what learning_rate, a number or another schedule, begins
+    with, in warmup_steps; then that, from its own step 0 on. Source: Goyal et al., Accurate, large minibatch SGD, 2017.
+    """
 
     names = ("warm_up",)
     MOST = 5  # parameters of the other
 
-    def __init__(
-        self, learning_rate: float | Schedule, warmup_steps: int, initial_learning_rate: float = 0.0
-    ) -> None:
+    def __init__(self, learning_rate: float | Schedule, warmup_steps: int, initial_learning_rate: float = 0.0) -> None:
         if isinstance(learning_rate, Schedule):
             if learning_rate.lower()[0] not in SCHEDULES.keys() - set(self.names):
-                raise TypeError(f"learning_rate: expected a number or one of the other schedules, got {learning_rate!r}")
+                raise TypeError(
+                    f"learning_rate: expected a number or one of the other schedules, got {learning_rate!r}"
+                )
             self.learning_rate: float | Schedule = learning_rate
         else:
             self.learning_rate = number("learning_rate", learning_rate, 0.0)
@@ -173,8 +174,16 @@ class WarmUp(Schedule):
 
     def parameters(self) -> tuple[float, ...]:
         inner = self.learning_rate
-        which, more = (-1, (inner,)) if not isinstance(inner, Schedule) else (SCHEDULES[inner.names[0]], inner.parameters())
-        return (float(self.warmup_steps), self.initial_learning_rate, float(which), *more, *[0.0] * (self.MOST - len(more)))
+        which, more = (
+            (-1, (inner,)) if not isinstance(inner, Schedule) else (SCHEDULES[inner.names[0]], inner.parameters())
+        )
+        return (
+            float(self.warmup_steps),
+            self.initial_learning_rate,
+            float(which),
+            *more,
+            *[0.0] * (self.MOST - len(more)),
+        )
 
     def config(self) -> dict[str, Any]:
         return {

@@ -275,7 +275,10 @@ SCHEDULES: dict[str, tuple[Schedule, Callable[[Any], Any]]] = {
         WarmUp(StepDecay(RATE, 2, 0.5), 4, 0.25 * RATE),
         lambda o: torch.optim.lr_scheduler.SequentialLR(
             o,
-            [torch.optim.lr_scheduler.LinearLR(o, 0.25, total_iters=4), torch.optim.lr_scheduler.StepLR(o, 2, gamma=0.5)],
+            [
+                torch.optim.lr_scheduler.LinearLR(o, 0.25, total_iters=4),
+                torch.optim.lr_scheduler.StepLR(o, 2, gamma=0.5),
+            ],
             milestones=[4],
         ),
     ),
