@@ -156,9 +156,9 @@ def to_accuracy(result: dict[str, Any]) -> str:
     rows = [[name, duration(median(v["seconds"])), f"**{median(v['seconds']) / best:.2f}**", str(v["epochs"]),
              f"{v['accuracy']:.4f}"] for name, v in found.items()]  # fmt: skip
     return table(["", "process, start to end", "ratio", "epochs", "test accuracy"], rows) + (
-        "\nAccuracy is looked at after each epoch; an epoch more or less is a matter of rounding errors. scikit-learn is not "
-        "here, as it has no decay of the learning rate by steps, nor compiled PyTorch, which compiles for longer than it "
-        "trains.\n"
+        "\nAccuracy is looked at after each epoch; an epoch more or less is a matter of rounding errors. scikit-learn "
+        "is not here, as it has no decay of the learning rate by steps, nor compiled PyTorch, which compiles for "
+        "longer than it trains.\n"
     )
 
 
@@ -178,8 +178,8 @@ def head(result: dict[str, Any]) -> str:
     peaks = [peak for line in result["workloads"].values() for peak in line["peaks"]]
     peak = f"FMA peak of a core {median(peaks) / 1e9:.0f} GFLOP/s (median)" if peaks else "FMA peak not measured"
     return (
-        f"{m['processor']}, {m['cores']} cores, {m['system']}, Python {m['python']}; fastnn {result.get('commit', '')} on {m['isa']}, "
-        f"{peak}. {versions}. {result['when']}"
+        f"{m['processor']}, {m['cores']} cores, {m['system']}, Python {m['python']}; fastnn "
+        f"{result.get('commit', '')} on {m['isa']}, {peak}. {versions}. {result['when']}"
         + (f", load before the run {load[0]:.1f}" if load else "")
         + (". **A quick run: fewer shapes and rounds.**" if result["quick"] else ".")
         + "\n"

@@ -173,7 +173,7 @@ def machine(names: Iterable[str]) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """What was measured: the commit where there is one (docs/ aside, "-dirty": and more than that), else the version."""
+    """What was measured: the commit where there is one ("-dirty": and more than that, docs/ aside), else a version."""
     git = ["git", "-C", str(ROOT)]
     try:
         said = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout

@@ -75,6 +75,7 @@ GROWTH: dict[str, list[Workload]] = {
 ALL: dict[str, Workload] = {
     w.key: w
     for w in (
-        *TRAIN, *PREDICT, *ACTIVATIONS, *SQUARES, *products(), *NAMED, LARGE_BATCH, *MANY, *itertools.chain(*GROWTH.values()),
+        *TRAIN, *PREDICT, *ACTIVATIONS, *SQUARES, *products(), *NAMED, LARGE_BATCH, *MANY,
+        *itertools.chain(*GROWTH.values()),
     )
 }  # fmt: skip

@@ -91,8 +91,10 @@ def test_a_workload_that_is_gone_fails(code):
 def threads(two, many=1.0):
     """A run of one and two threads, and of many models."""
     ours = {"fastnn, 1 thread": [2e-3] * 9, "fastnn, 2 threads": [two] * 9, "torch, 2 threads": [1e-9] * 9}
-    lines = {"S1 T6": {"flops": 5e7, "samples": ours, "peaks": [100e9] * 9},
-             "S1 fit_many": {"flops": 0, "samples": {"one after another": [2.0], "in one call": [many]}, "peaks": []}}
+    lines = {
+        "S1 T6": {"flops": 5e7, "samples": ours, "peaks": [100e9] * 9},
+        "S1 fit_many": {"flops": 0, "samples": {"one after another": [2.0], "in one call": [many]}, "peaks": []},
+    }
     return {"workloads": lines}  # fmt: skip
 
 
@@ -107,8 +109,10 @@ def test_two_threads_and_many_models_are_compared(code):
 
 def test_the_import_and_the_time_to_accuracy_are_compared(code):
     def of(imported, accurate):
-        more = {"imports": {"python": [0.01] * 5, "numpy": [0.1] * 5, "fastnn": [imported] * 5},
-                "accuracy": {"fastnn": {"seconds": [accurate] * 3, "epochs": 2}, "torch": {"seconds": [9.0] * 3}}}
+        more = {
+            "imports": {"python": [0.01] * 5, "numpy": [0.1] * 5, "fastnn": [imported] * 5},
+            "accuracy": {"fastnn": {"seconds": [accurate] * 3, "epochs": 2}, "torch": {"seconds": [9.0] * 3}},
+        }
         return run() | more  # fmt: skip
 
     assert code(of(0.12, 2.0), of(0.12, 2.0))[0] == 0

@@ -104,8 +104,8 @@ class Result:
 
 
 def fma_peak(seconds: float = 0.0, dtype: str = "float32") -> float:
-    """Operations a second of register-only FMAs of this type, now, over at least so many seconds: the clock of many processors falls
-    under wide vectors, and a roof measured in a millisecond is not that of half a second's work."""
+    """Operations a second of register-only FMAs of this type, now, over at least so many seconds: the clock of many
+    processors falls under wide vectors, and a roof measured in a millisecond is not that of half a second's work."""
     start, operations, taken = perf_counter(), 0.0, 0.0
     while taken <= seconds:
         operations += _core.fma_peak(dtype, PEAK_LOOPS)

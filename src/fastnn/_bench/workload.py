@@ -98,7 +98,7 @@ class Side:
 
 
 class Workload(ABC):
-    """One line of the results. key is its name among all; flops are those of a step, dtype the type they are done in."""
+    """One line of the results. key is its name among all; flops are those of a step, in this dtype."""
 
     key: str
     title: str
