@@ -1,5 +1,5 @@
-"""Writes golden.json: the SHA-256 of every contract model, on the scalar table; and golden_kernels.json: hashes of every
-kernel's results over many shapes, from Python and, by a C compiler, from C.
+"""Writes golden.json: the SHA-256 of every contract model, on the scalar table; and golden_kernels.json: hashes of
+every kernel's results over many shapes, from Python and, by a C compiler, from C.
 
     python tests/make_golden.py            writes the files
     python tests/make_golden.py --check    says which models differ on any table that runs here, and writes nothing

@@ -1,6 +1,6 @@
-"""G2. 500 networks of generated shapes; each row alone, by predict and by a session, against the same row in batches of 1
-to 257 rows; and some that are wide enough for a prediction to go in several blocks, with normalizations and blocks that
-are added up."""
+"""G2. 500 networks of generated shapes; each row alone, by predict and by a session, against the same row in batches of
+1 to 257 rows; and some that are wide enough for a prediction to go in several blocks, with normalizations and blocks
+that are added up."""
 
 from __future__ import annotations
 

@@ -123,7 +123,9 @@ def all_kernels() -> tuple[int, int, list[str]]:
         kernels = dict.fromkeys((dtype, kernel) for _, dtype, kernel in found)
         for dtype, kernel in kernels:
             here = hashes.setdefault(f"in C, {dtype}: {kernel}", set())
-            here |= {found[table, dtype, kernel].hash if (table, dtype, kernel) in found else "none" for table in tables}
+            here |= {
+                found[table, dtype, kernel].hash if (table, dtype, kernel) in found else "none" for table in tables
+            }
         for name in hashes.keys() - {f"in C, {dtype}: {kernel}" for dtype, kernel in kernels}:
             hashes[name].add("none")
     return differing(hashes), len(hashes), who

@@ -4,7 +4,8 @@ every kind give a model or a FormatError (tests/file_mutants.py); an audit hook 
 
 A million mutants in the full form; with FASTNN_PROVE=release fifty million (two hours on two processors). The full form
 has two more ways to look for what no list of mutants has: the coverage-guided fuzzers of models, ONNX, CSV and NPZ
-(tests/fuzz) for FUZZ_SECONDS each, and STATE_ORDERS orders of calls of the model's methods (tests/test_state_machine.py).
+(tests/fuzz) for FUZZ_SECONDS each, and STATE_ORDERS orders of calls of the model's methods
+(tests/test_state_machine.py).
 """
 
 from __future__ import annotations
