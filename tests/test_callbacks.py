@@ -536,7 +536,9 @@ def test_a_path_with_a_metric_that_is_not_defined(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m-1-nan.fnn", "m-2-nan.fnn"]
 
 
-@pytest.mark.parametrize("given", [lambda epoch: 0.5**epoch, lambda epoch, rate: 0.5**epoch, partial(lambda b, e: b**e, 0.5)])
+@pytest.mark.parametrize(
+    "given", [lambda epoch: 0.5**epoch, lambda epoch, rate: 0.5**epoch, partial(lambda b, e: b**e, 0.5)]
+)
 def test_a_schedule_of_the_epoch_may_take_one_argument(given: Any) -> None:
     model = classifier()
     model.train(X, Y, epochs=3, callbacks=[cb.LearningRateScheduler(given)])

@@ -425,6 +425,10 @@ MISTAKES = [
     ("predict trees.fnn two.npz", "predict reads CSV files"),
     ("predict bare.fnn one.csv", r"expected a finite number|bare\.fnn takes 4 features"),
     ("predict trees.fnn trees.csv -o trees.csv", "is what is read here"),
+    ("predict trees.fnn trees.csv -o trees.fnn", "--output: trees.fnn is what is read here"),
+    ("predict odd.fnn one.csv", "feature_names: expected a list of texts"),
+    ("train --schedule cosine:warmup_steps=abc", "warmup_steps: expected a whole number, got 'abc'"),
+    ("train --schedule cosine:warmup_steps=none", "warmup_steps: expected a whole number, got None"),
     ("fly", "invalid choice: 'fly'"),
 ]
 
@@ -440,6 +444,8 @@ def mistakes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bare = Model([Dense(4, 3)], seed=0)
     bare.finalize()
     bare.save(folder / "bare.fnn")
+    bare.metadata = {"feature_names": "abc"}
+    bare.save(folder / "odd.fnn")
     words = ["train", folder / "trees.csv", "--target", "kind", "--epochs", 1, "--quiet", "--no-plot"]
     assert main([str(word) for word in [*words, "-o", folder / "trees.fnn"]]) == 0
     return folder
@@ -708,3 +714,22 @@ def test_inspect_numbers_layers_as_their_tensors(run) -> None:
         assert re.search(line, out), out
     assert "layer6.weights F32 [5, 64]" in out
     assert "layer7.weights F32 [64, 2]" in out
+
+
+def test_an_error_within_a_training_is_not_taken_for_a_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rich")
+    with pytest.raises(ImportError, match="pictures need matplotlib"), training_bar(Terminal()):
+        raise ImportError("pictures need matplotlib")
+    with pytest.raises(ImportError, match="another"), training_bar(io.StringIO()):
+        raise ImportError("another")
+
+
+def test_the_names_of_optimizers_and_schedules_are_taken_in_any_case(run: Any) -> None:
+    shown = []
+    for words in ("--optimizer adam --schedule cosine", "--optimizer Adam --schedule Cosine", "--optimizer adam"):
+        out = run("train", "--epochs", "1", "--no-plot", *words.split())
+        shown.append(next(line for line in out.splitlines() if line.startswith("optimizer")).lower())
+    out = run("train", "--epochs", "1", "--no-plot", "--optimizer", "ADAM")
+    again = next(line for line in out.splitlines() if line.startswith("optimizer"))
+    assert shown[0] == shown[1]
+    assert again.lower() == shown[2]

@@ -11,7 +11,7 @@ import pytest
 from compare import Array, assert_near, assert_same_bits
 from small import X, Y, classifier
 
-from fastnn import Dense, Dropout, Model, Residual, _runs, check_gradients, custom
+from fastnn import Add, BatchNorm, Dense, Dropout, Input, Model, Residual, _runs, check_gradients, custom
 from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, Lion, Optimizer
 
 ALL_FROZEN = "every layer with parameters is frozen .*: training will change none of them"
@@ -285,3 +285,31 @@ def test_a_training_that_can_change_nothing_says_so() -> None:
     block.layers[1].learning_rate_multiplier = 0
     with pytest.warns(UserWarning, match=ALL_FROZEN):
         model.train_on_batch(X[:7], Y[:7])
+
+
+def test_the_summary_counts_what_layers_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    block = Residual([BatchNorm(), Dense(4, activation="relu"), Dense(4)])
+    model = Model([Dense(4, 4), block, Dense(3, activation="softmax")], seed=0)
+    model.set(loss="categorical_crossentropy", optimizer=Adam(use_ema=True))
+    block.layers[1].trainable = False
+    model.finalize()
+    text = model.summary()
+    held = 4 * 4 + 4
+    every = model.parameter_count
+    assert f"{every - held} trainable, {held} non-trainable" in text
+    assert "kept besides, not trained: 8 numbers" in text
+    assert f"training: {_kib(every * 4 * 5)} for parameters" in text  # gradients, two moments and the average
+    block.trainable, block.layers[1].trainable = False, True  # a block frozen, one in it not
+    assert f"{held + 4 * 4 + 4 + 4 * 3 + 3} trainable" in model.summary()
+
+
+def _kib(nbytes: int) -> str:
+    return f"{nbytes / 1024:.1f} KiB"
+
+
+def test_the_summary_of_a_sum_is_that_of_the_finalized_model() -> None:
+    a = Input(3)
+    model = Model(inputs=a, outputs=Add()([Dense(4)(a), Dense(4)(a), Dense(4)(a)]))
+    before = model.summary()
+    model.finalize()
+    assert model.summary() in before

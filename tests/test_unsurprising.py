@@ -576,7 +576,9 @@ def test_an_evaluation_is_changed_as_a_named_tuple_is() -> None:
 def test_a_weight_that_the_type_cannot_hold_is_named() -> None:
     model = Model([Dense(2, 1)], seed=0)
     model.set(loss="mean_squared_error", optimizer="adam")
-    with pytest.raises(ValueError, match="sample_weight: expected numbers that float32 can hold, got 1e[+]39 at row 1"):
+    with pytest.raises(
+        ValueError, match=r"sample_weight: expected numbers that float32 can hold, got 1e[+]39 at row 1"
+    ):
         model.train(np.zeros((3, 2)), np.zeros((3, 1)), sample_weight=[1, 1e39, 1])
 
 

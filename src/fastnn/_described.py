@@ -14,7 +14,6 @@ from fastnn.constraints import Constraint
 from fastnn.engine.spec import MOST_HELD, MOST_LAYERS
 from fastnn.schedules import Schedule
 
-
 Custom: TypeAlias = "dict[str, list[type[Any]]]"  # classes of parts by name; of different families where several
 
 

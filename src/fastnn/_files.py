@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastnn.base import Registered
 
 Path = str | os.PathLike[str]
 Names = Mapping[str, str] | Callable[[str], str | None]

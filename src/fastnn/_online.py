@@ -148,7 +148,7 @@ class Online:
 
         model: Any = self
         with self._lock:
-            self._need_trainable()  # and all else that can be checked before a batch is drawn: an iterator gives it once
+            self._need_trainable()  # and all else that can be checked before a batch is drawn, which is gone then
             beside = control(callbacks, print_every, progress, time_limit, check_finite)
             settings = _stream.Settings.checked(model, epochs, accumulate, class_weight)
             source = _stream.Source(batches, steps_per_epoch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -41,17 +41,17 @@ class Evaluation(_Pair):
 
     metrics: dict[str, float]
 
-    def __new__(cls, loss: float, accuracy: float, metrics: dict[str, float] | None = None) -> Evaluation:
+    def __new__(cls, loss: float, accuracy: float, metrics: dict[str, float] | None = None) -> Self:
         pair = super().__new__(cls, loss, accuracy)
         pair.metrics = metrics or {}
         return pair
 
     @classmethod
-    def _make(cls, pair: Iterable[float]) -> Evaluation:
-        return cls(*pair)
+    def _make(cls, iterable: Iterable[Any]) -> Evaluation:  # type: ignore[override]
+        return cls(*iterable)
 
-    def _replace(self, **values: float) -> Evaluation:
-        return type(self)(**{"loss": self.loss, "accuracy": self.accuracy, "metrics": self.metrics, **values})  # type: ignore[arg-type]
+    def _replace(self, **values: Any) -> Self:
+        return type(self)(**{"loss": self.loss, "accuracy": self.accuracy, "metrics": self.metrics, **values})
 
     def __repr__(self) -> str:
         more = f", metrics={self.metrics}" if self.metrics else ""

@@ -108,7 +108,9 @@ class Settings(NamedTuple):
         if model.optimizer_object.kernel == "lbfgs":
             raise ValueError("batches: LBFGS takes all rows at once: use train, or another optimizer")
         if isinstance(class_weight, str):
-            raise ValueError(f"class_weight: expected a dict or an array, as a stream's rows come later, got {class_weight!r}")
+            raise ValueError(
+                f"class_weight: expected a dict or an array, as a stream's rows come later, got {class_weight!r}"
+            )
         return cls(_checks.whole("epochs", epochs, 0), _checks.whole("accumulate", accumulate, 1), class_weight)
 
 

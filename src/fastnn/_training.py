@@ -330,10 +330,12 @@ def not_finite(model: Model, trainer: loop.Trainer) -> str:
     what = "gradient" if math.isfinite(trainer.last_step()[0]) else "loss"
     if culprit is None:
         index = trainer.first_not_finite()
-        culprit = f"in the {what} itself" if index is None else f"first in the output of {model.numbered[index].label()}"
+        culprit = (
+            f"in the {what} itself" if index is None else f"first in the output of {model.numbered[index].label()}"
+        )
     return (
-        f"the {what} is not finite at epoch {trainer.epochs_done + 1}, step {trainer.step_in_epoch + 1}: {culprit}. The "
-        f"model is as after its last full step; {ADVICE}"
+        f"the {what} is not finite at epoch {trainer.epochs_done + 1}, step {trainer.step_in_epoch + 1}: {culprit}. "
+        f"The model is as after its last full step; {ADVICE}"
     )
 
 

@@ -274,7 +274,7 @@ class Model(Online, Probes, Files, Labelled, Conversions):
         return frozenset(i for i, layer in enumerate(self.numbered) if not layer.training_rate)
 
     def training_buffers(self, batch: int, whole: bool = False, frozen: frozenset[int] | None = None) -> Buffers:
-        """For the chunks of a batch, or where whole for all its rows at once. frozen: layers, None for those that are."""
+        """For the chunks of a batch, or where whole for all its rows at once. frozen: None for those that are now."""
         head = self.merged
         cut = not whole and self.loss_object.kernel != "python"
         rows = self.plan.chunk_rows(batch) if cut else batch

@@ -40,8 +40,8 @@ def decision_regions(
 ) -> Figure:
     """The plane in the colour of the class that ``model`` sees there, paler where it is less sure, with points on top.
 
-    X (n, 2), y integer labels (n,) or (n, 1), from 0. Saved to ``path`` where that is given; returns the matplotlib Figure. Raises
-    ValueError for data of another shape, ImportError without matplotlib.
+    X (n, 2), y integer labels (n,) or (n, 1), from 0. Saved to ``path`` where that is given; returns the matplotlib
+    Figure. Raises ValueError for data of another shape, ImportError without matplotlib.
     """
     points, labels = np.asarray(X), np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -55,7 +55,11 @@ def decision_regions(
     margin = 0.08 * np.maximum(high - low, 1e-6)
     low, high = low - margin, high + margin
     across, up = np.linspace(low[0], high[0], GRID), np.linspace(low[1], high[1], GRID)
-    grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(np.float32 if points.dtype == np.float32 else np.float64)
+    grid = (
+        np.stack(np.meshgrid(across, up), axis=-1)
+        .reshape(-1, 2)
+        .astype(np.float32 if points.dtype == np.float32 else np.float64)
+    )
     scores = _shares(model.predict(grid), getattr(getattr(model, "loss", None), "threshold", 0.5))
     classes = max(scores.shape[1], int(labels.max(initial=0)) + 1)
     colours = np.array([_rgb(COLOURS[k % len(COLOURS)]) for k in range(classes)])

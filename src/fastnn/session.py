@@ -213,9 +213,7 @@ def _laid_out(name: str, model: Any) -> Weights:
     return Weights(copy.plan, source, _Portable(copy))
 
 
-def _restore(
-    cls: type[Session], description: dict[str, Any], tensors: Tensors, classes: _described.Custom
-) -> Session:
+def _restore(cls: type[Session], description: dict[str, Any], tensors: Tensors, classes: _described.Custom) -> Session:
     """The session that was pickled."""
     return cls(_rebuilt(description, tensors, classes))
 

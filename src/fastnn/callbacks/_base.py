@@ -89,7 +89,9 @@ class LambdaCallback(Callback):
             if not callable(hook):
                 raise TypeError(f"LambdaCallback: {name}: expected a function, got {hook!r}")
             if name.replace("_train_", "_") != name and name.replace("_train_", "_") in hooks and name in BATCH_HOOKS:
-                raise TypeError(f"LambdaCallback: {name} and {name.replace('_train_', '_')} are one hook: pass one of them")
+                raise TypeError(
+                    f"LambdaCallback: {name} and {name.replace('_train_', '_')} are one hook: pass one of them"
+                )
             setattr(self, name, hook)
 
 

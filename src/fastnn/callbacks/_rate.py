@@ -11,8 +11,8 @@ from fastnn.schedules import Schedule
 
 
 class LearningRateScheduler(Callback):
-    """Before each epoch, set the optimizer's learning rate to ``schedule(epoch, learning_rate)``, or ``schedule(epoch)``
-    of a function that takes no more.
+    """Before each epoch, set the optimizer's learning rate to ``schedule(epoch, learning_rate)``; of a function that
+    takes no more, ``schedule(epoch)``.
 
     epoch counts from 0 over all that the model was trained; learning_rate is the present one, a number. The optimizer's
     decay goes on top. What changes by the step is a schedule of ``fastnn.schedules``: where the optimizer has one, the
