@@ -78,12 +78,13 @@ class Line:
 
 
 class Field:
-    """The processes of all peers, with one number of threads."""
+    """The processes of all peers, with one number of threads, each on a processor of its own unless said otherwise."""
 
-    def __init__(self, names: Iterable[str], threads: int = 1) -> None:
+    def __init__(self, names: Iterable[str], threads: int = 1, processors: int | None = None) -> None:
         names = list(names)
         allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        self.threads, self.cores = threads, allowed[-threads:]  # the first core often serves the interrupts
+        self.threads = threads
+        self.cores = allowed[-(processors or threads) :]  # the first core often serves the interrupts
         self.of: dict[str, Process] = {}
         for group in peers.PROCESSES:
             here = [name for name in group if name in names]

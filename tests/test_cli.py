@@ -724,7 +724,7 @@ def test_an_error_within_a_training_is_not_taken_for_a_missing_library(monkeypat
         raise ImportError("another")
 
 
-def test_the_names_of_optimizers_and_schedules_are_taken_in_any_case(run: Any) -> None:
+def test_the_names_of_optimizers_and_schedules_are_taken_in_any_case(run) -> None:
     shown = []
     for words in ("--optimizer adam --schedule cosine", "--optimizer Adam --schedule Cosine", "--optimizer adam"):
         out = run("train", "--epochs", "1", "--no-plot", *words.split())

@@ -144,7 +144,8 @@ def page(results: list[dict[str, Any]], seconds: float) -> str:
         "Each promise is one file in `tests/guarantees/`, with a quick form in the ordinary suite, the full one\n"
         "behind `make prove`, and a sabotage that shows that the proof can fail.\n\n"
         f"`{made_by}` last ran whole on {datetime.now(UTC):%Y-%m-%d}, two rows at a time, in "
-        f"{seconds / 60:.0f} minutes:\nfastnn {fastnn.__version__}, {machine()}. Each row says when, and at which commit,\n"
+        f"{seconds / 60:.0f} minutes:\n"
+        f"fastnn {fastnn.__version__}, {machine()}. Each row says when, and at which commit,\n"
         f"it was proven last.\n\n"
         f"{table(results)}\n"
     )
