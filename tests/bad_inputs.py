@@ -66,14 +66,14 @@ DATA: list[Row] = [
         "labels as floats",
         lambda m: m.train(X, Y.astype(float)),
         TypeError,
-        "y: class labels must be integers, got dtype f",
+        r"y: class labels must be integers, got dtype float64: pass y\.astype\(int\)",
     ),
     ("labels as text", lambda m: m.train(X, Y.astype(str)), TypeError, "y: expected real numbers, got dtype <U"),
     (
         "labels as a column",
         lambda m: m.train(X, Y[:, None]),
         ValueError,
-        r"\(20, 3\) or \(20,\) class labels, got \(20, 1\)",
+        r"\(20, 3\) or \(20,\) class labels, got \(20, 1\): pass y\.ravel\(\)",
     ),
     (
         "one-hot too wide",

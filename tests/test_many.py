@@ -137,3 +137,12 @@ def test_callbacks_may_come_from_a_generator() -> None:
     models = [make(0), make(1)]
     fit_many(models, X, Y, epochs=9, callbacks=[(c for c in [EarlyStopping("loss", min_delta=9.0)]) for _ in models])
     assert [len(m.history) for m in models] == [2, 2]
+
+
+def test_what_fit_takes_besides() -> None:
+    together, alone = [make(0), make(1)], [make(0), make(1)]
+    fit_many(together, X, Y, epochs=2, validation_split=0.25, accumulate=2, time_limit=600.0)
+    for model, other in zip(alone, together, strict=True):
+        model.fit(X, Y, epochs=2, validation_split=0.25, accumulate=2)
+        assert model.plan.params.tobytes() == other.plan.params.tobytes()
+        assert model.history["val_loss"] == other.history["val_loss"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import Dense, Dropout, Model, custom
+from fastnn import AlphaDropout, BatchNorm, Dense, Dropout, GaussianNoise, Model, custom
 from fastnn.kernels.arrays import dropout_forward
 
 STREAM = 8192
@@ -116,3 +116,19 @@ def test_what_is_refused() -> None:
         net().predict_samples(X, 2.5)  # type: ignore[arg-type]
     with pytest.raises(MemoryError, match="a result of shape"):
         net().predict_samples(X, 2**50)
+
+
+def test_noise_is_drawn_and_normalizations_go_by_their_moving_averages(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((40, 4)).astype(np.float32)
+    model = Model([Dense(4, 6), BatchNorm(), GaussianNoise(1e-30), Dense(2)], seed=1)
+    model.set(loss="mean_squared_error", optimizer="adam")
+    model.train(X, X[:, :2], epochs=3, batch_size=10)
+    S = model.predict_samples(X, 3)
+    np.testing.assert_allclose(S, np.broadcast_to(model.predict(X), S.shape), rtol=1e-6, atol=1e-7)
+    noisy = Model([GaussianNoise(0.5)], seed=1)
+    noisy.finalize(4)
+    spread = noisy.predict_samples(X, 3000).std(axis=0)
+    np.testing.assert_allclose(spread, 0.5, rtol=0.1)
+    dropped = Model([Dense(4, 3, activation="selu"), AlphaDropout(0.2), Dense(1)], seed=2)
+    dropped.finalize()
+    assert len({sample.tobytes() for sample in dropped.predict_samples(X, 5)}) == 5

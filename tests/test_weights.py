@@ -14,6 +14,7 @@ from oracle import Network
 from small import X, Y, bits, classifier
 
 from fastnn import Dense, Model, _runs, custom, fit_many
+from fastnn.losses import BinaryCrossentropy
 
 W = np.random.default_rng(5).uniform(0.1, 3, len(X))
 HOT = np.eye(3)[Y]
@@ -238,3 +239,18 @@ def test_a_loss_written_in_python_is_weighted_like_its_twin(accumulate: int) -> 
     assert_near(ours.plan.params, native.plan.params, 1e-11)
     for key in ("loss", "val_loss"):
         assert ours.history[key] == pytest.approx(native.history[key], rel=1e-11)
+
+
+def test_the_classes_of_signs_are_named_by_signs_too() -> None:
+    rng = np.random.default_rng(0)
+    A, signs = rng.standard_normal((30, 4)), np.where(rng.uniform(size=30) > 0.4, 1, -1)
+    trained = []
+    for weights in ({-1: 3, 1: 0.5}, {0: 3, 1: 0.5}, [3, 0.5]):
+        model = Model([Dense(4, 1)], seed=1)
+        model.set(loss="hinge", optimizer="sgd")
+        model.train(A, signs, epochs=2, class_weight=weights)
+        trained.append(model.plan.params.tobytes())
+    assert len(set(trained)) == 1
+    model.set(loss=BinaryCrossentropy(from_logits=True))
+    with pytest.raises(ValueError, match="class_weight: expected classes 0 to 1 as keys, got -1"):
+        model.train(A, (signs > 0).astype(float), class_weight={-1: 1})

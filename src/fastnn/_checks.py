@@ -95,7 +95,8 @@ def need_finite(name: str, a: Array) -> None:
 def as_labels(name: str, a: Array, classes: int) -> Array:
     """Class labels 0 .. classes-1 as contiguous int32."""
     if a.dtype.kind not in "iu":
-        raise TypeError(f"{name}: class labels must be integers, got dtype {a.dtype}")
+        hint = f": pass {name}.astype(int)" if a.dtype.kind == "f" and (a == np.trunc(a)).all() else ""
+        raise TypeError(f"{name}: class labels must be integers, got dtype {a.dtype}{hint}")
     quick = labels_of(a, classes)
     if quick is not None:  # a copy of our own: once checked, nobody may change it
         return quick
@@ -130,7 +131,8 @@ def as_targets(
         a = a.reshape(rows, 1)
     if a.ndim != 2 or a.shape[1] != width:
         wanted = f"({rows}, {width})" + (f" or ({rows},) class labels" if takes_labels else "")
-        raise ValueError(f"{name}: expected shape {wanted}, got {a.shape}")
+        hint = f": pass {name}.ravel()" if takes_labels and a.shape == (rows, 1) else ""
+        raise ValueError(f"{name}: expected shape {wanted}, got {a.shape}{hint}")
     return a, None
 
 

@@ -70,7 +70,11 @@ def _class_weights(value: Any, targets: Array | None, labels: Array | None, outp
         table = len(classes) / (np.count_nonzero(present) * np.maximum(present, 1))
     elif isinstance(value, Mapping):
         table = np.ones(count)
+        signs = targets is not None and targets.shape[1] == 1 and bool((targets == -1).any())
         for key, weight in value.items():
+            if signs and key == -1:  # the class that 0 stands for too
+                table[0] = _weight(weight, -1)
+                continue
             whole = isinstance(key, (int, np.integer)) or (isinstance(key, (float, np.floating)) and key == key // 1)
             if isinstance(key, bool) or not whole or not 0 <= key < count:
                 raise ValueError(f"class_weight: expected classes 0 to {count - 1} as keys, got {key!r:.80}")

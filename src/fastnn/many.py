@@ -54,9 +54,12 @@ def fit_many(
     batch_size: int | Sequence[int | None] | None = 32,
     shuffle: bool = True,
     validation_data: tuple[ArrayLike, ...] | None = None,
+    validation_split: float = 0.0,
     sample_weight: ArrayLike | None = None,
     class_weight: Any = None,
+    accumulate: int = 1,
     callbacks: Sequence[Callbacks] | None = None,
+    time_limit: float | None = None,
     check_finite: bool = True,
     n_jobs: int = -1,
     progress: ManyProgress | None = None,
@@ -67,8 +70,8 @@ def fit_many(
     Each model trains on one thread, with the bits it would have by itself, whatever ``n_jobs``: how many at a time, -1
     for as many as this process has processors. The data are shared, not copied. epochs and batch_size: one for all, or
     one for each model. callbacks: a list of them for each model, called in its thread; one object serves one model.
-    Other arguments as in ``Model.fit``. progress: an object whose ``update(model=, epoch=, epochs=,
-    loss=, accuracy=)`` is called about ten times a second for each running model.
+    time_limit: of each. Other arguments as in ``Model.fit``. progress: an object whose ``update(model=, epoch=,
+    epochs=, loss=, accuracy=)`` is called about ten times a second for each running model.
 
     Where one model fails, the others stop at a full step and its error is raised, with the model's index in a note;
     Ctrl-C stops all of them in the same way. ValueError for the same model given twice, and for models that share an
@@ -102,6 +105,9 @@ def fit_many(
             batch_size=each_batch[i],
             shuffle=shuffle,
             validation_data=validation_data,
+            validation_split=validation_split,
+            accumulate=accumulate,
+            time_limit=time_limit,
             sample_weight=sample_weight,
             class_weight=class_weight,
             callbacks=each_callbacks[i],
