@@ -578,3 +578,23 @@ def test_a_part_that_changes_the_rounding_mode_changes_no_bit_of_the_others() ->
             libm.fesetround(0)
         results.append(bits(model))
     assert results[0] == results[1]
+
+
+class Drawn(Twice):
+    def build(self, n_in: int) -> dict[str, Any]:
+        return {"weights": self.rng.standard_normal((1, n_in))}
+
+    def backward(self, dy: Any) -> Any:
+        return dy * 2, {"weights": np.zeros_like(self.weights)}
+
+
+def test_initial_values_are_drawn_by_the_seed_of_the_model_and_the_place_of_the_layer() -> None:
+    def drawn(seed: int) -> list[Any]:
+        model = Model([Drawn(), Dense(4, 4), Drawn()], seed=seed)
+        model.finalize(4)
+        return [model.layers[0].weights.tobytes(), model.layers[2].weights.tobytes()]
+
+    assert drawn(3) == drawn(3)
+    assert len({*drawn(3), *drawn(4)}) == 4
+    with pytest.raises(RuntimeError, match="rng is there in build alone"):
+        Drawn().rng  # noqa: B018
