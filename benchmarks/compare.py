@@ -5,10 +5,12 @@ could do in the same round: of the FMA peak where the workload counts operations
 its import, for the import). Compared is whatever of fastnn's was timed: steps, predictions, products, growth, one and
 two threads, many models, the import, time to accuracy.
 
-The rule: a workload is slower where the medians differ by more than 5% (--within) AND by more than chance: by more than
-the root of the summed squares of both medians' 95% intervals, 1.57 interquartile ranges over the root of the number of
-samples (McGill, Tukey and Larsen 1978); faster likewise. Exit code 1 where one is slower, or is gone, or has a sample
-that is no number; 2 for files that cannot be used.
+The rule: a workload is slower where the medians differ by more than 5% (--within; three times that where there is
+nothing to take a share of) AND by more than chance: 3.3 standard errors of their difference, so that of 300 lines
+hardly one is called other by chance alone; that of a median is taken as 1.25 / 1.35 of its interquartile range over the
+root of the number of samples (McGill, Tukey and Larsen 1978). Faster likewise. What differs from one process to the
+next, whatever runs in it, is in neither, and 5% are hoped to cover it. Exit code 1 where one is slower, or is gone, or
+has a sample that is no number; 2 for files that cannot be used.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # python -P and PYTHON
 from statistics_of import duration, median, quartiles
 
 WITHIN = 0.05
-NOTCH = 1.57
+STANDARD_ERROR = 1.25 / 1.35
+CHANCE = 3.3
 MANY = ("one after another", "in one call")
 
 
@@ -67,8 +70,11 @@ def timed(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def unit(line: dict[str, Any]) -> str:
-    """What costs are shares of."""
-    return "peak" if line.get("peaks") else "numpy" if "numpy" in line["samples"] else "seconds"
+    """What costs are shares of: of what was measured in every round."""
+    if line.get("peaks") and all(peak > 0 for peak in line["peaks"]):
+        return "peak"
+    numpy = line["samples"].get("numpy")
+    return "numpy" if numpy and all(map(math.isfinite, numpy)) else "seconds"
 
 
 def costs(line: dict[str, Any], label: str, of: str) -> list[float]:
@@ -81,10 +87,9 @@ def costs(line: dict[str, Any], label: str, of: str) -> list[float]:
     return list(ours)
 
 
-def notch(samples: list[float]) -> float:
-    """Half of the 95% interval of their median."""
+def error_of_median(samples: list[float]) -> float:
     low, high = quartiles(samples)
-    return NOTCH * (high - low) / math.sqrt(len(samples))
+    return STANDARD_ERROR * (high - low) / math.sqrt(len(samples))
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], within: float = WITHIN) -> tuple[list[Change], list[str]]:
@@ -97,13 +102,14 @@ def compare(old: dict[str, Any], new: dict[str, Any], within: float = WITHIN) ->
             gone.append(key)
             continue
         of = unit(line) if unit(line) == unit(other) else "seconds"
+        allowed = within * (3 if of == "seconds" else 1)
         before, now = costs(line, label, of), costs(other, same_label, of)
         if not all(map(math.isfinite, before + now)):
             gone.append(key)
             continue
-        spread = math.hypot(notch(before), notch(now))
+        spread = CHANCE * math.hypot(error_of_median(before), error_of_median(now))
         seconds = median(line["samples"][label]), median(other["samples"][same_label])
-        changes.append(Change(key, median(before), median(now), spread, seconds, within))
+        changes.append(Change(key, median(before), median(now), spread, seconds, allowed))
     return changes, gone
 
 

@@ -33,11 +33,11 @@ def trained(**options: Any) -> Model:
     return model
 
 
-def python(code: str, *arguments: Any, **environment: str) -> str:
+def python(code: str, *arguments: Any, timeout: float = 300, **environment: str) -> str:
     """What a process of its own prints."""
     env = os.environ | {"PYTHONPATH": str(Path(fastnn.__file__).resolve().parents[1])} | environment
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], env=env, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", code, *map(str, arguments)], env=env, capture_output=True, text=True, timeout=timeout
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

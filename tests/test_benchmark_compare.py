@@ -135,6 +135,9 @@ def test_shares_of_the_peak_are_not_set_against_seconds(code):
         line["peaks"] = []
     assert code(run(), bare)[0] == 0
     assert code(bare, run())[0] == 0
+    dead = run(seed=1)
+    dead["workloads"]["T1"]["peaks"][3] = 0.0  # the gauge's process ended
+    assert code(run(), dead)[0] == 0
 
 
 @pytest.mark.parametrize("broken", ["", "[]", "{}", '{"workloads": {"T1": 1}}'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import ctypes.util
 import pickle
@@ -596,5 +597,37 @@ def test_initial_values_are_drawn_by_the_seed_of_the_model_and_the_place_of_the_
 
     assert drawn(3) == drawn(3)
     assert len({*drawn(3), *drawn(4)}) == 4
-    with pytest.raises(RuntimeError, match="rng is there in build alone"):
-        Drawn().rng  # noqa: B018
+    assert not hasattr(Drawn(), "rng")
+
+
+class Projected(custom.Layer):
+    """Draws what is no parameter; and one that has a generator of its own."""
+
+    def __init__(self, own: bool = False) -> None:
+        if own:
+            self.rng = np.random.default_rng(7)
+
+    def build(self, n_in: int) -> dict[str, Any]:
+        self.P = self.rng.standard_normal((n_in, n_in)).astype(np.float32)
+        return {}
+
+    def forward(self, x: Any) -> Any:
+        return x @ self.P
+
+    def backward(self, dy: Any) -> Any:
+        return dy @ self.P.T
+
+
+def test_what_is_drawn_beside_the_parameters_comes_back_with_the_seed(tmp_path: Path) -> None:
+    model = Model([Projected(), Dense(4, 4), Residual([Projected(), Dense(4)])], seed=3)
+    model.finalize(4)
+    want = model.predict(X)
+    model.save(tmp_path / "m.fnn")
+    assert np.array_equal(Model.load(tmp_path / "m.fnn", custom_objects=[Projected]).predict(X), want)
+    assert np.array_equal(copy.deepcopy(model).predict(X), want)
+    assert np.array_equal(model.session()(X), want)
+    own = [Model([Projected(own=True), Dense(4, 1)], seed=seed) for seed in (1, 2)]
+    for m in own:
+        m.finalize(4)
+    assert np.array_equal(own[0].layers[0].P, own[1].layers[0].P)
+    assert hasattr(own[0].layers[0], "rng")

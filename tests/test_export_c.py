@@ -545,3 +545,23 @@ def test_fastnn_export_says_what_is_wrong(tmp_path: Path, capsys: pytest.Capture
     ]:
         assert main(["export", *arguments]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_names_of_layers_stay_within_their_comments(tmp_path: Path) -> None:
+    """And a text that could not be written leaves the old pair as it was."""
+    made = type("Schl\u00e4fer*/", (Dense,), {})
+    model = Model([made(2, 3)], seed=0)
+    model.export_c(tmp_path / "net.c")
+    assert "Schl" in (tmp_path / "net.c").read_text()
+    assert "*/ */" not in (tmp_path / "net.c").read_text()
+
+
+def test_a_list_of_layers_that_was_changed_is_exported_nowhere(tmp_path: Path) -> None:
+    model = Model([Dense(2, 3), Dense(1)], seed=0)
+    model.finalize()
+    model.layers.pop()
+    for export in (lambda: model.export_c(tmp_path / "a.c"), lambda: model.export_onnx(tmp_path / "a.onnx"),
+                   model.to_numpy):  # fmt: skip
+        with pytest.raises(ValueError, match="layers: the list was changed"):
+            export()
+    assert not list(tmp_path.iterdir())

@@ -228,3 +228,13 @@ def test_masked_arrays_are_refused() -> None:
     for call in (lambda: F.dot(masked, np.ones(2)), lambda: F.relu(masked), lambda: F.dot(np.ones(2), masked)):
         with pytest.raises(TypeError, match="masked arrays are not supported: fill the masked values first"):
             call()
+
+
+def test_masked_targets_are_refused_and_a_momentum_needs_its_array() -> None:
+    p = np.array([[0.2, 0.8]])
+    with pytest.raises(TypeError, match="targets: masked arrays are not supported"):
+        F.mean_squared_error(p, np.ma.masked_array([[1.0, 1e9]], [[0, 1]]))
+    with pytest.raises(TypeError, match="targets: masked arrays are not supported"):
+        F.categorical_crossentropy(p, np.ma.masked_equal([1], 0), label_smoothing=0.1)
+    with pytest.raises(ValueError, match="velocity: expected an array like w"):
+        F.sgd_step(np.ones(3), np.ones(3), momentum=0.9, learning_rate=0.1)

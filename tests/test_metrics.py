@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import _core
+from fastnn import _core, metrics
 from fastnn.kernels.losses import count_right
 from fastnn.metrics import Accuracy, regression_precision
 
@@ -79,3 +79,47 @@ def test_labels_out_of_range_never_reach_the_kernel() -> None:
             count_right("categorical", p, None, np.array(bad, np.int32))
     with pytest.raises(ValueError, match="dense targets, not class labels"):
         count_right("binary", p, None, np.array([0, 1], np.int32))
+
+
+@pytest.mark.parametrize("kind", ["labels", "text", "scores", "one output"])
+def test_a_matrix_is_counted_batch_by_batch(kind: str) -> None:
+    rng = np.random.default_rng(5)
+    y, p = rng.integers(0, 4, 500), rng.uniform(size=(500, 4))
+    names = np.array(["ash", "elm", "oak", "yew"])
+    labels: Any = 4
+    if kind == "labels":
+        p = p.argmax(axis=1)
+    elif kind == "text":
+        y, p, labels = names[y], names[p.argmax(axis=1)], names[::-1]
+    elif kind == "one output":
+        y, p, labels = y % 2, p[:, :1], 2
+    weights = rng.uniform(size=500)
+    plain, weighted = metrics.ConfusionMatrix(labels), metrics.ConfusionMatrix(labels)
+    assert np.isnan(plain.accuracy)
+    for start in range(0, 500, 7):
+        piece = slice(start, start + 7)
+        plain.update(y[piece], p[piece])
+        weighted.update(y[piece], p[piece], sample_weight=weights[piece])
+    want = metrics.confusion_matrix(y, p, labels=plain.labels)
+    assert np.array_equal(plain.result(), want)
+    assert plain.rows == 500
+    for how in ("true", "pred", "all"):
+        assert np.array_equal(plain.result(how), metrics.confusion_matrix(y, p, labels=plain.labels, normalize=how))
+    np.testing.assert_allclose(
+        weighted.result(), metrics.confusion_matrix(y, p, labels=plain.labels, sample_weight=weights), rtol=1e-12
+    )
+    assert plain.accuracy == pytest.approx(metrics.accuracy_score(y, p))
+    plain.reset()
+    assert plain.result().sum() == plain.rows == 0
+
+
+def test_a_batch_that_does_not_fit_is_not_counted() -> None:
+    matrix = metrics.ConfusionMatrix(3).update([0, 1, 2], [0, 1, 1])
+    with pytest.raises(ValueError, match="1 of 2 rows have labels that are not in classes"):
+        matrix.update([0, 3], [0, 1])
+    with pytest.raises(ValueError, match="y_pred: expected 2 rows"):
+        matrix.update([0, 1], [0])
+    assert repr(matrix) == "ConfusionMatrix(3 classes, 3 rows)"
+    for wrong in (0, [1, 1], [], [[1, 2]]):
+        with pytest.raises(ValueError, match="classes"):
+            metrics.ConfusionMatrix(wrong)

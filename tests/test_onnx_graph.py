@@ -240,3 +240,12 @@ def test_long_and_wide_graphs_are_read_in_little_time(tmp_path: Path) -> None:
             patch.setattr(_onnx_elementwise, "_function", counted)
             fastnn.import_onnx(path)
         assert 0 < calls[0] < 20 * len(nodes)
+
+
+def test_a_concatenation_of_many_comes_back(tmp_path: Path) -> None:
+    xs = [Input(1) for _ in range(70)]
+    model = Model(inputs=xs, outputs=Dense(2)(Concatenate()(xs)), seed=1)
+    model.finalize()
+    model.export_onnx(tmp_path / "c.onnx")
+    X = np.random.default_rng(0).standard_normal((5, 70)).astype(np.float32)
+    assert np.array_equal(fastnn.import_onnx(tmp_path / "c.onnx").predict(X), model.predict(X))

@@ -80,7 +80,7 @@ print(resident() - before)
 
 
 def growth(work: str, count: int) -> int:
-    grown = int(python(SOAK, work, count, MALLOC_ARENA_MAX="1"))
+    grown = int(python(SOAK, work, count, timeout=1800, MALLOC_ARENA_MAX="1"))
     print(f"{count} {work}: {grown / 1024:.0f} KB of resident memory more")
     return grown
 

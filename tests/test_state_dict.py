@@ -167,3 +167,34 @@ def test_too_many_labels_are_found_when_the_outputs_are_known() -> None:
     for call in (lambda: model.finalize(4), lambda: model.predict_labels(X)):
         with pytest.raises(ValueError, match="class_labels: expected 3 for 3 outputs, got 4"):
             call()
+
+
+def test_the_models_own_views_in_another_order_are_swapped() -> None:
+    def make() -> Model:
+        model = Model([Dense(3, 4), Dense(4, 4), Dense(4, 4)], seed=1)
+        model.finalize()
+        return model
+
+    want, by_layer, by_name = make().to_numpy(), make(), make()
+    parameters = by_layer.get_parameters()
+    parameters[1], parameters[2] = parameters[2], parameters[1]
+    by_layer.set_parameters(parameters)
+    a, b = by_name.layers[1], by_name.layers[2]
+    by_name.load_state_dict({"layer1.weights": b.weights, "layer2.weights": a.weights}, strict=False)
+    for model in (by_layer, by_name):
+        got = model.to_numpy()
+        assert np.array_equal(got["layer1.weights"], want["layer2.weights"])
+        assert np.array_equal(got["layer2.weights"], want["layer1.weights"])
+
+
+def test_masked_weights_are_refused() -> None:
+    model = Model([Dense(2, 3)], seed=1)
+    model.finalize()
+    masked = np.ma.masked_array(np.ones((2, 3)), np.eye(2, 3))
+    for put in (
+        lambda: setattr(model.layers[0], "weights", masked),
+        lambda: model.load_state_dict({"layer0.weights": masked}, strict=False),
+        lambda: model.set_parameters([(masked, np.zeros((1, 3)))]),
+    ):
+        with pytest.raises(TypeError, match="weights: masked arrays are not supported"):
+            put()

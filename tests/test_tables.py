@@ -122,3 +122,20 @@ def test_labels_in_a_row_or_a_column_are_of_one_kind(tmp_path: Path) -> None:
     (_, y), held = data.read_npz(tmp_path / "t.npz")
     assert held is not None
     assert (y.tolist(), held[1].tolist()) == ([0, 1, 1], [1, 0])
+
+
+def test_the_target_is_no_feature_and_no_feature_is_there_twice(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("area,price\n1,2\n3,4\n")
+    with pytest.raises(ValueError, match="feature_names: 'price' is the target"):
+        data.read_csv(tmp_path / "t.csv", "price", feature_names=["area", "price"])
+    with pytest.raises(ValueError, match="feature_names: expected different columns, got 'area' more than once"):
+        data.read_csv(tmp_path / "t.csv", "price", feature_names=["area", "area"])
+
+
+def test_an_archive_of_more_than_is_read(tmp_path: Path) -> None:
+    X, y = np.ones((4, 2), np.float32), np.array([0, 1, 0, 1])
+    np.savez(tmp_path / "d.npz", X=X, y=y, X_test=X[:2], y_test=y[:2], names=np.array(["a", None], dtype=object))
+    rows, held = data.read_npz(tmp_path / "d.npz")
+    assert rows[0].shape == (4, 2)
+    assert held is not None
+    assert held[1].tolist() == [0, 1]

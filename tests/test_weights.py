@@ -251,6 +251,9 @@ def test_the_classes_of_signs_are_named_by_signs_too() -> None:
         model.train(A, signs, epochs=2, class_weight=weights)
         trained.append(model.plan.params.tobytes())
     assert len(set(trained)) == 1
+    model.train_stream([(A, signs), (A[:2], np.ones(2))], class_weight={-1: 2, 1: 1})  # a batch without a -1
+    with pytest.raises(ValueError, match="class_weight: expected -1 or 0, which are one class, got both"):
+        model.train(A, signs, class_weight={-1: 2, 0: 1})
     model.set(loss=BinaryCrossentropy(from_logits=True))
     with pytest.raises(ValueError, match="class_weight: expected classes 0 to 1 as keys, got -1"):
         model.train(A, (signs > 0).astype(float), class_weight={-1: 1})

@@ -70,6 +70,8 @@ def schedule(text: str, rate: float, steps: int) -> Schedule:
     kind = _kind("--schedule", text, Schedule, SHORT.get(name, name))
     known = inspect.signature(kind).parameters
     usual = {"initial_learning_rate": rate, "max_learning_rate": rate, "total_steps": steps}
+    if "learning_rate" in known:  # a warm-up, which ends there
+        usual = {"learning_rate": rate}
     if "decay_steps" in known and known["decay_steps"].default is _NONE:
         warmup = arguments.get("warmup_steps", 0)
         if type(warmup) is not int:

@@ -88,6 +88,8 @@ class Conversions:
 
 
 def _finalized(model: Model) -> None:
-    """Work out the sizes where the layers state them; else the plan says what is missing when it is asked for."""
+    """Work out the sizes where the layers state them; else the plan says what is missing when it is asked for.
+    ValueError where the list of layers was changed since."""
+    model.need_listed()
     if model._plan is None and model.layers and model._network().input_width() is not None:
         model.finalize()

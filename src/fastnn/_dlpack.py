@@ -13,6 +13,13 @@ import numpy as np
 CPU = 1  # DLDeviceType.kDLCPU
 
 
+def unmasked(name: str, value: Any) -> Any:
+    """As ``as_ndarray``; TypeError for a masked array, whose mask would be lost."""
+    if np.ma.isMaskedArray(value):
+        raise TypeError(f"{name}: masked arrays are not supported: fill the masked values first")
+    return as_ndarray(name, value)
+
+
 def as_ndarray(name: str, value: Any) -> Any:
     """``value`` as an ndarray over the same memory where it is an array of another library, else as it is.
 

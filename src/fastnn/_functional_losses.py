@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastnn._core import LOSS_PARAMETER, LOSS_TARGETS, LOSSES
-from fastnn._dlpack import as_ndarray
+from fastnn._dlpack import unmasked
 from fastnn._operands import Array, apart, known, matrix, output, real
 from fastnn.kernels import losses as _losses
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def _targets(p: Array, targets: ArrayLike, takes_labels: bool = True) -> tuple[Array | None, Array | None]:
     """(targets like p, None), or (None, a class for each row)."""
-    t: Array = np.asarray(as_ndarray("targets", targets))
+    t: Array = np.asarray(unmasked("targets", targets))
     if t.ndim == 1 and p.shape[1] == 1:
         t = t.reshape(-1, 1)
     if t.ndim == 1 and takes_labels:
@@ -129,9 +129,12 @@ def smooth_labels(targets: ArrayLike, classes: int, smoothing: float, *, binary:
     unless they are float32. binary: each output is a yes or no, t (1 - s) + s / 2."""
     if not 0 <= smoothing < 1:
         raise ValueError(f"smoothing: expected a share of at least 0 and below 1, got {smoothing!r}")
-    kind = np.asarray(targets).dtype
-    y = np.empty((len(np.asarray(targets)), classes), kind if kind == np.float32 else np.float64)
-    t, labels = _targets(y, targets)
+    given = np.asarray(unmasked("targets", targets))
+    if not given.ndim:
+        raise ValueError("targets: expected labels (rows,) or targets (rows, classes), got a number")
+    kind = given.dtype
+    y = np.empty((len(given), classes), kind if kind == np.float32 else np.float64)
+    t, labels = _targets(y, given)
     if y.size:
         _losses.smooth_targets(y, t, labels, 1.0 - smoothing, smoothing / (2 if binary else classes))
     return y

@@ -21,6 +21,7 @@ from fastnn.losses import Loss
 from fastnn.metrics import Accuracy, Metric
 from fastnn.metrics._objects import by_name as metrics_by_name
 from fastnn.optimizers import Optimizer
+from fastnn.schedules import Schedule
 
 if TYPE_CHECKING:
     from fastnn.checkpoint import Contents, Tensors
@@ -61,19 +62,16 @@ def _trained(plan: Plan) -> list[tuple[int, str]]:
     return [key for key in plan.tensors if plan.is_trained(*key)]
 
 
-def network_parts(model: Model) -> list[Registered]:
-    """Every part that ``describe_network`` describes."""
+def parts(model: Model) -> list[Registered]:
+    """Every part that a file of the model describes."""
     layers = model.numbered
     inner = [part for part in (getattr(layer, "activation", None) for layer in layers) if isinstance(part, Layer)]
     held = [part for layer in layers for part in layer.constraints().values()]
-    return [*layers, *inner, *held]
-
-
-def parts(model: Model) -> list[Registered]:
-    """Every part that a file of the model describes."""
     native = [metric for metric in model.metrics.values() if isinstance(metric, Metric)]
-    more = [*native, model.loss, model.optimizer, getattr(model.optimizer, "learning_rate", None)]
-    return network_parts(model) + [part for part in more if isinstance(part, Registered)]
+    rate = getattr(model.optimizer, "learning_rate", None)
+    in_python = isinstance(rate, Schedule) and rate.lower()[0] == "python"
+    more = [*native, model.loss, model.optimizer, rate if in_python else None]
+    return [*layers, *inner, *held, *(part for part in more if isinstance(part, Registered))]
 
 
 def own_classes(parts: Iterable[Registered]) -> list[type[Registered]]:

@@ -34,17 +34,19 @@ class Probes:
     ) -> NDArray[Any]:
         """The gradient (rows, features) of an output, or with y of the loss, by the input, row by row, without dropout.
 
-        output: the number of an output, or one for each row (rows,), such as the predicted classes; needed where the
-        model has several. y: targets as in ``train``; then it is the gradient of each row's own loss, without penalties
-        and not divided by the number of rows. A ``Rescale`` counts: the gradient is by X as it is given. batch_size
-        bounds memory, never changes bits.
+        output: the number of an output, or one for each row (rows,), such as the predicted classes. Where neither y nor
+        it is given and the model has several outputs, this is ``jacobian``: (rows, outputs, features). y: targets as in
+        ``train``; then it is the gradient of each row's own loss, without penalties and not divided by the number of
+        rows. A ``Rescale`` counts: the gradient is by X as it is given. batch_size bounds memory, never changes bits.
 
-        Raises ValueError for data that do not fit, and where both of y and output are given, or neither of them.
+        Raises ValueError for data that do not fit, and where both of y and output are given.
         """
         model: Any = self
         with self._lock, model._readied(X) as X:
             X = _rows(model, X)
             outputs = head = None
+            if y is None and output is None and model.plan.n_out > 1:
+                return self.jacobian(X, batch_size=batch_size)
             if y is None:
                 outputs = _outputs(output, len(X), model.plan.n_out)
                 data = feed.Data(model.plan, X)
@@ -131,10 +133,6 @@ def _layer_by_layer(model: Any) -> Plan:
 def _outputs(output: Any, rows: int, count: int) -> NDArray[np.int32]:
     """Of which output of each row the gradient is wanted."""
     if output is None:
-        if count > 1:
-            raise ValueError(
-                f"output: the model has {count}: pass a number, one for each row, or y for the gradient of the loss"
-            )
         output = 0
     if isinstance(output, (bool, int, np.integer)):
         return np.full(rows, _checks.whole("output", output, 0, count - 1), np.int32)

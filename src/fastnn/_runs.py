@@ -96,7 +96,8 @@ def make_data(
             f"{names[1]}: the accuracy {accuracy.names[0]!r} needs targets ({len(rows)}, {plan.n_out}), and these are "
             f"class labels: set(accuracy='categorical') or 'auto'"
         )
-    weights = row_weights(names[2], sample_weight, class_weight, targets, labels, plan.n_out, plan.dtype)
+    signs = loss.targets == "signs" and plan.n_out == 1
+    weights = row_weights(names[2], sample_weight, class_weight, targets, labels, plan.n_out, plan.dtype, signs)
     return feed.Data(plan, rows, targets, labels, weights), rows, given
 
 
@@ -330,7 +331,7 @@ class TrainingRun(Run):
         order = {"rows": n, "batch_size": batch, "shuffle": bool(shuffle), "accumulate": accumulate}
         native = {"": measures, "val_": validated}
         measured = {"": (X, y)} | ({} if validation is None else {"val_": tuple(validation_data[:2])})
-        check_callbacks(model, control.callbacks, epochs, native, measured, validation is not None)
+        check_callbacks(model, control.callbacks, native, measured, validation is not None, resumed)
         model.plan.ended = 0
         at = None
         _adapting.take(found)

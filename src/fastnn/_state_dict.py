@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn import _checks
-from fastnn._dlpack import as_ndarray
+from fastnn._dlpack import unmasked
 from fastnn._model_file import parameter_name
 
 if TYPE_CHECKING:
@@ -74,14 +74,19 @@ def set_by_layer(model: Any, parameters: Any) -> None:
         arrays = _a_list(f"parameters[{i}]", values, len(mine), f"arrays: {', '.join(mine)}")
         for (name, view), value in zip(mine.items(), arrays, strict=True):
             label = numbered[index].label()
-            new = np.asarray(as_ndarray(name, value))
+            new = np.asarray(unmasked(name, value))
             if new.dtype.kind not in "fiub":
                 raise TypeError(f"{label}: expected {name} of real numbers, got dtype {new.dtype}")
             if new.shape != view.shape:
                 raise ValueError(f"{label}: expected {name} of shape {view.shape}, got {new.shape}")
-            pairs.append((view, new))
+            pairs.append((view, apart(new, model)))
     for view, new in pairs:
         view[...] = new
+
+
+def apart(value: NDArray[Any], model: Any) -> NDArray[Any]:
+    """The values where they are not the model's own memory, else a copy: a layer's may be another's new ones."""
+    return value.copy() if np.may_share_memory(value, model.plan.params) else value
 
 
 def _a_list(name: str, values: Any, count: int, what: str) -> list[Any]:
@@ -107,7 +112,7 @@ def of_dict(tensors: Mapping[str, Any]) -> Given:
         raise TypeError(f"state_dict: expected a dict of arrays by name, got {type(tensors).__name__}")
     arrays = {}
     for name, value in tensors.items():
-        array = np.asarray(value)
+        array = np.asarray(unmasked(f"state_dict: {name}", value))
         if array.dtype.kind not in "fiub":
             raise TypeError(f"state_dict: {name}: expected real numbers, got dtype {array.dtype}")
         arrays[name] = array
@@ -170,7 +175,9 @@ def take(
         raise ValueError(
             f"the weights do not match the model, nothing was loaded: {report}; strict=False takes what fits"
         )
-    values: Tensors = {new: given.read(name) for new, name in matched.items()}  # all read before the first is written
+    values: Tensors = {
+        new: apart(given.read(name), model) for new, name in matched.items()
+    }  # all read before the first is written
     for new, value in values.items():
         mine[new][...] = (value.T if new in flipped else value).reshape(mine[new].shape)
     return report

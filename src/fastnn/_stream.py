@@ -136,7 +136,7 @@ class StreamRun(Run):
         validation, validated = make_validation(model, validation_data, control.check_finite, precision)
         native = {"": measures, "val_": validated}
         measured = {} if validation is None else {"val_": tuple(validation_data[:2])}
-        check_callbacks(model, control.callbacks, epochs, native, measured, validation is not None)
+        check_callbacks(model, control.callbacks, native, measured, validation is not None, resumed)
         at = None if resumed is None else resumed.take_up(model, order)  # nothing that is checked comes after
         model.precision = precision
         if total_epochs:

@@ -315,19 +315,21 @@ def measured_names(
 
 
 def check_callbacks(
-    model: Model, callbacks: CallbackSet, epochs: int, measures: Mapping[str, _measures.Measures | None],
-    measured: Iterable[str], validated: bool,
+    model: Model, callbacks: CallbackSet, measures: Mapping[str, _measures.Measures | None], measured: Iterable[str],
+    validated: bool, resumed: _resume.Saved | None,
 ) -> None:  # fmt: skip
     """Before anything changes: what any of them has against the training to come is raised."""
     if callbacks.callbacks:
         names = measured_names(model, measures, measured, validated)
-        callbacks.check(model, {"epochs": epochs, "metrics": names})
+        optimizer = (model if resumed is None else resumed.model).optimizer_object
+        callbacks.check(model, {"metrics": names, "optimizer": optimizer})
 
 
 def not_finite(model: Model, trainer: loop.Trainer) -> str:
     """Where the loss went wrong: the epoch, the step, and the first layer that shows it."""
     culprit = spoilt(model)
-    what = "gradient" if math.isfinite(trainer.last_step()[0]) else "loss"
+    loss = trainer.last_step()[0] + trainer.regularization_loss()
+    what = "gradient" if math.isfinite(loss) else "loss"
     if culprit is None:
         index = trainer.first_not_finite()
         culprit = (

@@ -28,16 +28,18 @@ def row_weights(
     labels: Array | None,
     outputs: int,
     dtype: Any,
+    signs: bool = False,
 ) -> Array | None:
     """Weights (rows, 1) of the given type, the product of both kinds, or None where neither is given. name: how
-    messages call sample_weight; dense targets or class labels, the other None."""
+    messages call sample_weight; dense targets or class labels, the other None; signs: whether the targets are -1 and 1.
+    """
     given = labels if targets is None else targets
     assert given is not None
     weights = None
     if sample_weight is not None:
         weights = _sample_weights(name, sample_weight, len(given))
     if class_weight is not None:
-        of_class = _class_weights(class_weight, targets, labels, outputs)
+        of_class = _class_weights(class_weight, targets, labels, outputs, signs)
         weights = of_class if weights is None else weights * of_class
     if weights is None:
         return None
@@ -61,7 +63,7 @@ def _sample_weights(name: str, value: Any, rows: int) -> Array:
     return a
 
 
-def _class_weights(value: Any, targets: Array | None, labels: Array | None, outputs: int) -> Array:
+def _class_weights(value: Any, targets: Array | None, labels: Array | None, outputs: int, signs: bool = False) -> Array:
     classes, count = _classes(targets, labels, outputs)
     if isinstance(value, str):
         if value != "balanced":
@@ -70,11 +72,11 @@ def _class_weights(value: Any, targets: Array | None, labels: Array | None, outp
         table = len(classes) / (np.count_nonzero(present) * np.maximum(present, 1))
     elif isinstance(value, Mapping):
         table = np.ones(count)
-        signs = targets is not None and targets.shape[1] == 1 and bool((targets == -1).any())
+        if signs and -1 in value:  # the class that 0 stands for too
+            if 0 in value:
+                raise ValueError("class_weight: expected -1 or 0, which are one class, got both")
+            value = {0 if key == -1 else key: weight for key, weight in value.items()}
         for key, weight in value.items():
-            if signs and key == -1:  # the class that 0 stands for too
-                table[0] = _weight(weight, -1)
-                continue
             whole = isinstance(key, (int, np.integer)) or (isinstance(key, (float, np.floating)) and key == key // 1)
             if isinstance(key, bool) or not whole or not 0 <= key < count:
                 raise ValueError(f"class_weight: expected classes 0 to {count - 1} as keys, got {key!r:.80}")

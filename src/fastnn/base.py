@@ -246,6 +246,9 @@ class Layer(Registered):
         """The input width the layer was built for, None where it takes what comes."""
         return None
 
+    def draws_by(self, seed: int) -> None:
+        """Before ``lower``: the seed of the model, for layers that draw already there."""
+
     def lower(self, index: int, n_in: int) -> list[Spec]:
         """The operations of the layer, in order."""
         raise NotImplementedError

@@ -48,13 +48,13 @@ class Layer(base.Layer):
     gives that by x; with parameters, a pair of that and their gradients by name. ``self.training`` says whether forward
     is of a training step; backward may follow in either case, as in ``Model.input_gradient``. The parameters are
     attributes, live views as those of ``Dense``: assigning copies. ``self.rng``, there for ``build`` alone, draws by
-    the model's seed and the layer's number; where it draws, build is called twice. A layer that
-    changes the width says so in ``width(n_in)``. What the constructor was given belongs into ``config()``, for files.
+    the model's seed and the layer's number. A layer that changes the width says so in ``width(n_in)``. What the
+    constructor was given belongs into ``config()``, for files.
     """
 
     training = False
-    _rng: np.random.Generator | None = None
-    _draws = False  # whether build has asked for it
+    rng: np.random.Generator
+    _seed = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -73,24 +73,18 @@ class Layer(base.Layer):
         """dx (rows, n_in) for dy (rows, n_out), with parameters a pair (dx, {name: gradient})."""
         raise NotImplementedError(f"{type(self).__name__}: write backward(self, dy)")
 
-    @property
-    def rng(self) -> np.random.Generator:
-        """A generator for the initial values, in ``build`` alone (else RuntimeError): of the model's seed and the
-        layer's number."""
-        if self._rng is None:
-            raise RuntimeError(f"{type(self).__name__}: rng is there in build alone")
-        self._draws = True
-        return self._rng
-
-    def _build(self, n_in: int, *seeds: int) -> dict[str, NDArray[Any]]:
-        self._rng, self._draws = np.random.default_rng(seeds), False
-        try:
-            return {name: np.asarray(value) for name, value in self.build(n_in).items()}
-        finally:
-            self._rng = None
+    def draws_by(self, seed: int) -> None:
+        self._seed = seed
 
     def lower(self, index: int, n_in: int) -> list[Spec]:
-        self._built = self._build(n_in, 0, index)
+        lent = "rng" not in self.__dict__  # it may have one of its own
+        if lent:
+            self.rng = np.random.default_rng((self._seed, index))
+        try:
+            self._built = {name: np.asarray(value) for name, value in self.build(n_in).items()}
+        finally:
+            if lent:
+                del self.rng
         for name, value in self._built.items():
             if value.ndim != 2 or value.dtype.kind not in "fiu":
                 raise ValueError(
@@ -117,12 +111,7 @@ class Layer(base.Layer):
             self.__dict__.pop(name, None)
 
     def initialize(self, seed: int) -> None:
-        built = self._built
-        if self._draws:  # for the shapes it did so without the seed
-            assert self.n_in is not None
-            assert self.index is not None
-            built = self._build(self.n_in, seed, self.index)
-        for name, value in built.items():
+        for name, value in self._built.items():
             getattr(self, name)[...] = value
 
     @property

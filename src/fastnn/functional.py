@@ -290,7 +290,8 @@ def erf(x: ArrayLike, out: Array | None = None) -> Array:
 
 
 def dropout(x: ArrayLike, rate: float, *, seed: int, step: int = 1, stream: int = 0) -> tuple[Array, Array]:
-    """(y, mask): y = x * mask, each element of mask 0 with probability ``rate``, else 1 / (1 - rate).
+    """(y, mask): y = x * mask, each element of mask 0 with probability ``rate`` (to a whole 65536th), else 1 / (1 -
+    rate).
 
     The mask depends on (seed, stream, step) and the element's place alone. The gradient is dy * mask. Raises ValueError
     for a seed or step that 64 bits do not hold, or a stream of 65536 or more.
@@ -367,7 +368,9 @@ def _step(
 def sgd_step(
     w: Array, g: ArrayLike, velocity: Array | None = None, *, learning_rate: float, momentum: float = 0.0
 ) -> None:
-    """w -= lr g; with ``velocity``, v = momentum v - lr g and w += v. In place."""
+    """w -= lr g; with ``velocity``, v = momentum v - lr g and w += v. In place. ValueError for a momentum without."""
+    if velocity is None and momentum:
+        raise ValueError("velocity: expected an array like w, in which a momentum is kept, got None")
     if velocity is None:
         _step("sgd", w, g, (), (), learning_rate, ())
     else:

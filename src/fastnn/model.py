@@ -188,6 +188,8 @@ class Model(Online, Probes, Files, Labelled, Conversions):
             if taken is not None:
                 raise ValueError(f"{taken.label()} belongs to another model: make a new one")
             numbered = self.numbered
+            for layer in numbered:
+                layer.draws_by(self.seed)
             specs, sources, calls = self._network().lower(n_inputs)
             plan = Plan(specs, self.dtype, self._fused, sources, self._admit)
             try:

@@ -146,7 +146,10 @@ class _Source:
 
     def __init__(self, model: Model) -> None:
         self.description = {**_untrained(), **_model_file.describe_network(model)}
-        self.classes = _described.by_name(_model_file.own_classes(_model_file.network_parts(model)))
+        own = [spec.part for spec in model.plan.specs if isinstance(spec, PythonSpec)]
+        held = [part for layer in model.numbered for part in layer.constraints().values()]
+        own += [part for part in held if part.registry.get(part.names[0]) is None]
+        self.classes = _described.by_name({type(part) for part in own})
         self.inputs = [Input(layer.n_inputs, name=layer.name) for layer in model._network().inputs]
         self.names = {key: _model_file.parameter_name(*key) for key in model.plan.tensors}
         self.tensors: Tensors | None = None

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import run_guard
 
+HERE = Path(__file__).resolve().parent
 ROOT = run_guard.CSRC.parent
 ISAS = ("scalar", "sse2", "avx2")
 MEMCHECK = ["valgrind", "-q", "--error-exitcode=9", "--exit-on-first-error=no", "--num-callers=30", "--leak-check=no"]
@@ -68,7 +69,8 @@ def ours(report: str) -> list[str]:
 
 
 def training(isa: str) -> list[str]:
-    code = TRAINING % {"src": str(ROOT / "src"), "isa": isa}
+    in_place = any((ROOT / "src" / "fastnn").glob("_core*.so"))  # else what is installed
+    code = TRAINING % {"src": str(ROOT / "src" if in_place else HERE), "isa": isa}
     done = subprocess.run(
         [*MEMCHECK, sys.executable, "-c", code], env=os.environ | {"PYTHONMALLOC": "malloc", "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True,

@@ -224,6 +224,9 @@ class _Optimizer:
             self.current_learning_rate = self.learning_rate * (1.0 / (1.0 + self.decay * self.iterations))
 
     def update_params(self, layer: Any) -> None:
+        if not hasattr(layer, "weight_cache") and "cache" in self.states:  # as the book has it, all begin together
+            for name in ("weight_momentums", "bias_momentums"):
+                vars(layer).pop(name, None)
         for array, name in (("weights", "weight"), ("biases", "bias")):
             w, g = getattr(layer, array), getattr(layer, f"d{array}")
             old = [getattr(layer, f"{name}_{s}", np.zeros_like(w)) for s in self.states]

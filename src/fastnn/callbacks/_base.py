@@ -34,9 +34,9 @@ class Callback:
     params: dict[str, Any]
     runs_last: ClassVar[bool] = False  # after the others, as what writes their state has to
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Before anything of the model changes: raise where this callback cannot serve the training that ``params`` are
-        of (``metrics``: the names that its history will have)."""
+        of: ``metrics``, the names that its history will have, and its ``optimizer``."""
 
     def on_train_begin(self, logs: Logs) -> None:
         """Before the first step; logs is empty. What is remembered of an earlier training is to be forgotten here."""
@@ -73,6 +73,24 @@ class Callback:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take back what ``state`` gave; called after ``on_train_begin``."""
+
+
+class EverySteps(Callback):
+    """What acts after every so many steps, or where that is 0 at the end of epochs: only in the first case do steps
+    come up to Python."""
+
+    every: int
+
+    def _watch(self) -> None:
+        if self.every:
+            self.on_batch_end = self._step_end  # type: ignore[method-assign]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._watch()  # the hook of a copy is its own
+
+    def _step_end(self, batch: int, logs: Logs) -> None:
+        raise NotImplementedError
 
 
 class LambdaCallback(Callback):
@@ -125,7 +143,7 @@ class CallbackSet:
         """Hand each the training to come, for its own check; what raises is no start."""
         for callback in self.callbacks:
             callback.model, callback.params = model, params
-            callback.check()
+            callback._check()
 
     def begin(self, model: Model, params: dict[str, Any], states: list[dict[str, Any]] | None) -> None:
         """Start a training. states: of a file that it resumes; a state goes to the callback of the same class, the

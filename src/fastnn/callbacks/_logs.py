@@ -8,7 +8,7 @@ from typing import IO, Any
 import numpy as np
 
 from fastnn import _checks
-from fastnn.callbacks._base import Callback, Logs
+from fastnn.callbacks._base import Callback, EverySteps, Logs
 
 
 class CSVLogger(Callback):
@@ -28,7 +28,7 @@ class CSVLogger(Callback):
         self._start: int | None = None  # where the table of this training ends, or with append=True begins
         self._resumed = False
 
-    def check(self) -> None:
+    def _check(self) -> None:
         if not os.path.isdir(os.path.dirname(os.path.abspath(self.path))):
             raise FileNotFoundError(f"CSVLogger: path: there is no folder for {self.path}")
         if self.append:
@@ -113,7 +113,7 @@ def _ends_its_line(path: str) -> bool:
         return file.read() in (b"\n", b"\r")
 
 
-class TensorBoard(Callback):
+class TensorBoard(EverySteps):
     """Event files for TensorBoard in ``log_dir``: each entry of the history by epoch.
 
     Training's go to ``log_dir/train``, those of the validation data to ``log_dir/validation`` under the same names, so
@@ -132,8 +132,7 @@ class TensorBoard(Callback):
         self.histograms = _checks.whole("TensorBoard: histograms", histograms, 0)
         self._modules()
         self._writers: dict[str, Any] = {}
-        if self.every:
-            self.on_batch_end = self._step_end  # type: ignore[method-assign]  # only then do steps come up to Python
+        self._watch()
 
     @staticmethod
     def _modules() -> tuple[Any, Any, Any]:

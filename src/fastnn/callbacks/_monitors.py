@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks
-from fastnn.callbacks._base import Callback, Logs
+from fastnn.callbacks._base import Callback, EverySteps, Logs
 from fastnn.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class EarlyStopping(Callback):
         """The best value seen; before one was, the baseline."""
         return self._best.value
 
-    def check(self) -> None:
+    def _check(self) -> None:
         self._best.need(self.params)
 
     def on_train_begin(self, logs: Logs) -> None:
@@ -155,7 +155,7 @@ class EarlyStopping(Callback):
             self.model.stop_training = True
 
 
-class ModelCheckpoint(Callback):
+class ModelCheckpoint(EverySteps):
     """Save the model, with the state of optimizer and callbacks: ``train(resume=path)`` goes on from the file.
 
     path: may hold ``{epoch}``, from 1, and names of the history: ``"run-{epoch:03d}-{val_loss:.3f}.fnn"``.
@@ -182,26 +182,16 @@ class ModelCheckpoint(Callback):
         self._best = Best("ModelCheckpoint", monitor, mode, min_delta)
         self.save_best_only = bool(save_best_only)
         self.every = 0 if save_freq == "epoch" else _checks.whole("ModelCheckpoint: save_freq", save_freq, 1)
-        if self.every:
-            if save_best_only:
-                raise ValueError("ModelCheckpoint: save_freq: expected 'epoch' with save_best_only=True")
-            self._watch_steps()
-
-    def _watch_steps(self) -> None:
-        """Only with a hook of its own do steps come up to Python."""
-        self.on_batch_end = self._step_end  # type: ignore[method-assign]
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state
-        if self.every:  # the hook of a copy is its own
-            self._watch_steps()
+        if self.every and save_best_only:
+            raise ValueError("ModelCheckpoint: save_freq: expected 'epoch' with save_best_only=True")
+        self._watch()
 
     @property
     def best(self) -> float | None:
         """The best value saved."""
         return self._best.value
 
-    def check(self) -> None:
+    def _check(self) -> None:
         if self.save_best_only:
             self._best.need(self.params)
         known = ("loss", "accuracy", "learning_rate") if self.every else self.params["metrics"]
@@ -273,9 +263,9 @@ class ReduceLROnPlateau(Callback):
         """The best value seen."""
         return self._best.value
 
-    def check(self) -> None:
+    def _check(self) -> None:
         self._best.need(self.params)
-        rate = self.model.optimizer_object.learning_rate
+        rate = self.params["optimizer"].learning_rate
         if isinstance(rate, Schedule):
             raise TypeError(f"ReduceLROnPlateau: expected an optimizer with a number as learning_rate, got {rate!r}")
 

@@ -157,6 +157,9 @@ def fetch(collection: Collection, file: PublishedFile, to: Path) -> None:
                 digest = _copy(url, out)
             if digest != file.gzip_sha256:  # another gzip, perhaps of the right bytes
                 _read(collection, file, part)
+            mask = os.umask(0)
+            os.umask(mask)
+            part.chmod(0o666 & ~mask)  # the cache may be another user's too
             os.replace(part, to)
             return
         except (OSError, ValueError, HTTPException) as error:

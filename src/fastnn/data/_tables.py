@@ -53,6 +53,11 @@ def read_csv(
     if task not in (None, CLASSIFICATION, REGRESSION):
         raise ValueError(f"task must be 'classification' or 'regression', got {task!r}")
     feature_names, class_names = _texts("feature_names", feature_names), _texts("class_names", class_names)
+    if feature_names is not None and target in feature_names:
+        raise ValueError(f"feature_names: {target!r} is the target")
+    if feature_names is not None and len(set(feature_names)) < len(feature_names):
+        again = next(name for name in feature_names if feature_names.count(name) > 1)
+        raise ValueError(f"feature_names: expected different columns, got {again!r} more than once")
     if class_names is not None:
         twice = [name for name in class_names if class_names.count(name) > 1]
         if twice:
@@ -260,23 +265,24 @@ Rows = tuple[NDArray[Any], NDArray[Any]]
 def read_npz(path: str | Path) -> tuple[Rows, Rows | None]:
     """((X, y), held out), where held out is another (X, y), or None where the file has none.
 
-    The file holds arrays ``X`` and ``y`` (or ``x`` and ``y``), or ``X_train``, ``y_train`` and, to hold out,
-    ``X_test`` and ``y_test``. X of more than two dimensions is flattened to (n, features); it stays uint8 or becomes
-    float32. Integer (or bool) y of shape (n,) or (n, 1) becomes int32 labels (n,); any other y becomes float32 (n,
-    outputs). All have to be finite as float32, and what is held out of the same widths and kind of y. Nothing is
-    unpickled. Raises FileNotFoundError, or ValueError that names the file and the array at fault.
+    The file holds arrays ``X`` and ``y`` (or ``x`` and ``y``), or ``X_train`` and ``y_train``, and, to hold out,
+    ``X_test`` and ``y_test``; others are not looked at. X of more than two dimensions is flattened to (n, features); it
+    stays uint8 or becomes float32. Integer (or bool) y of shape (n,) or (n, 1) becomes int32 labels (n,); any other y
+    becomes float32 (n, outputs). All have to be finite as float32, and what is held out of the same widths and kind of
+    y. Nothing is unpickled. Raises FileNotFoundError, or ValueError that names the file and the array at fault.
     """
     with open(path, "rb") as file:
         try:
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("a single array (.npy), not an .npz archive")
-            members = {name: archive[name] for name in archive.files}
+            wanted = {name for names in _NAMES for name in names}
+            members = {name: archive[name] for name in archive.files if name in wanted}
             arrays = {name: a for name, a in members.items() if isinstance(a, np.ndarray)}  # others come as bytes
         except Exception as error:  # NumPy, zipfile and three decompressors have two dozen kinds for a damaged file
             what = str(error)[:300] or type(error).__name__
             raise ValueError(f"{path}: not a readable .npz file: {what}") from None
-    for x_name, y_name, held_x, held_y in (("X", "y", "", ""), ("x", "y", "", ""), *_SPLITS):
+    for x_name, y_name, held_x, held_y in _NAMES:
         if x_name in arrays and y_name in arrays:
             rows = _rows(path, arrays, x_name, y_name)
             if held_x in arrays and held_y in arrays:
@@ -291,11 +297,14 @@ def read_npz(path: str | Path) -> tuple[Rows, Rows | None]:
                 return rows, held
             return rows, None
     raise ValueError(
-        f"{path}: expected arrays X and y, or X_train and y_train; it holds {_some(list(arrays)) or 'none'}"
+        f"{path}: expected arrays X and y, or X_train and y_train; it holds {_some(archive.files) or 'none'}"
     )
 
 
-_SPLITS = (("X_train", "y_train", "X_test", "y_test"), ("x_train", "y_train", "x_test", "y_test"))
+_NAMES = (
+    ("X", "y", "X_test", "y_test"), ("x", "y", "x_test", "y_test"),
+    ("X_train", "y_train", "X_test", "y_test"), ("x_train", "y_train", "x_test", "y_test"),
+)  # fmt: skip
 
 
 def _rows(path: str | Path, arrays: dict[str, NDArray[Any]], x_name: str, y_name: str) -> Rows:

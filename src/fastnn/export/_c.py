@@ -16,7 +16,7 @@ import numpy as np
 from fastnn import _atomic, _checks
 from fastnn._core import random_normal
 from fastnn.export import _c_plan
-from fastnn.export._c_code import Code, Cost, literal
+from fastnn.export._c_code import Code, Cost, comment, literal
 from fastnn.export._c_lanes import TEMPLATES, library
 
 if TYPE_CHECKING:
@@ -93,8 +93,9 @@ def export_c(model: Model, path: str | os.PathLike[str], name: str | None, self_
     words |= _code_words(code)
     header_text, text = (_filled(name, words) for name in ("header.h", "source.c"))
     tie = hashlib.sha256((header_text + text).encode()).hexdigest()[:8]  # so that no other export's header is taken
-    _replace(header, header_text.replace("@tie@", tie))
-    _replace(target, text.replace("@tie@", tie))
+    contents = {path: t.replace("@tie@", tie).encode("ascii") for path, t in ((header, header_text), (target, text))}
+    for path, content in contents.items():  # both are made before one is replaced
+        _replace(path, content)
     return made
 
 
@@ -165,7 +166,7 @@ def _words(model: Model, made: CExport, stem: str) -> dict[str, str]:
         "n_in": str(made.n_in),
         "n_out": str(made.n_out),
         "scratch": str(max(made.scratch_bytes // model.dtype.itemsize, 1)),  # C has no array of nothing
-        "layers": "\n".join(f" * {_comment(line)}" for line in about),
+        "layers": "\n".join(f" * {comment(line)}" for line in about),
         "classes": "\n".join(f"    {_string(name)}," for name in classes),
         "n_classes": str(len(classes)),
     }
@@ -222,20 +223,13 @@ def _numbers(values: NDArray[Any]) -> str:
     return "\n".join([*lines, line])
 
 
-def _comment(text: str) -> str:
-    """Text that may stand in a C comment on one line."""
-    ascii_text = text.encode("ascii", "backslashreplace").decode("ascii")
-    plain = re.sub(r"[^ -~]", " ", ascii_text).replace("*/", "* /").replace("/*", "/ *")
-    return re.sub(r"\?(?=\?)", "? ", plain)  # trigraphs
-
-
 def _string(text: str) -> str:
     """A C string of the UTF-8 bytes of a text."""
     plain = "".join(chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode())
     return f'"{plain}"'
 
 
-def _replace(path: str, text: str) -> None:
-    """The text in place of what was there: the old file or the new one, whole."""
+def _replace(path: str, content: bytes) -> None:
+    """The content in place of what was there: the old file or the new one, whole."""
     with _atomic.replacing(path) as file:
-        file.write(text.encode("ascii"))
+        file.write(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -67,3 +68,10 @@ def literal(value: Any) -> str:
     digits, _, exponent = number.hex().partition("p")
     short = digits.rstrip("0").rstrip(".") if "." in digits else digits
     return f"{short}p{exponent}{'f' if value.dtype == np.float32 else ''}"
+
+
+def comment(text: str) -> str:
+    """Text that may stand in a C comment on one line."""
+    ascii_text = text.encode("ascii", "backslashreplace").decode("ascii")
+    plain = re.sub(r"[^ -~]", " ", ascii_text).replace("*/", "* /").replace("/*", "/ *")
+    return re.sub(r"\?(?=\?)", "? ", plain)  # trigraphs

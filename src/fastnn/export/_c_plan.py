@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fastnn.engine.spec import INPUT, TRAINING_ONLY, AffineSpec, Spec, without
-from fastnn.export._c_code import Code
+from fastnn.export._c_code import Code, comment
 from fastnn.export._c_ops import OPERATIONS
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def write(model: Model) -> tuple[Code, int]:
     if not hidden:
         code.lines.append("(void)scratch;")
     for step, row in zip(steps, rows, strict=True):
-        code.lines.append(f"/* {code.label(step.spec.layer)} */")
+        code.lines.append(f"/* {comment(code.label(step.spec.layer))} */")
         sources = ["x" if source == INPUT else names.get(rows[source], "y") for source in step.sources]
         OPERATIONS[type(step.spec)].write(code, step.spec, sources, names.get(row, "y"))
     if not steps:  # nothing but dropout

@@ -265,6 +265,9 @@ def activation(found: Expression) -> Activation | None:
 Scaling: TypeAlias = "tuple[float, float]"  # scale, offset
 
 
+LARGEST = 1e30  # bound of a clip that becomes an activation between two scalings
+
+
 def scaled_clip(found: Expression) -> tuple[Scaling, Activation, Scaling] | None:
     """A clip that an activation makes between two scalings: (the one before it, it, the one after it).
 
@@ -279,6 +282,8 @@ def scaled_clip(found: Expression) -> tuple[Scaling, Activation, Scaling] | None
     if len(monomial) != 1 or monomial[0][0] != "clip" or monomial[0][1] != (((X,), 1.0),):
         return None
     low, high = monomial[0][2]
+    if max(abs(low), abs(high)) > LARGEST:  # the scalings would be beyond what floats hold well
+        return None
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         return None
     if low == 0 and offset == 0:

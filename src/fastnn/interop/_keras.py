@@ -110,7 +110,8 @@ def _rescaling(layer: Any, config: dict[str, Any], where: str) -> list[Step]:
         raise ValueError(
             f"{where}: expected numbers, or one for each feature, got shapes {scale.shape}, {offset.shape}"
         )
-    part = Affine(float(scale) if scale.ndim == 0 else scale, float(offset) if offset.ndim == 0 else offset, where)
+    by, shift = (float(value.item()) if value.size == 1 else value for value in (scale, offset))
+    part = Affine(by, shift, where)
     return [LastAxis(part, where) if part.by_column else part]
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastnn.interop._onnx_file import Node
 
 REAL = (1, 11)  # TensorProto.DataType of float32 and float64
+FLOAT_MAX = 3.4028234e38
 BOUNDS = ("Clip", "Max", "Min", "Relu")
 LINEAR = ("Add", "Sub", "Mul", "Div", "Neg", "Identity", "Cast")
 WINDOW = 16  # values that an activation may be composed of: GELU in its tanh form is eight nodes
@@ -191,6 +192,8 @@ def _clip(a: Arguments) -> Expression:
     low, high = a.number(1), a.number(2)  # inputs since operator set 11, attributes before
     low = a.attribute("min", -math.inf) if low is None else low
     high = a.attribute("max", math.inf) if high is None else high
+    # the defaults of operator sets 6 to 10, written out, are the ends of float32
+    low, high = (bound if abs(bound) < FLOAT_MAX else math.copysign(math.inf, bound) for bound in (low, high))
     if low == -math.inf and high == math.inf:
         return a.x
     return a.x.clip(low, high)

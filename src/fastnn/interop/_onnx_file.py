@@ -15,10 +15,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastnn.checkpoint import FormatError
+from fastnn.engine.spec import MOST_SOURCES
 from fastnn.export import _protobuf as pb
 
 # far above any network of layers in a row, far below what would use up a machine
-MOST_NODES, MOST_PORTS, MOST_NAMES, MOST_ATTRIBUTES, MOST_DIMENSIONS, MOST_NUMBERS = 20_000, 1000, 64, 16, 8, 4096
+MOST_NODES, MOST_PORTS, MOST_ATTRIBUTES, MOST_DIMENSIONS, MOST_NUMBERS = 20_000, 1000, 16, 8, 4096
+MOST_NAMES = MOST_SOURCES  # that a node reads
 MOST_NAME = 10_000  # characters
 EXTERNAL = 1  # TensorProto.DataLocation
 # TensorProto.DataType: number -> (type, the field that holds typed values, 0 where there is none to read)

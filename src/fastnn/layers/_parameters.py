@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._dlpack import as_ndarray
+from fastnn._dlpack import unmasked
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -27,7 +27,7 @@ def view(layer: Layer, name: str) -> NDArray[Any]:
 def assign(layer: Layer, name: str, value: ArrayLike) -> None:
     """Copy into a tensor; one of a single row is taken flat too. ValueError or TypeError for what does not fit."""
     tensor = view(layer, name)
-    new = np.asarray(as_ndarray(name, value))
+    new = np.asarray(unmasked(name, value))
     if len(tensor) == 1 and new.shape == tensor.shape[1:]:
         new = new.reshape(1, -1)
     if new.shape != tensor.shape:

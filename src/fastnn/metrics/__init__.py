@@ -18,6 +18,7 @@ from fastnn.metrics._functions import (
     roc_auc_score,
     top_k_accuracy_score,
 )
+from fastnn.metrics._matrix import ConfusionMatrix
 from fastnn.metrics._objects import (
     F1,
     MAE,
@@ -50,6 +51,7 @@ __all__ = [
     "BalancedAccuracy",
     "BinaryAccuracy",
     "CategoricalAccuracy",
+    "ConfusionMatrix",
     "MatthewsCorrelation",
     "Metric",
     "Precision",

@@ -44,7 +44,11 @@ def confusion_matrix(
     Raises ValueError for arrays that do not fit, or have no rows.
     """
     true, predicted, classes = encoded(y_true, y_pred, labels, threshold)
-    matrix = _matrix(true, predicted, len(classes), sample_weight)
+    return normalized(_matrix(true, predicted, len(classes), sample_weight), normalize)
+
+
+def normalized(matrix: NDArray[Any], normalize: str | None) -> NDArray[Any]:
+    """Shares of each row ("true"), of each column ("pred") or of all, as ``confusion_matrix`` gives them."""
     if normalize is None:
         return matrix
     if normalize not in ("true", "pred", "all"):

@@ -96,7 +96,11 @@ def _describe_optimizer(optimizer: Any) -> dict[str, Any] | None:
 
 
 def _describe_setting(value: Any) -> Any:
-    return value.describe() if isinstance(value, Schedule) else float(value)
+    if isinstance(value, Schedule):
+        if value.lower()[0] == "python":
+            raise TypeError(f"a file of nnfs cannot hold {type(value).__name__}, which is written in Python")
+        return value.describe()
+    return float(value)
 
 
 def _describe_accuracy(accuracy: Any) -> dict[str, Any] | None:

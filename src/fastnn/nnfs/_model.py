@@ -213,7 +213,7 @@ class Model:
         wanted = recipe(self, training) if untouched(self, PASSES) else None
         if wanted is None:
             return None
-        if self._engine is None or self._engine.recipe != wanted:
+        if self._engine is None or self._engine.recipe != wanted or not self._engine.is_of(self.layers):
             self._engine = Engine(self, wanted)
         self._engine.take_in_weights()
         return self._engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,7 +137,7 @@ class Engine:
 
     def __init__(self, model: Model, made_from: tuple[Any, ...]) -> None:
         layers, dtype, loss, metric = made_from
-        self.book, self.recipe = model, made_from
+        self.book, self.recipe, self.layers = model, made_from, list(model.layers)
         self.state_names: tuple[str, ...] = ()
         described: list[Layer] = [kind(*values, **dict(options)) for kind, values, options in layers]
         self.fast = FastModel(described, seed=0, dtype=dtype)
@@ -145,19 +146,26 @@ class Engine:
         if loss is not None:
             self.fast.set(loss=loss, accuracy=metric)
 
+    def is_of(self, layers: list[Any]) -> bool:
+        """Whether these are the layers it was made for, and not others like them."""
+        return len(layers) == len(self.layers) and all(map(operator.is_, layers, self.layers))
+
     # --- arrays ---
 
     def _share(self, arena: Array, prefix: str, suffix: str) -> None:
         """Let weight and bias arrays of every layer be views of the arena, with the values that they have."""
-        plan = self.fast.plan
+        plan, taken = self.fast.plan, []
         for index, layer in self.dense:
             for ours, theirs in (("weights", f"weight{suffix}"), ("biases", f"bias{prefix}")):
                 view, now = plan.view(arena, index, ours), getattr(layer, theirs, None)
                 if isinstance(now, np.ndarray) and now.shape == view.shape and _is_same(now, view):
                     continue
-                if now is not None and np.shape(now) == view.shape:  # a list too
-                    view[...] = now
-                setattr(layer, theirs, view)
+                fits = now is not None and np.shape(now) == view.shape  # a list too
+                # a copy: it may be the view of another layer, which is written to here
+                taken.append((layer, theirs, view, np.array(now) if fits else view))
+        for layer, theirs, view, values in taken:
+            view[...] = values
+            setattr(layer, theirs, view)
 
     def take_in_weights(self) -> None:
         self._share(self.fast.plan.params, "es", "s")
@@ -168,6 +176,8 @@ class Engine:
             plan.drop_states()
             self.state_names = names
         plan.need_training_arenas(len(names))
+        for _, layer in self.dense:
+            _optimizers.begin_anew(layer, names)
         for arena, name in zip(plan.states, names, strict=True):
             self._share(arena, f"_{name}", f"_{name}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class _Optimizer:
 
     def __init__(self, learning_rate: float | Schedule, decay: float) -> None:
         need_one(learning_rate, decay)
+        if isinstance(learning_rate, Schedule):
+            learning_rate.lower()  # raises for one that the engine would not follow
         self.learning_rate, self.decay = learning_rate, decay
         self.iterations = 0
         self.current_learning_rate = learning_rate(0) if isinstance(learning_rate, Schedule) else learning_rate
@@ -37,10 +39,10 @@ class _Optimizer:
         weight_cache and bias_cache."""
         raise NotImplementedError
 
-    def rate(self) -> tuple[float | tuple[str, tuple[float, ...]], float]:
+    def rate(self) -> tuple[float | tuple[str, Any], float]:
         """Learning rate and decay as the engine takes them."""
         if isinstance(self.learning_rate, Schedule):
-            return (self.learning_rate.names[0], self.learning_rate.parameters()), 0.0
+            return self.learning_rate.lower(), 0.0
         return self.learning_rate if self.decay else self.current_learning_rate, self.decay
 
     def learning_rate_at(self, iteration: int) -> float:
@@ -58,6 +60,14 @@ class _Optimizer:
 
     def post_update_params(self) -> None:
         self.iterations += 1
+
+
+def begin_anew(layer: Layer_Dense, names: tuple[str, ...]) -> None:
+    """As the book has it: where a layer has no cache yet, Adam's momentums begin at 0 with it, whatever an optimizer
+    before has left there."""
+    if names == ("momentums", "cache") and not hasattr(layer, "weight_cache"):
+        vars(layer).pop("weight_momentums", None)
+        vars(layer).pop("bias_momentums", None)
 
 
 def _begin(layer: Layer_Dense, *names: str) -> None:
@@ -175,6 +185,7 @@ class Optimizer_Adam(_Optimizer):
 
     def update_params(self, layer: Layer_Dense) -> None:
         if not (hasattr(layer, "weight_cache") and hasattr(layer, "weight_momentums")):
+            begin_anew(layer, ("momentums", "cache"))
             _begin(layer, "momentums", "cache")
         rate, parameters, t = self.current_learning_rate, (self.beta_1, self.beta_2, self.epsilon), self.iterations + 1
         weights = layer.weights, layer.dweights, (layer.weight_momentums, layer.weight_cache)

@@ -18,8 +18,8 @@
  * -D@NAME@_SELF_TEST       @name@_self_test(), and a main() that runs it
 @end@
  */
-#ifndef @NAME@_H
-#define @NAME@_H
+#ifndef @NAME@_H_@tie@ /* by content: names that differ in case alone have one set of macros, and are seen to clash */
+#define @NAME@_H_@tie@
 
 #define @NAME@_N_IN @n_in@
 #define @NAME@_N_OUT @n_out@
