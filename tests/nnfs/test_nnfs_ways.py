@@ -170,3 +170,60 @@ def test_targets_in_one_dimension_are_those_of_one_output(relu: Any, capsys: pyt
         regression_net(relu).train(X, y.reshape(shape), epochs=3, batch_size=20, validation_data=(X, y.reshape(shape)))
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] != ""
+
+
+def test_a_layer_in_anothers_place_is_the_one_that_is_trained() -> None:
+    X, y = spiral_data(20, 3)
+    model = net()
+    model.train(X, y, epochs=2, print_every=0)
+    old, new = model.layers[0], nnfs.Layer_Dense(2, model.layers[0].weights.shape[1])
+    before = old.weights.copy()
+    model.layers[0] = new
+    model.finalize()
+    first = new.weights.copy()
+    assert np.allclose(model.predict(X), model.forward(X, training=False))
+    model.train(X, y, epochs=2, print_every=0)
+    assert np.array_equal(old.weights, before)
+    assert not np.array_equal(new.weights, first)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_adam_after_momentum_begins_at_zero(native: bool) -> None:
+    X, y = spiral_data(20, 3)
+    model = net(optimizer=nnfs.Optimizer_SGD(momentum=0.9), rate=0.0)
+    model.train(X, y, epochs=3, print_every=0)
+    weights = [[w.copy() for w in pair] for pair in model.get_parameters()]
+    anew = net(optimizer=nnfs.Optimizer_Adam(), rate=0.0)
+    anew.set_parameters(weights)
+    model.set(optimizer=nnfs.Optimizer_Adam())
+    if native:
+        for m in (model, anew):
+            m.train(X, y, epochs=1, print_every=0)
+    else:
+        for m in (model, anew):
+            m.backward(m.forward(X, training=True), y)
+            m.optimizer.pre_update_params()
+            for layer in m.trainable_layers:
+                m.optimizer.update_params(layer)
+    for mine, want in zip(model.get_parameters(), anew.get_parameters(), strict=True):
+        for a, b in zip(mine, want, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_parameters_handed_back_in_another_order_are_swapped() -> None:
+    X, y = spiral_data(20, 3)
+    model = nnfs.Model()
+    for layer in (nnfs.Layer_Dense(2, 4), nnfs.Activation_ReLU(), nnfs.Layer_Dense(4, 4), nnfs.Activation_ReLU(),
+                  nnfs.Layer_Dense(4, 4), nnfs.Activation_Softmax()):  # fmt: skip
+        model.add(layer)
+    model.set(loss=nnfs.Loss_CategoricalCrossentropy(), optimizer=nnfs.Optimizer_Adam(),
+              accuracy=nnfs.Accuracy_Categorical())  # fmt: skip
+    model.finalize()
+    model.train(X, y, epochs=1, print_every=0)
+    a, b = ([w.copy() for w in pair] for pair in model.get_parameters()[1:3])
+    parameters = model.get_parameters()
+    parameters[1], parameters[2] = parameters[2], parameters[1]
+    model.set_parameters(parameters)
+    model.predict(X)
+    assert np.array_equal(model.layers[2].weights, b[0])
+    assert np.array_equal(model.layers[4].weights, a[0])
