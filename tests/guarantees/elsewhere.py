@@ -22,6 +22,7 @@ from promise import ROOT, TESTS, NotHereError
 CSRC = ROOT / "csrc"
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", f"-I{CSRC}", f"-I{CSRC / 'tables'}", "-pthread"]
 LANES16 = TESTS / "c" / "lanes16"  # what stands in for the tables of avx512 where there is none
+LOG = "suite.log"  # beside the emulated interpreter: what pytest said
 CROSS = "aarch64-linux-gnu-gcc"
 CLANG_CROSS = "clang --target=aarch64-linux-gnu"  # with the headers and libraries of CROSS
 SETUP = "tests/emulation/setup.sh"
@@ -118,7 +119,8 @@ def suite_on_arm64(every: bool = False) -> tuple[bool, str]:
     assert said == "aarch64", f"the emulated interpreter says it runs on {said}"
     left_out = [f"--ignore-glob=*/{name}" for name in (*NOT_THERE, *(() if every else NOT_IN_AN_HOUR))]
     left_out += [f"--deselect={name}" for name in NOT_THESE]
-    return _outcome([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *left_out, str(TESTS)], package)
+    options = ["-q", "-p", "no:cacheprovider", "--durations=50"]  # what takes long stands in LOG
+    return _outcome([str(python), "-m", "pytest", *options, *left_out, str(TESTS)], package, python.parent / LOG)
 
 
 def golden_from(compiler: str) -> tuple[bool, str]:
@@ -141,8 +143,10 @@ def _package(folder: Path, **build: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(source / "src"), "PYTHONDONTWRITEBYTECODE": ""}
 
 
-def _outcome(command: list[str], env: dict[str, str]) -> tuple[bool, str]:
+def _outcome(command: list[str], env: dict[str, str], log: Path | None = None) -> tuple[bool, str]:
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
+    if log is not None:
+        log.write_text(done.stdout + done.stderr, encoding="utf-8")
     lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
     failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))][:5]  # which, as a run takes long
     return done.returncode == 0 and bool(lines), "; ".join([*failed, lines[-1].strip("= ")]) if lines else "nothing"
