@@ -97,6 +97,7 @@ class Tape:
         self.layers, self.seed, self.step = iter(maker.layers), model.seed, step
         self.made: list[Value] = []
         self.grads: dict[tuple[int, str], Array] = {}
+        self.largest = 0.0  # of what an activation was given, without its sign
 
     def _keep(self, data: Array, back: Callable[[Array], None]) -> Value:
         self.made.append(Value(data, back))
@@ -142,6 +143,7 @@ class Tape:
 
     def _activated(self, x: Value, name: str) -> Value:
         f, slope = SLOPES[name]
+        self.largest = max(self.largest, float(np.abs(x.data).max()))
         return self._keep(f(x.data), lambda d: x.take(d * slope(x.data)))
 
     def add(self, values: Sequence[Value]) -> Value:
@@ -163,6 +165,13 @@ class Tape:
                 v.take(part)
 
         return self._keep(np.concatenate([v.data for v in values], axis=1), back)
+
+
+def largest(maker: Maker, model: Model, topology: Topology, X: Sequence[Array]) -> float:
+    """How far from 0 what an activation is given lies; where it is far, 1 - tanh(x)^2 has few digits left."""
+    tape = Tape(maker, model, X, 1)
+    topology(tape)
+    return tape.largest
 
 
 def run(maker: Maker, model: Model, topology: Topology, X: Sequence[Array], y: Array, step: int = 1) -> Any:
