@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,21 +145,18 @@ def fetch(collection: Collection, file: PublishedFile, to: Path) -> None:
         url = mirror + file.name + ".gz"
         try:
             to.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=file.name, suffix=".part", dir=to.parent)
+            part = to.with_name(f"{file.name}.{secrets.token_hex(6)}.part")
+            out = part.open("xb")
         except OSError as error:
             raise OSError(
                 f"the cache folder {to.parent} cannot be written: {error}; FASTNN_CACHE names another"
             ) from None
-        part = Path(temporary)
         try:
             log.info("fetching %s", url)
-            with os.fdopen(handle, "wb") as out:
+            with out:
                 digest = _copy(url, out)
             if digest != file.gzip_sha256:  # another gzip, perhaps of the right bytes
                 _read(collection, file, part)
-            mask = os.umask(0)
-            os.umask(mask)
-            part.chmod(0o666 & ~mask)  # the cache may be another user's too
             os.replace(part, to)
             return
         except (OSError, ValueError, HTTPException) as error:
