@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import metrics
+from fastnn.metrics._classes import whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -148,8 +149,7 @@ def _labels(name: str, values: ArrayLike, threshold: float | None) -> NDArray[np
         a = a.argmax(axis=1)
     elif a.ndim == 2 and a.shape[1] == 1:
         a = a[:, 0] if a.dtype.kind in "iub" or threshold is None else (a[:, 0] > threshold).astype(np.int64)
-    if a.ndim == 1 and a.dtype.kind == "f" and (a == np.trunc(a)).all() and np.abs(a).max(initial=0) < 2**53:
-        a = a.astype(np.int64)
+    a = whole_numbers(a)
     if a.ndim != 1 or a.dtype.kind not in "iub" or not len(a):
         raise ValueError(
             f"{name}: expected integer labels (n,) or scores (n, classes), got {a.dtype} of shape {a.shape}"

@@ -134,6 +134,13 @@ def _need_one_hot(name: str, a: NDArray[Any]) -> None:
         )
 
 
+def whole_numbers(a: NDArray[Any]) -> NDArray[Any]:
+    """Floats that are all whole numbers, as data frames hold labels, as int64; anything else as it is."""
+    if a.ndim == 1 and a.dtype.kind == "f" and (a == np.trunc(a)).all() and np.abs(a).max(initial=0) < 2**53:
+        return a.astype(np.int64)
+    return a
+
+
 def _labels(name: str, value: Any) -> NDArray[Any]:
     """Labels (rows,) or (rows, 1) as (rows,) integers, text or bytes."""
     value = as_ndarray(name, value)
@@ -142,8 +149,7 @@ def _labels(name: str, value: Any) -> NDArray[Any]:
         a = a.reshape(-1)
     if a.ndim == 1 and a.dtype.kind == "O" and all(isinstance(label, str) for label in a):
         a = a.astype(str)  # as a column of a data frame has them
-    if a.ndim == 1 and a.dtype.kind == "f" and (a == np.trunc(a)).all() and np.abs(a).max(initial=0) < 2**53:
-        a = a.astype(np.int64)
+    a = whole_numbers(a)
     if a.ndim != 1 or not len(a) or a.dtype.kind not in "iubUS":
         scores = "" if name == "labels" else ", or scores (rows, classes)"
         raise ValueError(

@@ -44,7 +44,7 @@ def confusion_matrix(
     Raises ValueError for arrays that do not fit, or have no rows.
     """
     true, predicted, classes = encoded(y_true, y_pred, labels, threshold)
-    return normalized(_matrix(true, predicted, len(classes), sample_weight), normalize)
+    return normalized(counted(true, predicted, len(classes), sample_weight), normalize)
 
 
 def normalized(matrix: NDArray[Any], normalize: str | None) -> NDArray[Any]:
@@ -250,7 +250,7 @@ def _binary(score: _averages.Score, true: Any, predicted: Any, classes: Any, sam
         raise ValueError(
             f"average: 'binary' is for two classes, got {len(classes)}: pass 'macro', 'micro', 'weighted' or None"
         )
-    counts = Counts.of_confusion(_matrix(true, predicted, len(classes), sample_weight))
+    counts = Counts.of_confusion(counted(true, predicted, len(classes), sample_weight))
     if len(classes) == 1 and classes[0] != 1:
         return 0.0
     return float(score(*counts.each[:, -1]))
@@ -260,7 +260,7 @@ def _counted(true: Any, predicted: Any, classes: Any, sample_weight: Any) -> Cou
     """The counts of all classes. One of which every row has the weight 0 occurs none the less."""
     here = np.zeros(len(classes), bool)
     here[true] = here[predicted] = True
-    return Counts.of_confusion(_matrix(true, predicted, len(classes), sample_weight), here)
+    return Counts.of_confusion(counted(true, predicted, len(classes), sample_weight), here)
 
 
 def _chosen(counts: Counts, classes: Any, labels: Any) -> Counts:
@@ -283,7 +283,8 @@ def _multilabel(y_true: Any, y_pred: Any, threshold: float, sample_weight: Any) 
     return Counts(np.array(each), math.fsum(w), True)
 
 
-def _matrix(true: Any, predicted: Any, classes: int, sample_weight: Any) -> NDArray[Any]:
+def counted(true: NDArray[np.int32], predicted: NDArray[np.int32], classes: int, sample_weight: Any) -> NDArray[Any]:
+    """The matrix of rows whose classes are numbers, without those of -1; float64 where they have weights."""
     w = weights("sample_weight", sample_weight, len(true))
     if classes > MOST_CLASSES:
         raise ValueError(f"y_true: at most {MOST_CLASSES} classes, got {classes}")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from fastnn import _checks
-from fastnn.metrics._functions import MOST_CLASSES, confusion_matrix, normalized
+from fastnn.metrics._classes import encoded
+from fastnn.metrics._functions import MOST_CLASSES, counted, normalized
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -38,15 +39,12 @@ class ConfusionMatrix:
 
     def update(self, y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Self:
         """Count a batch; arguments as of ``confusion_matrix``. Where it raises, nothing of it is counted."""
-        plain = confusion_matrix(y_true, y_pred, labels=self.labels, threshold=self.threshold)
-        rows = len(np.asarray(y_true))
-        if plain.sum() != rows:
-            raise ValueError(f"y_true, y_pred: {rows - plain.sum()} of {rows} rows have labels that are not in classes")
-        if sample_weight is not None:
-            plain = confusion_matrix(
-                y_true, y_pred, labels=self.labels, sample_weight=sample_weight, threshold=self.threshold
-            )
-        self._counts, self.rows = self._counts + plain, self.rows + rows
+        true, predicted, _ = encoded(y_true, y_pred, self.labels, self.threshold)
+        rows, others = len(true), np.count_nonzero((true < 0) | (predicted < 0))
+        if others:
+            raise ValueError(f"y_true, y_pred: {others} of {rows} rows have labels that are not in classes")
+        self._counts = self._counts + counted(true, predicted, len(self.labels), sample_weight)
+        self.rows += rows
         return self
 
     def result(self, normalize: str | None = None) -> NDArray[Any]:
