@@ -43,8 +43,8 @@ def kernels() -> dict[str, str]:
 
     g03.TABLES = ("scalar",)
     program = elsewhere.kernel_program(os.environ.get("CC", "cc").split()[-1], "-O2")
-    in_c = elsewhere.kernel_results(program, "scalar", g03.SHAPES)
-    found = {f"in C, {dtype}: {kernel}": result.hash for (_, dtype, kernel), result in in_c.items()}
+    results = elsewhere.kernel_results(program, "scalar", g03.SHAPES)
+    found = {g03.in_c(dtype, kernel): result.hash for (_, dtype, kernel), result in results.items()}
     return found | {name: next(iter(one)) for name, one in g03.few_kernels().items()}
 
 

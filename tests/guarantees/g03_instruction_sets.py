@@ -98,6 +98,11 @@ def differing(found: dict[str, set[str]]) -> int:
     return sum(found.get(name) != {GOLDEN_KERNELS.get(name)} for name in found.keys() | stored)
 
 
+def in_c(dtype: str, kernel: str) -> str:
+    """The name under which its hash is stored."""
+    return f"in C, {dtype}: {kernel}"
+
+
 def who_computes() -> Iterator[tuple[str, str, elsewhere.Results]]:
     """(a compiler, the name of the table where it is not the results', what every kernel gives)."""
     for name, optimize in (("gcc", "-O3"), ("clang", "-O2")):
@@ -122,11 +127,11 @@ def all_kernels() -> tuple[int, int, list[str]]:
         who.append(f"{maker} ({named or ', '.join(tables)})")
         kernels = dict.fromkeys((dtype, kernel) for _, dtype, kernel in found)
         for dtype, kernel in kernels:
-            here = hashes.setdefault(f"in C, {dtype}: {kernel}", set())
+            here = hashes.setdefault(in_c(dtype, kernel), set())
             here |= {
                 found[table, dtype, kernel].hash if (table, dtype, kernel) in found else "none" for table in tables
             }
-        for name in hashes.keys() - {f"in C, {dtype}: {kernel}" for dtype, kernel in kernels}:
+        for name in hashes.keys() - {in_c(dtype, kernel) for dtype, kernel in kernels}:
             hashes[name].add("none")
     return differing(hashes), len(hashes), who
 

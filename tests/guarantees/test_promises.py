@@ -63,7 +63,7 @@ def test_one_bit_of_one_kernel_of_one_compiler_is_seen(defect: str, monkeypatch:
         del other[key]
     elif defect == "a kernel is new":
         other["neon", "float32", "kernel 9"] = elsewhere.Result("0", 1.0)
-    stored = {f"in C, {dtype}: {kernel}": result.hash for (_, dtype, kernel), result in good.items()}
+    stored = {g03.in_c(dtype, kernel): result.hash for (_, dtype, kernel), result in good.items()}
     monkeypatch.setattr(g03, "GOLDEN_KERNELS", stored | {"from Python, float32: kernel 3": "0"})
     monkeypatch.setattr(g03, "who_computes", lambda: iter([("gcc", "", good), ("clang", "avx512 in plain C", other)]))
     differ, kernels, who = g03.all_kernels()
