@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastnn._dlpack import as_ndarray
+from fastnn._dlpack import unmasked
 from fastnn._operands import whole as whole
 from fastnn.engine.feed import Data
 from fastnn.kernels.arrays import all_finite
@@ -30,11 +30,9 @@ def as_array(name: str, value: Any) -> Array:
     if value is None:
         raise TypeError(f"{name}: expected an array, got None")
     try:
-        a: Array = np.asarray(as_ndarray(name, value))
+        a: Array = np.asarray(unmasked(name, value))
     except ValueError as error:
         raise ValueError(f"{name}: cannot be made an array ({error})") from None
-    if np.ma.isMaskedArray(value):
-        raise TypeError(f"{name}: masked arrays are not supported: fill the masked values first")
     if a.dtype.kind not in "fiub":
         hint = ": make a sparse matrix an array by .toarray()" if hasattr(value, "toarray") else ""
         raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}{hint}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastnn._dlpack import as_ndarray
+from fastnn._dlpack import unmasked
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -16,9 +16,7 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 def real(name: str, x: ArrayLike, dtype: Any = None) -> Array:
     """``x`` as a C-contiguous float32 or float64 array."""
-    if np.ma.isMaskedArray(x):
-        raise TypeError(f"{name}: masked arrays are not supported: fill the masked values first")
-    a: Array = np.asarray(as_ndarray(name, x))
+    a: Array = np.asarray(unmasked(name, x))
     if a.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}")
     if dtype is None:

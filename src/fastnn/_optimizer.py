@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 
 from fastnn._checks import number, whole
 from fastnn._core import OPTIMIZER_STATES, OPTIMIZERS
-from fastnn.base import Registered
-from fastnn.schedules import TINY, Schedule
+from fastnn.schedules import TINY, HasRate, Schedule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +47,7 @@ BOUNDS = ("clip_value", "clip_tensor_norm", "clip_norm")
 AVERAGING = {"use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None}
 
 
-class Optimizer(Registered):
+class Optimizer(HasRate):
     """Turns gradients into steps.
 
     learning_rate: a number, or a schedule, with which decay is 0. It may be changed between calls of train, and by
@@ -101,16 +100,17 @@ class Optimizer(Registered):
 
     @learning_rate.setter
     def learning_rate(self, value: float | Schedule) -> None:
-        if callable(value) and not isinstance(value, Schedule):
+        if isinstance(value, Schedule):
+            value.lower()  # raises here, not in the training
+        elif callable(value):
             raise TypeError(
                 f"learning_rate: expected a number or a schedule, got {value!r:.80}; a function of the step is the "
                 f"formula of a fastnn.custom.Schedule"
             )
-        rate = value if isinstance(value, Schedule) else number("learning_rate", value, 0.0)
-        if isinstance(rate, Schedule):
-            rate.lower()  # raises here, not in the training
-        need_one(rate, self._decay)
-        self._learning_rate = rate
+        else:
+            value = number("learning_rate", value, 0.0)
+        need_one(value, self._decay)
+        self._learning_rate = value
 
     @property
     def decay(self) -> float:
@@ -147,16 +147,6 @@ class Optimizer(Registered):
         usual: dict[str, Any] = {**dict.fromkeys(BOUNDS), **AVERAGING}
         set_options = {name: getattr(self, name) for name, value in usual.items() if getattr(self, name) != value}
         return {"learning_rate": self.learning_rate, "decay": self.decay, **set_options}
-
-    def describe(self) -> dict[str, Any]:
-        return {key: v.describe() if isinstance(v, Schedule) else v for key, v in super().describe().items()}
-
-    @classmethod
-    def rebuild(cls, **config: Any) -> Self:
-        rate = config.get("learning_rate")
-        if isinstance(rate, dict):
-            config["learning_rate"] = Schedule.from_description(rate)
-        return super().rebuild(**config)
 
     def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
         """One step in float64 NumPy: the new w; ``states`` change in place. t counts from 1."""

@@ -51,6 +51,20 @@ class Schedule(Registered):
         raise NotImplementedError
 
 
+class HasRate(Registered):
+    """What has a learning_rate, a number or a schedule: in a description of it the schedule is described too."""
+
+    def describe(self) -> dict[str, Any]:
+        return {key: v.describe() if isinstance(v, Schedule) else v for key, v in super().describe().items()}
+
+    @classmethod
+    def rebuild(cls, **config: Any) -> Self:
+        rate = config.get("learning_rate")
+        if isinstance(rate, dict):
+            config["learning_rate"] = Schedule.from_description(rate)
+        return super().rebuild(**config)
+
+
 class _Decay(Schedule):
     """initial_learning_rate, and by how much (decay_rate) it goes down in decay_steps."""
 
@@ -152,7 +166,7 @@ class CosineDecay(Schedule):
         return top * ((1 - alpha) * 0.5 * (1 + math.cos(math.pi * share)) + alpha)
 
 
-class WarmUp(Schedule):
+class WarmUp(HasRate, Schedule):
     """In a straight line from initial_learning_rate up to what learning_rate, a number or another schedule, begins
     with, in warmup_steps; then that, from its own step 0 on. Source: Goyal et al., Accurate, large minibatch SGD, 2017.
     """
@@ -174,16 +188,12 @@ class WarmUp(Schedule):
 
     def parameters(self) -> tuple[float, ...]:
         inner = self.learning_rate
-        which, more = (
-            (-1, (inner,)) if not isinstance(inner, Schedule) else (SCHEDULES[inner.names[0]], inner.parameters())
-        )
-        return (
-            float(self.warmup_steps),
-            self.initial_learning_rate,
-            float(which),
-            *more,
-            *[0.0] * (self.MOST - len(more)),
-        )
+        if isinstance(inner, Schedule):
+            which, more = SCHEDULES[inner.names[0]], inner.parameters()
+        else:
+            which, more = -1, (inner,)
+        rest = [0.0] * (self.MOST - len(more))
+        return (float(self.warmup_steps), self.initial_learning_rate, float(which), *more, *rest)
 
     def config(self) -> dict[str, Any]:
         return {
@@ -192,16 +202,11 @@ class WarmUp(Schedule):
             "initial_learning_rate": self.initial_learning_rate,
         }
 
-    def describe(self) -> dict[str, Any]:
-        return {key: v.describe() if isinstance(v, Schedule) else v for key, v in super().describe().items()}
-
     @classmethod
     def rebuild(cls, **config: Any) -> Self:
         rate = config.get("learning_rate")
-        if isinstance(rate, dict):
-            if rate.get("name") in cls.names:  # a file may hold them in one another without end
-                raise ValueError("learning_rate: expected a number or one of the other schedules")
-            config["learning_rate"] = Schedule.from_description(rate)
+        if isinstance(rate, dict) and rate.get("name") in cls.names:  # a file may hold them in one another without end
+            raise ValueError("learning_rate: expected a number or one of the other schedules")
         return super().rebuild(**config)
 
     def formula(self, t: int) -> float:

@@ -106,10 +106,9 @@ class LambdaCallback(Callback):
                 raise TypeError(f"LambdaCallback: unknown hook {name!r}; known: {', '.join(known)}")
             if not callable(hook):
                 raise TypeError(f"LambdaCallback: {name}: expected a function, got {hook!r}")
-            if name.replace("_train_", "_") != name and name.replace("_train_", "_") in hooks and name in BATCH_HOOKS:
-                raise TypeError(
-                    f"LambdaCallback: {name} and {name.replace('_train_', '_')} are one hook: pass one of them"
-                )
+            short = name.replace("_train_", "_")  # on_batch_end, which on_train_batch_end is too
+            if name in BATCH_HOOKS and short != name and short in hooks:
+                raise TypeError(f"LambdaCallback: {name} and {short} are one hook: pass one of them")
             setattr(self, name, hook)
 
 
