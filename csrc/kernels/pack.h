@@ -30,6 +30,10 @@ FNN_INLINE void pack_vector_columns(real *out, size_t out_ld, const real *col, s
     vf block[VF_LANES];
     for (size_t p = 0; p < k; p += VF_LANES) {
         size_t rows = k - p < VF_LANES ? k - p : VF_LANES;
+        if (rows == VF_LANES && n >= VF_LANES) {
+            vf_transpose_block(out + p * out_ld, out_ld, col + p, ld);
+            continue;
+        }
         for (size_t j = 0; j < VF_LANES; j++)
             block[j] = j >= n             ? vf_zero()
                        : rows == VF_LANES ? vf_load(col + j * ld + p)
@@ -73,6 +77,10 @@ static void transpose(void *vb, size_t ldb, const void *va, size_t lda, size_t m
     for (size_t j = 0; j < n; j += VF_LANES) {
         size_t cols = n - j < VF_LANES ? n - j : VF_LANES, i = 0;
         for (vf v[VF_LANES]; i + VF_LANES <= m; i += VF_LANES) {
+            if (cols == VF_LANES) {
+                vf_transpose_block(b + j * ldb + i, ldb, a + i * lda + j, lda);
+                continue;
+            }
             load_columns(v, a + i * lda + j, lda, VF_LANES, cols);
             for (size_t c = 0; c < cols; c++)
                 vf_store(b + (j + c) * ldb + i, v[c]);

@@ -97,6 +97,24 @@ FNN_INLINE void vf_transpose(vf *v)
         v[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
     }
 }
+/* blocks of four change places as they are loaded, for an insertion from memory needs no shuffle unit */
+#define VF_HAS_TRANSPOSE_BLOCK
+FNN_INLINE void vf_transpose_block(real *out, size_t out_ld, const real *in, size_t ld)
+{
+    for (size_t i = 0; i < 8; i += 4) {
+        vf row[4]; /* columns i .. i + 3 of rows r, r + 4 */
+        for (size_t r = 0; r < 4; r++) {
+            const real *at = in + r * ld + i;
+            row[r] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(at)), _mm_loadu_ps(at + 4 * ld), 1);
+        }
+        vf a = _mm256_unpacklo_ps(row[0], row[1]), b = _mm256_unpackhi_ps(row[0], row[1]);
+        vf c = _mm256_unpacklo_ps(row[2], row[3]), d = _mm256_unpackhi_ps(row[2], row[3]);
+        vf_store(out + i * out_ld, _mm256_shuffle_ps(a, c, 0x44));
+        vf_store(out + (i + 1) * out_ld, _mm256_shuffle_ps(a, c, 0xee));
+        vf_store(out + (i + 2) * out_ld, _mm256_shuffle_ps(b, d, 0x44));
+        vf_store(out + (i + 3) * out_ld, _mm256_shuffle_ps(b, d, 0xee));
+    }
+}
 #else
 #define VF_LANES 4
 typedef __m256d vf;

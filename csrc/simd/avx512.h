@@ -85,6 +85,29 @@ FNN_INLINE void vf_transpose(vf *v)
         v[12 + j] = _mm512_shuffle_f32x4(b, d, 0xdd);
     }
 }
+/* blocks of four change places as they are loaded, for an insertion from memory needs no shuffle unit */
+#define VF_HAS_TRANSPOSE_BLOCK
+FNN_INLINE __m256 fnn_two_blocks(const real *a, const real *b)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(a)), _mm_loadu_ps(b), 1);
+}
+FNN_INLINE void vf_transpose_block(real *out, size_t out_ld, const real *in, size_t ld)
+{
+    for (size_t i = 0; i < 16; i += 4) {
+        vf row[4]; /* columns i .. i + 3 of rows r, r + 4, r + 8, r + 12 */
+        for (size_t r = 0; r < 4; r++) {
+            const real *at = in + r * ld + i;
+            row[r] = _mm512_insertf32x8(_mm512_castps256_ps512(fnn_two_blocks(at, at + 4 * ld)),
+                                        fnn_two_blocks(at + 8 * ld, at + 12 * ld), 1);
+        }
+        vf a = _mm512_unpacklo_ps(row[0], row[1]), b = _mm512_unpackhi_ps(row[0], row[1]);
+        vf c = _mm512_unpacklo_ps(row[2], row[3]), d = _mm512_unpackhi_ps(row[2], row[3]);
+        vf_store(out + i * out_ld, _mm512_shuffle_ps(a, c, 0x44));
+        vf_store(out + (i + 1) * out_ld, _mm512_shuffle_ps(a, c, 0xee));
+        vf_store(out + (i + 2) * out_ld, _mm512_shuffle_ps(b, d, 0x44));
+        vf_store(out + (i + 3) * out_ld, _mm512_shuffle_ps(b, d, 0xee));
+    }
+}
 /* the tree of vf_sum_tree, two vectors to one at each level; rows go in so that lane r of the result is row r */
 #define VF_HAS_JOIN
 FNN_INLINE vf vf_join(const vf *v)
@@ -171,6 +194,25 @@ FNN_INLINE void vf_transpose(vf *v)
         v[2 + j] = _mm512_shuffle_f64x2(a, c, 0xdd);
         v[4 + j] = _mm512_shuffle_f64x2(b, d, 0x88);
         v[6 + j] = _mm512_shuffle_f64x2(b, d, 0xdd);
+    }
+}
+/* as for float, in blocks of two */
+#define VF_HAS_TRANSPOSE_BLOCK
+FNN_INLINE __m256d fnn_two_blocks(const real *a, const real *b)
+{
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(a)), _mm_loadu_pd(b), 1);
+}
+FNN_INLINE void vf_transpose_block(real *out, size_t out_ld, const real *in, size_t ld)
+{
+    for (size_t i = 0; i < 8; i += 2) {
+        vf row[2]; /* columns i, i + 1 of rows r, r + 2, r + 4, r + 6 */
+        for (size_t r = 0; r < 2; r++) {
+            const real *at = in + r * ld + i;
+            row[r] = _mm512_insertf64x4(_mm512_castpd256_pd512(fnn_two_blocks(at, at + 2 * ld)),
+                                        fnn_two_blocks(at + 4 * ld, at + 6 * ld), 1);
+        }
+        vf_store(out + i * out_ld, _mm512_unpacklo_pd(row[0], row[1]));
+        vf_store(out + (i + 1) * out_ld, _mm512_unpackhi_pd(row[0], row[1]));
     }
 }
 #endif

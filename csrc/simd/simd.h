@@ -31,6 +31,7 @@
  *            vf_max_tree(v)                       the largest lane (NaN lanes: unspecified)
  *            vf_transpose(v)                      VF_LANES vectors in place: v[i][j] <-> v[j][i]
  * Perhaps    vf_join(v)                           vf_sum_tree of VF_LANES vectors, in a vector; else made of vf_transpose
+ *            vf_transpose_block(out, out_ld, in, ld)  out[i][j] = in[j][i], VF_LANES of both; else made of vf_transpose
  *            vf_list_nonzeros(at, x, first)       at = first + i of the lanes i of x that are not 0, ascending; how many.
  *                                                 Writes VF_LANES places, whatever they hold
  *            VF_HOLD(x)                           keep x in a register from here on
@@ -81,6 +82,17 @@ FNN_INLINE void vf_unzip(vf *col, const vf *x, size_t c) { (void)col, (void)x, (
 #endif
 #ifndef VF_HOLD
 #define VF_HOLD(x) (void)(x)
+#endif
+#ifndef VF_HAS_TRANSPOSE_BLOCK
+FNN_INLINE void vf_transpose_block(real *out, size_t out_ld, const real *in, size_t ld)
+{
+    vf v[VF_LANES];
+    for (size_t j = 0; j < VF_LANES; j++)
+        v[j] = vf_load(in + j * ld);
+    vf_transpose(v);
+    for (size_t i = 0; i < VF_LANES; i++)
+        vf_store(out + i * out_ld, v[i]);
+}
 #endif
 #ifndef VF_HAS_JOIN
 FNN_INLINE vf vf_join(const vf *rows)
