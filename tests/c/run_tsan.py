@@ -17,6 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parent.parent / "csrc"
 SWAPS = "2000"
+COUNTED = "-Wl,--wrap=fnn_parallel"  # tsan_check.c counts the calls
 FLAGS = ["-std=c11", "-O1", "-g", "-ffp-contract=off", "-fno-math-errno", "-fsanitize=thread", "-pthread"]
 
 
@@ -38,7 +39,7 @@ def build(folder: str, compiler: str) -> tuple[str, str, str]:
     programs = []
     for main_object in (good, race):
         programs.append(main_object[:-2])
-        subprocess.run([compiler, *FLAGS, *objects, main_object, "-lm", "-o", programs[-1]], check=True)
+        subprocess.run([compiler, *FLAGS, *objects, main_object, "-lm", COUNTED, "-o", programs[-1]], check=True)
     gate = os.path.join(folder, "gate")
     subprocess.run([compiler, *FLAGS, f"-I{CSRC}", str(HERE / "gate_check.c"), "-o", gate], check=True)
     return programs[0], programs[1], gate

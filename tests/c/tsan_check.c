@@ -4,6 +4,7 @@
 #include "fnn.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +14,25 @@
 #define N 160
 #define K 130
 #define PARAMETERS 70000
+#define ROWS 1500
+#define COLS 128
+#define SHARED 6 /* of the calls of a pass */
 
 static int rounds = 10;
 #ifdef RACE
 static volatile long shared_by_mistake;
 static pthread_barrier_t start, end; /* the sanitizer forgets what lies too far back */
 #endif
+
+/* the linker puts it in the place of fnn_parallel: how often a call's work was shared out */
+static atomic_int shared_out;
+void __real_fnn_parallel(size_t n, fnn_task *task, void *context);
+void __wrap_fnn_parallel(size_t n, fnn_task *task, void *context);
+void __wrap_fnn_parallel(size_t n, fnn_task *task, void *context)
+{
+    atomic_fetch_add(&shared_out, n > 1);
+    __real_fnn_parallel(n, task, context);
+}
 
 static float *numbers(size_t n, unsigned seed)
 {
@@ -46,26 +60,26 @@ static unsigned long pass(int round)
     float *a = numbers(M * K, 1), *b = numbers(K * N, 2), *bias = numbers(N, 3), *c = numbers(M * N, 4);
     float *w = numbers(PARAMETERS, 5), *g = numbers(PARAMETERS, 6), *m = calloc(PARAMETERS, 4),
           *v = calloc(PARAMETERS, 4);
-    float *rows = numbers(1000 * 100, 7), *y = malloc(1000 * 100 * sizeof *y);
-    uint32_t index[1000];
+    float *rows = numbers(ROWS * COLS, 7), *y = malloc(ROWS * COLS * sizeof *y);
+    uint32_t index[ROWS];
     void *states[FNN_MOST_STATES] = {m, v, NULL};
     const double p[8] = {1e-7, 0.9, 0.999};
     float *sums = numbers(N, 8);
     const fnn_epilogue epilogue = {.kind = FNN_EPI_FORWARD, .act = FNN_ACT_relu, .y = c, .sums = sums};
-    float *mean = numbers(100, 9), *variance = numbers(100, 10), *dx = numbers(1000 * 100, 11);
+    float *mean = numbers(COLS, 9), *variance = numbers(COLS, 10), *dx = numbers(ROWS * COLS, 11);
     void *ws = fnn_workspace(fnn_gemm_workspace(t, M, N, K) + (size_t)(round % 3) * 100000);
     fnn_gemm(t, c, a, K, 1, b, N, 1, M, N, K, bias, FNN_BY_WIDTH, &epilogue, ws);
     double h[FNN_OPT_CONSTANTS];
     fnn_opt_constants(FNN_OPT_adam, h, 1e-3, p, 1);
     fnn_opt_step_shared(t, FNN_OPT_adam, w, states, g, PARAMETERS, h);
-    fnn_permutation(index, 1000, 9, 0, 3);
-    fnn_gather_shared(t, y, rows, FNN_SRC_float32, index, 1000, 100, 400, 4);
+    fnn_permutation(index, ROWS, 9, 0, 3);
+    fnn_gather_shared(t, y, rows, FNN_SRC_float32, index, ROWS, COLS, COLS * sizeof *rows, sizeof *rows);
     fnn_average_shared(t, m, w, PARAMETERS, 0.9);
     unsigned long bits = bits_of(c, M * N) + bits_of(sums, N) + bits_of(w, PARAMETERS) + bits_of(m, PARAMETERS);
-    bits += bits_of(y, 1000 * 100);
-    fnn_batch_norm_fwd(t, y, mean, variance, rows, NULL, NULL, 1e-3, 1000, 100);
-    fnn_batch_norm_bwd(t, dx, sums, bias, y, rows, mean, variance, NULL, 1e-3, 1000, 100);
-    bits += bits_of(y, 1000 * 100) + bits_of(dx, 1000 * 100);
+    bits += bits_of(y, ROWS * COLS);
+    fnn_batch_norm_fwd(t, y, mean, variance, rows, NULL, NULL, 1e-3, ROWS, COLS);
+    fnn_batch_norm_bwd(t, dx, sums, bias, y, rows, mean, variance, NULL, 1e-3, ROWS, COLS);
+    bits += bits_of(y, ROWS * COLS) + bits_of(dx, ROWS * COLS);
     float *all[] = {a, b, bias, c, sums, w, g, m, v, rows, y, mean, variance, dx};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
@@ -106,6 +120,12 @@ int main(int argc, char **argv)
     pthread_barrier_init(&end, NULL, CALLERS);
 #endif
     fnn_set_threads(4);
+    const int before = shared_out;
+    bad += pass(0) != want;
+    if (shared_out - before != SHARED) {
+        printf("%d calls are shared out, not %d\n", shared_out - before, SHARED);
+        return 1;
+    }
     for (int i = 0; i <= CALLERS; i++)
         pthread_create(&threads[i], NULL, i < CALLERS ? caller : changer, &want);
     for (int i = 0; i <= CALLERS; i++) {
