@@ -19,7 +19,8 @@ from setuptools.command.build_py import build_py
 
 if sys.platform == "win32":
     sys.exit("fastnn: csrc/ needs GCC or clang and POSIX threads, so there is no Windows yet; it builds within WSL")
-JOBS = os.cpu_count() or 1
+# not all of a machine's processors where only some are ours, as in a container
+JOBS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SANITIZE = os.environ.get("FASTNN_SANITIZE") == "1"
 # in a folder of its own: what one kind of build has left, the other would take for up to date
 BUILD = "build/sanitized" if SANITIZE else "build"
@@ -29,6 +30,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # compiler use the square-root instruction. The prefix map keeps the build folder out of the wheel.
 C_FLAGS = [
     "-std=c11",
+    "-fno-fast-math",  # whatever CFLAGS say: it comes after them
     "-ffp-contract=off",
     "-fno-math-errno",
     "-fvisibility=hidden",
@@ -39,7 +41,7 @@ C_FLAGS = [
 # but for what is called again and again with a single row
 LANES_FLAGS, GLUE_FLAGS = ([], []) if SANITIZE else (["-O3"], ["-O1"])
 CALL_FLAGS = {} if SANITIZE else {"fastnn.engine.session": ["-O2"]}
-LINK_FLAGS: list[str] = []
+LINK_FLAGS = ["-fno-fast-math"]  # else the linker adds what turns on flush-to-zero for the whole process
 if SANITIZE:
     C_FLAGS.remove("-g0")
     C_FLAGS += [
@@ -80,14 +82,14 @@ class ParallelBuild(build_ext):
 
     def build_extensions(self) -> None:
         compile_all = self.compiler.compile
+        self.parallel = self.parallel or JOBS  # build_ext -j
 
         def compile_in_parallel(sources, *args, **kwargs):
-            with ThreadPoolExecutor(JOBS) as pool:
+            with ThreadPoolExecutor(self.parallel) as pool:
                 objects = pool.map(lambda source: compile_all([source], *args, **kwargs), sources)
                 return [path for group in objects for path in group]
 
         self.compiler.compile = compile_in_parallel
-        self.parallel = JOBS
         super().build_extensions()
 
 
@@ -128,14 +130,15 @@ EXTENSIONS = [extension("fastnn._core", sorted(glob("csrc/*.c") + glob("csrc/tab
 SHARED = "fastnn._cyutility"
 EXTENSIONS.append(extension(SHARED, [], ".c"))
 
-setup(
-    ext_modules=cythonize(
-        EXTENSIONS,
-        shared_utility_qualified_name=SHARED,
-        nthreads=JOBS if sys.platform == "linux" else 0,
-        compiler_directives=DIRECTIVES,
-        build_dir=f"{BUILD}/cython",
-    ),
-    options={"build": {"build_base": BUILD}},
-    cmdclass={"build_ext": ParallelBuild, "build_py": BuildWithHeaders},
-)
+if __name__ != "__mp_main__":  # a process that cythonize started, where those are not forks (Python 3.14)
+    setup(
+        ext_modules=cythonize(
+            EXTENSIONS,
+            shared_utility_qualified_name=SHARED,
+            nthreads=JOBS if sys.platform == "linux" else 0,
+            compiler_directives=DIRECTIVES,
+            build_dir=f"{BUILD}/cython",
+        ),
+        options={"build": {"build_base": BUILD}},
+        cmdclass={"build_ext": ParallelBuild, "build_py": BuildWithHeaders},
+    )

@@ -58,6 +58,9 @@ static features detect(void)
     if (osxsave)
         __asm__ volatile("xgetbv" : "=a"(state), "=d"(high) : "c"(0));
     int ymm_saved = (state & 0x6) == 0x6, zmm_saved = (state & 0xe6) == 0xe6;
+#if defined(__APPLE__)
+    zmm_saved = ymm_saved; /* macOS turns them on for a thread at its first use of them */
+#endif
     f.fma = avx && fma && ymm_saved;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
         return f;

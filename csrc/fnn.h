@@ -17,6 +17,20 @@
 
 #include "registry.h"
 
+/* what the results, the files and the sizes rest on; here rather than in wrong numbers */
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "fastnn promises its bits, and NaN: build it without -ffast-math and -ffinite-math-only"
+#endif
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
+#error "fastnn needs float and double computed as such (on x86: -msse2 -mfpmath=sse)"
+#endif
+#if SIZE_MAX < UINT64_MAX
+#error "fastnn needs a 64-bit processor; models run on smaller ones as C (Model.export_c)"
+#endif
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "fastnn needs a little-endian processor: files and random streams are laid out for one"
+#endif
+
 #define FNN_EXPORT __attribute__((visibility("default")))
 
 typedef enum { FNN_F32, FNN_F64, FNN_DTYPE_COUNT } fnn_dtype;

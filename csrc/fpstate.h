@@ -44,9 +44,16 @@ static inline void fnn_fp_leave(fnn_fp_state found)
         __asm__ volatile("msr fpsr, %0" : : "r"(found >> 32));
 }
 #else
-typedef int fnn_fp_state;
-static inline fnn_fp_state fnn_fp_enter(void) { return 0; }
-static inline void fnn_fp_leave(fnn_fp_state found) { (void)found; }
+#include <fenv.h>
+typedef fenv_t fnn_fp_state;
+static inline fnn_fp_state fnn_fp_enter(void)
+{
+    fenv_t found;
+    fegetenv(&found);
+    fesetenv(FE_DFL_ENV);
+    return found;
+}
+static inline void fnn_fp_leave(fnn_fp_state found) { fesetenv(&found); }
 #endif
 
 #endif

@@ -62,10 +62,12 @@ typedef uint64_t fnn_bits;
 #define FNN_INLINE static inline __attribute__((always_inline, unused))
 #define FNN_SIGN_BIT ((fnn_bits)1 << (FNN_BITS - 1))
 
-/* Where clang for arm64 knows that a is 0, it makes `a > b ? a : b` an fmax, and that gives 0 for b = -0 (LLVM issue
- * 93414). So it is not let know; a constant is in a register before the loop either way. */
+/* Where clang knows that a is 0, it makes `a > b ? a : b` a maximum of the processor's, but on x86, and arm64's gives 0 for
+ * b = -0 (LLVM issue 93414). So it is not let know; a constant is in a register before the loop either way. */
 #if defined(__clang__) && defined(__aarch64__)
 #define FNN_UNKNOWN(a) __asm__("" : "+w"(a))
+#elif defined(__clang__) && !defined(__x86_64__)
+#define FNN_UNKNOWN(a) __asm__("" : "+m"(a))
 #else
 #define FNN_UNKNOWN(a) (void)(a)
 #endif

@@ -41,7 +41,7 @@ END
 chmod +x "$dir/arm64/python"
 
 "${PYTHON:-python3}" -m venv "$dir/host"
-"$dir/host/bin/pip" install -q --upgrade pip 'setuptools>=77' 'cython>=3.1' "$numpy"
+"$dir/host/bin/pip" install -q --upgrade pip 'setuptools>=77' 'cython>=3.2.6' "$numpy"
 "$dir/host/bin/pip" install -q --no-compile --only-binary=:all: --implementation cp --python-version "$version" \
     --abi "cp${version/./}" --abi abi3 --abi none --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 \
     --platform manylinux2014_aarch64 --platform any --target "$root/usr/lib/python3/dist-packages" "$numpy" safetensors \
