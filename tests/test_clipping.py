@@ -63,6 +63,20 @@ def test_the_value_comes_before_the_norm(dtype: Any) -> None:
     assert_near(after, before - bounded * (0.5 / norm(bounded)), 1e-14 if dtype == np.float64 else 1e-6)
 
 
+@pytest.mark.parametrize("bound", ["clip_norm", "clip_tensor_norm"])
+def test_a_norm_whose_square_does_not_fit_into_the_type_is_bounded(bound: str, isa: str, dtype: Any) -> None:
+    """The gradient is -2 x y, (-6e19, -8e19) in float32: its direction must stay, and a wider bound let it through."""
+    large = 1e20 if dtype == np.float32 else 1e160
+    for limit, length in ((1.0, 1.0), (1e3 * large, large)):
+        model = Model([Dense(1)], dtype=dtype.name)
+        model.set(loss="mean_squared_error", optimizer=SGD(1.0, **{bound: limit}))
+        model.finalize(2)
+        model.layers[0].weights[:] = 0
+        model.train_on_batch(np.array([[3e9, 4e9]]), np.array([[large * 1e-10]]))
+        want = np.array([[0.6], [0.8]])
+        assert_near(model.layers[0].weights / dtype.type(length), want, 1e-12 if dtype == np.float64 else 1e-5)
+
+
 def test_the_norm_of_each_tensor_is_bounded_before_that_of_all(isa: str, dtype: Any) -> None:
     model = make(dtype, clip_tensor_norm=5.0)
     g, before, after = gradient_and_step(model)

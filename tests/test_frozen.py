@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from compare import Array, assert_near, assert_same_bits
+from file_mutants import changed, take_apart
 from small import X, Y, classifier
 
 from fastnn import Add, BatchNorm, Dense, Dropout, Input, Model, Residual, _runs, check_gradients, custom
-from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, Lion, Optimizer
+from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, Lion, NAdam, Optimizer
 
 ALL_FROZEN = "every layer with parameters is frozen .*: training will change none of them"
 EVERY = list(dict.fromkeys(Optimizer.registry.values()))
@@ -313,3 +314,69 @@ def test_the_summary_of_a_sum_is_that_of_the_finalized_model() -> None:
     before = model.summary()
     model.finalize()
     assert model.summary() in before
+
+
+@pytest.mark.parametrize("cls", [Adam, AdamW, NAdam], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_thawed_layer_goes_on_as_if_it_had_not_sat_out(cls: Any, before: int) -> None:
+    """The correction of its averages goes by the steps that it took part in: by all, the first after a long rest would
+    be several times as long."""
+
+    def make() -> Model:
+        model = Model([Dense(2)], seed=1, dtype="float64")
+        model.set(loss="mean_absolute_error", optimizer=cls(0.01))
+        model.finalize(4)
+        return model
+
+    def steps(model: Model, count: int) -> list[bytes]:
+        seen = []
+        for _ in range(count):
+            model.train_on_batch(X, np.zeros((len(X), 2)))
+            seen.append(model.plan.params.tobytes())
+        return seen
+
+    whole, model = make(), make()
+    want = steps(whole, before + 4)[before:]
+    steps(model, before)
+    for rest in (400, 50):
+        model.layers[0].trainable = False
+        with pytest.warns(UserWarning, match=ALL_FROZEN):
+            assert len(set(steps(model, rest))) == 1
+        kept = Model.from_bytes(model.to_bytes())
+        kept.layers[0].trainable = model.layers[0].trainable = True
+        expected = [want.pop(0), want.pop(0)]
+        assert steps(model, 2) == expected
+        assert steps(kept, 2) == expected
+        model = Model.from_bytes(kept.to_bytes())
+    assert model.plan.missed == {0: 450}
+    model.set(optimizer=cls(0.01))
+    assert model.plan.missed == {}
+
+
+def test_an_optimizer_in_python_counts_the_steps_of_each_piece() -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Counting(custom.Optimizer):
+        def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
+            seen.append((len(w), t))
+            return w - lr * g
+
+    model = Model([Dense(5), Dense(3)], seed=1)
+    model.set(loss="mean_squared_error", optimizer=Counting(0.01))
+    for trainable in (True, False, True):
+        model.layers[0].trainable = trainable
+        model.train_on_batch(X, np.zeros((len(X), 3)))
+    (all_of_it, first), (second, then), *rest = seen
+    assert (first, then) == (1, 2)
+    assert rest == [(all_of_it - second, 2), (second, 3)]
+
+
+@pytest.mark.parametrize("entry", [[9, 0, 0], [0, -1, 0], [0, 5, 0], [0, 0, 10**9], [0, 0], "a", [0, 1.5, None]])
+def test_a_file_with_impossible_counts_is_refused(entry: Any) -> None:
+    model = make(optimizer=Adam())
+    model.layers[0].trainable = False
+    model.train(X, Y, epochs=2)
+    blob = model.to_bytes()
+    assert take_apart(blob)[1]["frozen"] == [[0, 0, 0]]
+    with pytest.raises(ValueError, match="frozen: "):
+        Model.from_bytes(changed(blob, lambda header, description: description.update(frozen=[entry])))

@@ -290,3 +290,22 @@ def test_data_that_do_not_fit_are_refused() -> None:
         make(adapted).finalize(5)
     with pytest.raises(AttributeError, match="no mean before the model is finalized"):
         _ = Normalization().mean
+
+
+def test_a_variance_that_the_type_does_not_hold_is_refused() -> None:
+    """In float32 that of masses in kilograms would be 0, and the feature only centred."""
+    small = X * np.array([1.0, 1.0, 1e-27, 1.0])
+    model = make(Normalization())
+    model.finalize(4)
+    with pytest.raises(
+        ValueError, match=r"the variance \S*e-5\d of column 2 is beyond float32: change the unit"
+    ):
+        model.layers[0].adapt(small)
+    assert not model.layers[0].adapted
+    given = Normalization(mean=0.0, variance=1e60)
+    with pytest.raises(ValueError, match=r"the variance 1e\+60 of column 0 is beyond float32"):
+        make(given).finalize(4)
+    wide = Model([Normalization(), Dense(2)], dtype="float64")
+    wide.finalize(4)
+    wide.layers[0].adapt(small)
+    assert wide.layers[0].variance[0, 2] == pytest.approx(small[:, 2].var())

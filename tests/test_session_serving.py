@@ -249,7 +249,7 @@ def test_resident_memory_is_level_over_a_million_calls() -> None:
 
 @pytest.mark.parametrize("widths", [(4, 64, 64, 2), (784, 128, 128, 10), (5, 3000, 4)], ids=str)
 def test_run_with_out_allocates_nothing(widths: tuple[int, ...]) -> None:
-    """Neither Python nor NumPy; that C does not, after the first call of its thread, is test_run_never_calls_malloc's."""
+    """Neither Python nor NumPy; nor C, after the first call of its thread: test_run_never_calls_malloc."""
     session = network(widths).session()
     cases = [(x, np.empty((*x.shape[:-1], session.n_out), np.float32))
              for x in (data(1, widths[0]), data(1, widths[0])[0], data(64, widths[0], "uint8"))]  # fmt: skip

@@ -30,7 +30,7 @@ from fastnn import (
 from fastnn.callbacks import LambdaCallback
 from fastnn.layers import BatchNorm
 from fastnn.losses import CategoricalCrossentropy, Huber
-from fastnn.optimizers import SGD, Adam
+from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, RMSprop
 from fastnn.schedules import CosineDecay
 
 TARGETS = X @ [1.0, -1.0, 0.5, 2.0]
@@ -260,6 +260,19 @@ def test_a_last_step_that_spoils_the_weights_is_an_error_of_each_way_to_train() 
         ):
             use(make())
     make().train_on_batch(X * 10, Y, check_finite=False)
+
+
+@pytest.mark.parametrize("cls", [Adam, RMSprop, AdaGrad], ids=lambda cls: cls.__name__)
+def test_a_gradient_that_stops_the_optimizer_for_good_is_an_error(cls: Any) -> None:
+    """The square of -2e21 does not fit into float32: the mean of squares is infinite from then on, each step 0."""
+    model = Model([Dense(1)], seed=0)
+    model.set(loss="mean_squared_error", optimizer=cls(0.1))
+    with pytest.raises(FloatingPointError, match=r"what the optimizer keeps of the weights of layer 0 .* clip_norm"):
+        model.train_on_batch(np.array([[1e9]]), np.array([[1e12]]))
+    bounded = Model([Dense(1)], seed=0)
+    bounded.set(loss="mean_squared_error", optimizer=cls(0.1, clip_norm=1.0))
+    before = bounded.train_on_batch(np.array([[1e9]]), np.array([[1e12]])).loss
+    assert bounded.train_on_batch(np.array([[1e9]]), np.array([[1e12]])).loss < before
 
 
 def test_callbacks_that_cannot_work_say_so_before_the_first_step(tmp_path: Path) -> None:
@@ -596,7 +609,7 @@ def test_memory_that_is_not_there_is_no_damaged_file(monkeypatch: pytest.MonkeyP
 
 
 def test_what_an_epsilon_of_0_leaves_between_tensors_is_gone_for_the_next_optimizer() -> None:
-    from fastnn.optimizers import LBFGS, Adam
+    from fastnn.optimizers import Adam
 
     rng = np.random.default_rng(0)
     A, b = rng.standard_normal((40, 3)), rng.standard_normal((40, 1))

@@ -38,7 +38,7 @@ KEYS = {
     "epochs_done", "history", "class_labels", "metadata", "position", "callbacks", "states",
 }  # fmt: skip
 # keys that files have where there is something to say, so that those of before such a key was known can still be read
-OPTIONAL = {"graph", "metrics", "updates"}
+OPTIONAL = {"graph", "metrics", "updates", "frozen"}
 UPDATES = ("averaged", "pairs", "ended")  # counters of the running average and of L-BFGS
 AVERAGE = "average."  # what the names of its tensors begin with
 
@@ -139,6 +139,10 @@ def describe(model: Model) -> tuple[dict[str, Any], Tensors]:
                 tensors[AVERAGE + parameter_name(layer, name)] = plan.view(plan.average, layer, name)
         if any(getattr(plan, name) for name in UPDATES):
             description["updates"] = {name: getattr(plan, name) for name in UPDATES}
+        if plan.frozen or plan.missed:
+            description["frozen"] = [
+                [i, plan.missed.get(i, 0), plan.frozen.get(i)] for i in sorted(plan.frozen.keys() | plan.missed.keys())
+            ]
     description["history"], columns = _history(model.history)
     description["callbacks"], arrays = _callbacks(model.callback_states)
     if model.position is not None:  # what metrics have counted of the epoch
@@ -320,6 +324,12 @@ def _fill(model: Any, d: dict[str, Any], contents: Contents) -> None:
             raise FormatError(f"expected {', '.join(UPDATES)}, got {sorted(updates)!s:.200}")
         for name, value in updates.items():
             setattr(plan, name, _checks.whole(name, value, 0, 3 if name == "ended" else MOST_COUNT))
+    with within("frozen"):
+        for i, missed, since in a_list(d.get("frozen", []), len(model.numbered)):
+            layer = _checks.whole("layer", i, 0, len(model.numbered) - 1)
+            plan.missed[layer] = _checks.whole("steps missed", missed, 0, model.steps_done)
+            if since is not None:
+                plan.frozen[layer] = _checks.whole("step count", since, missed, model.steps_done)
 
 
 def _stored_history(d: dict[str, Any], contents: Contents) -> History:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from fastnn import _checks, _measures, _resume
+from fastnn._core import OPTIMIZER_STATES
 from fastnn.callbacks._base import CallbackSet, Logs
 from fastnn.engine import loop
 from fastnn.history import KEYS
@@ -345,14 +346,23 @@ ADVICE = "a smaller learning_rate often helps, check_finite=False trains on rega
 
 
 def spoilt(model: Model) -> str | None:
-    """What says which parameters are not finite any more, None where all are."""
-    plan = model.plan
-    if all_finite(plan.params):
-        return None
-    for layer, name in plan.tensors:
-        if not np.isfinite(plan.view(plan.params, layer, name)).all():
-            return f"the {name} of {model.numbered[layer].label()} are not finite any more"
+    """What says which parameters are not finite any more, or what a native optimizer keeps of them: None where all
+    are."""
+    plan, optimizer = model.plan, model.optimizer_object
+    kept = plan.states if optimizer.kernel in OPTIMIZER_STATES else []
+    for arena, what in [(plan.params, "the {} of {} are not finite any more"), *((state, OF_STATE) for state in kept)]:
+        if all_finite(arena):
+            continue
+        for (layer, name), (first, _) in plan.tensors.items():
+            if first < len(arena) and not np.isfinite(plan.view(arena, layer, name)).all():
+                return what.format(name, model.numbered[layer].label())
     return None  # what lies between the tensors is no parameter
+
+
+OF_STATE = (
+    "what the optimizer keeps of the {} of {} is not finite any more, and would hold them where they are: "
+    "a gradient was too large, which clip_value or clip_norm bounds"
+)
 
 
 def need_finite_parameters(model: Model) -> None:

@@ -69,17 +69,15 @@ def loss_gradient(part: Any, p: Array, t: Array, scale: float) -> Array:
     return np.ascontiguousarray(dp * scale, p.dtype)
 
 
-def optimizer_step(
-    part: Any, w: Array, g: Array, states: list[Array], t: int, pieces: list[tuple[slice, float]]
-) -> None:
-    """One step of an optimizer written in Python, piece by piece of the arrays, each with its learning rate; all of it
-    or, where that raises, nothing."""
+def optimizer_step(part: Any, w: Array, g: Array, states: list[Array], pieces: list[tuple[slice, int, float]]) -> None:
+    """One step of an optimizer written in Python, piece by piece of the arrays, each with the number of its step and
+    its learning rate; all of it or, where that raises, nothing."""
     new_states = [s.copy() for s in states]
     done = []
-    for piece, rate in pieces:
+    for piece, t, rate in pieces:
         args = (w[piece].copy(), g[piece], [s[piece] for s in new_states], t, rate)
         done.append(_result("formula", part.formula(*args), w[piece].shape, w.dtype))
-    for (piece, _), new in zip(pieces, done, strict=True):
+    for (piece, *_), new in zip(pieces, done, strict=True):
         w[piece] = new
     for state, new_state in zip(states, new_states, strict=True):
         state[...] = new_state

@@ -96,7 +96,7 @@ cdef class Trainer:
                  Py_ssize_t step_every=0, Py_ssize_t epoch_every=1, twister=None, Py_ssize_t accumulate=1,
                  int most_records=MOST_RECORDS, bint streaming=False, extras=Update()):
         self.plan, self.b, self.data, self.head, self.validation = plan, b, data, head, validation
-        self.updater, self.g = Updater(plan, optimizer, extras), _address(plan.grads)
+        self.updater, self.g = Updater(plan, optimizer, steps_done, extras), _address(plan.grads)
         if optimizer[0] == "lbfgs":
             self.search = Search(plan, self.updater, optimizer[1],
                                  any(isinstance(s, (*TRAINING_ONLY, PythonSpec)) for s in plan.specs))

@@ -97,8 +97,8 @@ cdef class Plan:
         _need_memory("the parameters need", offset * self.dtype.itemsize)
         self.size, self.trained = offset, moved
         self.params = self._arena(offset)
-        self.grads = self.average = None
-        self.states = []
+        self.grads = None
+        self.drop_states()
 
     def _arena(self, Py_ssize_t elements):
         return aligned(elements * self.dtype.itemsize, np.zeros).view(self.dtype)
@@ -124,6 +124,15 @@ cdef class Plan:
         """Forget the optimizer's state."""
         self.states, self.average = [], None
         self.averaged = self.pairs = self.ended = 0
+        self.missed, self.frozen = {}, {}
+
+    def count_missed(self, frozen, steps_done):
+        """Count the steps that layers sit out: an optimizer's correction of its averages goes by those that a layer
+        took part in. frozen: the layers that do so from here on."""
+        for layer in [i for i in self.frozen if i not in frozen]:
+            self.missed[layer] = self.missed.get(layer, 0) + steps_done - self.frozen.pop(layer)
+        for layer in frozen:
+            self.frozen.setdefault(layer, steps_done)
 
     def view(self, arena, Py_ssize_t layer, str name):
         """A live view of one tensor in an arena (params, grads or a state)."""

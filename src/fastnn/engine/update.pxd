@@ -8,6 +8,7 @@ from fastnn.engine.plan cimport Plan
 cdef struct Segment:
     size_t first, n
     double rate          # multiplies that of the step
+    uint64_t missed      # steps that they sat out
 
 # a tensor that is held to a constraint
 cdef struct Held:

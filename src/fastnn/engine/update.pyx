@@ -1,11 +1,11 @@
 """One update of the parameters: bounds of the gradient, the optimizer's step, constraints, the running average.
 
-The optimizer's pass goes over segments of the arenas, one for all that has the same learning rate: just one where no
-layer has its own. What is not in a segment, a frozen layer, is not touched.
+The optimizer's pass goes over segments of the arenas, one for all that has the same learning rate and was trained as
+often: just one where no layer has its own, or was frozen. What is not in a segment, a frozen layer, is not touched.
 """
 cimport numpy as cnp
 from cpython.bytearray cimport PyByteArray_AS_STRING
-from libc.math cimport sqrt
+from libc.math cimport INFINITY, ldexp, sqrt
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
@@ -39,10 +39,10 @@ cdef class Updater:
 
     optimizer: (name, parameters, learning_rate, decay), where learning_rate is a number or, for a schedule of
     csrc/schedules.c, (name, parameters), which leaves decay out; and a fifth, the object, where it is a part written in
-    Python and the name says nothing. extras: what goes with a step.
+    Python and the name says nothing. steps_done: before its first. extras: what goes with a step.
     """
 
-    def __init__(self, Plan plan, optimizer, extras=Update()):
+    def __init__(self, Plan plan, optimizer, steps_done, extras=Update()):
         name, parameters, self.learning_rate, self.decay = optimizer[:4]
         self.plan, self.k, self.n = plan, plan.k, plan.trained
         self.part = optimizer[4] if len(optimizer) > 4 else None
@@ -61,6 +61,7 @@ cdef class Updater:
         self.clip_norm = extras.clip_norm
         self.clipped = self.clip_value > 0 or self.clip_tensor_norm > 0 or self.clip_norm > 0
         spans = _spans(plan, n)
+        plan.count_missed({layer for layer, _, _ in spans if not extras.rates.get(layer, 1.0)}, steps_done)
         self._lay_out(extras, spans)
         self.average = NULL
         if extras.average is not None:
@@ -80,12 +81,13 @@ cdef class Updater:
             rate = extras.rates.get(layer, 1.0)
             if rate == 0:
                 continue
-            last = segments.pop() if segments else (0, 0, 0.0)
-            if last[1:] == (first, rate):
+            missed = plan.missed.get(layer, 0)
+            last = segments.pop() if segments else (0, 0, 0.0, 0)
+            if last[1:] == (first, rate, missed):
                 first = last[0]
             elif last[1]:
                 segments.append(last)
-            segments.append((first, end, rate))
+            segments.append((first, end, rate, missed))
         if self.clip_tensor_norm > 0:
             tensors = [(offset, rows * cols) for (layer, _), (offset, (rows, cols)) in plan.tensors.items()
                        if <size_t>offset < self.n and extras.rates.get(layer, 1.0)]
@@ -96,10 +98,10 @@ cdef class Updater:
         self.tensors = <Segment *>PyByteArray_AS_STRING(self.memory[1])
         self.held = <Held *>PyByteArray_AS_STRING(self.memory[2])
         self.segment_count, self.tensor_count, self.held_count = len(segments), len(tensors), len(held)
-        for i, (first, end, rate) in enumerate(segments):
-            self.segments[i] = Segment(first, end - first, rate)
+        for i, (first, end, rate, missed) in enumerate(segments):
+            self.segments[i] = Segment(first, end - first, rate, missed)
         for i, (offset, count) in enumerate(tensors):
-            self.tensors[i] = Segment(offset, count, 1.0)
+            self.tensors[i] = Segment(offset, count, 1.0, 0)
         self.held_views, self.backed_up = [], any(c.kind == "python" for c in held)
         for i, c in enumerate(held):
             offset, (rows, cols) = plan.tensors[c.layer, c.name]
@@ -170,7 +172,8 @@ cdef class Updater:
                 at = self.segments[i].first * self.k.itemsize
                 for j in range(self.state_count):
                     states[j] = self.states[j] + at
-                opt_constants(self.optimizer, h, rate * self.segments[i].rate, self.parameters, done + 1)
+                opt_constants(self.optimizer, h, rate * self.segments[i].rate, self.parameters,
+                              done + 1 - self.segments[i].missed)
                 opt_step_shared(self.k, self.optimizer, self.w + at, states, self.g + at, self.segments[i].n, h)
         return self.follow(b, done) if self.follows else True
 
@@ -234,9 +237,15 @@ cdef class Updater:
             self._bound(self.g, self.n, self.clip_norm)
 
     cdef void _bound(self, char *g, size_t n, double limit) noexcept nogil:
-        cdef double norm = sqrt(self.k.penalty(g, n, 0.0, 1.0))
-        if norm > limit:
+        cdef double norm = sqrt(self.k.penalty(g, n, 0.0, 1.0)), small = 1.0
+        if norm == INFINITY:  # of squares: the norm itself may have room in the type
+            small = ldexp(1.0, -80 if self.k.itemsize == 4 else -600)
+            self.k.affine(g, g, n, small, 0.0)
+            norm = sqrt(self.k.penalty(g, n, 0.0, 1.0))
+        if norm > limit * small:
             self.k.affine(g, g, n, limit / norm, 0.0)
+        elif small < 1.0:
+            self.k.affine(g, g, n, 1.0 / small, 0.0)
 
     # --- parts written in Python: a turn with the GIL ---
     cdef double _python_rate(self, Buffers b, uint64_t done) noexcept with gil:
@@ -254,8 +263,9 @@ cdef class Updater:
         try:
             params, grads, states, _ = self.arenas
             pieces = [(slice(self.segments[i].first, self.segments[i].first + self.segments[i].n),
-                       self.segments[i].rate * self.rate_now) for i in range(self.segment_count)]
-            link.optimizer_step(self.part, params, grads, states, done + 1, pieces)
+                       done + 1 - self.segments[i].missed, self.segments[i].rate * self.rate_now)
+                      for i in range(self.segment_count)]
+            link.optimizer_step(self.part, params, grads, states, pieces)
         except BaseException as error:
             error.add_note(f"in formula of the optimizer {type(self.part).__name__}")
             b.fail(error)

@@ -100,9 +100,20 @@ class Normalization(Layer):
             self.take(*found)
 
     def take(self, mean: NDArray[Any], variance: NDArray[Any]) -> None:
-        """Normalize by these, which fit, from now on."""
+        """Normalize by these, which fit, from now on. ValueError, and nothing changed, where the model's type does not
+        hold a variance."""
+        mine = view(self, "variance")
+        with np.errstate(over="ignore", under="ignore"):
+            held = variance.astype(mine.dtype)
+        lost = ((held < np.finfo(mine.dtype).tiny) & (variance > 0)) | np.isinf(held)
+        if lost.any():
+            column = int(lost.argmax())
+            raise ValueError(
+                f"{self.label()}: the variance {variance.flat[column]:.3g} of column {column} is beyond {mine.dtype}: "
+                f"change the unit of that feature, or make the model with dtype='float64'"
+            )
         view(self, "mean")[...] = mean
-        view(self, "variance")[...] = variance
+        mine[...] = held
 
     @property
     def adapted(self) -> bool:
