@@ -255,6 +255,31 @@ def test_a_containers_quota_is_honoured(tmp_path: Path, files: dict[str, str], w
     assert count == (cores if wanted is None else max(1, min(cores or 1, int(wanted + 0.5))))
 
 
+@pytest.mark.parametrize(
+    ("membership", "files", "wanted"),
+    [
+        ("0::/system.slice/a.service\n", {"system.slice/a.service/cpu.max": "100000 100000"}, 1.0),
+        ("0::/a/b\n", {"a/cpu.max": "300000 100000", "a/b/cpu.max": "max 100000", "cpu.max": "400000 100000"}, 3.0),
+        ("0::/a/b\n", {"a/c/cpu.max": "100000 100000"}, None),
+        (
+            "7:memory:/m\n4:cpu,cpuacct:/a:b\n0::/\n",
+            {"cpu/a:b/cpu.cfs_quota_us": "50000", "cpu/a:b/cpu.cfs_period_us": "100000"},
+            0.5,
+        ),
+        ("0::/../../etc\n", {"cpu.max": "200000 100000"}, 2.0),
+        ("nonsense\n", {"cpu.max": "200000 100000"}, 2.0),
+    ],
+)
+def test_the_quota_of_a_service_and_of_all_above_it_is_honoured(
+    tmp_path: Path, membership: str, files: dict[str, str], wanted: float | None
+) -> None:
+    (tmp_path / "membership").write_text(membership)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert _threads._quota(str(tmp_path), str(tmp_path / "membership")) == wanted
+
+
 @pytest.mark.parametrize(("value", "count"), [("1", "1"), ("7", "7")])
 def test_the_environment_sets_the_number(value: str, count: str) -> None:
     code = "import fastnn; print(fastnn.get_num_threads())"

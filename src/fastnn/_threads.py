@@ -16,6 +16,7 @@ from fastnn import _core, _forks
 MOST = 256
 _blocks: list[list[int]] = []  # those of num_threads that are open, in the order they were entered: what each puts back
 CGROUP = "/sys/fs/cgroup"
+MEMBERSHIP = "/proc/self/cgroup"
 
 
 class _Turn:
@@ -38,27 +39,52 @@ class _Turn:
 _turn = _Turn()
 
 
-def available_threads(cgroup: str = CGROUP) -> int:
-    """Threads that can run at the same time here: affinity, bounded by the cgroup's quota (version 2 or 1)."""
+def available_threads(cgroup: str = CGROUP, membership: str = MEMBERSHIP) -> int:
+    """Threads that can run at the same time here: affinity, bounded by the quotas of the cgroups (version 2 or 1)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota(cgroup)
+    quota = _quota(cgroup, membership)
     return max(1, min(cores, MOST) if quota is None else min(cores, MOST, int(quota + 0.5)))
 
 
-def _quota(cgroup: str) -> float | None:
-    """Processors' worth of time that a container grants, None where it grants all."""
+def _quota(cgroup: str, membership: str = MEMBERSHIP) -> float | None:
+    """Processors' worth of time that this process's cgroup and those above it grant, None where they grant all. In a
+    container its own is the root; outside of one a service's lies in a folder below."""
+    found = []
+    for number, controllers, path in _memberships(membership):
+        if number == "0":
+            found += [_share(f"{folder}/cpu.max") for folder in _upwards(cgroup, path)]
+        elif "cpu" in controllers.split(","):
+            folders = _upwards(f"{cgroup}/cpu", path)
+            found += [_share(f"{folder}/cpu.cfs_quota_us", f"{folder}/cpu.cfs_period_us") for folder in folders]
+    return min((quota for quota in found if quota is not None), default=None)
+
+
+def _memberships(file: str) -> list[list[str]]:
+    """[number of the hierarchy, its controllers, path] of each cgroup that the process is in, the roots among them."""
     try:
-        with open(f"{cgroup}/cpu.max") as f:
-            quota, period = f.read().split()
+        with open(file) as f:
+            lines = [line.rstrip("\n").split(":", 2) for line in f]
     except (OSError, ValueError):
-        try:
-            with open(f"{cgroup}/cpu/cpu.cfs_quota_us") as f, open(f"{cgroup}/cpu/cpu.cfs_period_us") as g:
-                quota, period = f.read(), g.read()
-        except OSError:
-            return None
+        lines = []
+    return [line for line in lines if len(line) == 3] + [["0", "", "/"], ["1", "cpu", "/"]]
+
+
+def _upwards(root: str, path: str) -> list[str]:
+    """The folder of a cgroup and all above it, to the root."""
+    parts = [part for part in path.split("/") if part and part != ".."]
+    return ["/".join([root, *parts[:n]]) for n in range(len(parts), -1, -1)]
+
+
+def _share(*files: str) -> float | None:
+    """Quota over period, which stand in these files; None where there is no bound."""
     try:
-        return float(quota) / float(period) if float(quota) > 0 else None
-    except (ValueError, ZeroDivisionError):
+        words = []
+        for name in files:
+            with open(name) as f:
+                words += f.read().split()
+        quota, period = map(float, words)
+        return quota / period if quota > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
         return None
 
 
