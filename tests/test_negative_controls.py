@@ -100,6 +100,26 @@ def test_near_and_within_see_large_defects(defect: Callable[[Array], Array]) -> 
         assert_within(defect(GOOD), GOOD, 1e-6)
 
 
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-2])
+@pytest.mark.parametrize("one", [False, True])
+def test_near_and_within_hold_to_their_tolerance(tolerance: float, one: bool) -> None:
+    """One per cent on this side of it passes, one per cent beyond fails: of all elements, or all of it in one."""
+    want = GOOD.astype(np.float64)
+    where = (np.arange(want.size) == 11) if one else np.ones(want.size)
+    norm = where * np.linalg.norm(want) / np.linalg.norm(where)
+    bound = tolerance * (1 + np.abs(want))
+    for sign in (1, -1):
+        assert_near(want + sign * 0.99 * tolerance * norm, want, tolerance)
+        assert_within(want + sign * 0.99 * tolerance * where, want, tolerance)
+        assert_within(want + sign * 0.99 * bound * where, want, bound)
+        with pytest.raises(AssertionError, match="of the norm"):
+            assert_near(want + sign * 1.01 * tolerance * norm, want, tolerance)
+        with pytest.raises(AssertionError, match="exceeds its bound"):
+            assert_within(want + sign * 1.01 * tolerance * where, want, tolerance)
+        with pytest.raises(AssertionError, match="exceeds its bound"):
+            assert_within(want + sign * 1.01 * bound * where, want, bound)
+
+
 def test_constant_data_are_noticed() -> None:
     assert_varies(GOOD)
     with pytest.raises(AssertionError, match="vary"):
