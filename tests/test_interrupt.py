@@ -138,8 +138,9 @@ def test_a_break_at_any_moment_of_taking_in_records_loses_none() -> None:
 
 def test_ctrl_c_is_noticed_in_the_middle_of_a_long_epoch() -> None:
     model = classifier(1, 64)
-    train_until_broken(model, 0.3, np.tile(X, (5000, 1)), np.tile(Y, 5000), batch_size=8)
-    assert model.steps_done > 0
+    long = np.tile(X, (50_000, 1)), np.tile(Y, 50_000)
+    train_until_broken(model, 0.3, *long, batch_size=8)
+    assert model.steps_done % (len(long[0]) // 8) > 0
     assert np.isfinite(model.predict(X)).all()
 
 
