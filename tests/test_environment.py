@@ -160,6 +160,7 @@ def test_any_mode_of_the_process_gives_the_same_bits_and_is_put_back(bits: int, 
     w = (np.outer(np.linspace(0.1, 1, x.size), np.linspace(-1, 1, 12)) * 1e-3).astype(np.float32)
     X = np.asarray(_core.random_normal(60, 1)).reshape(20, 3)
     targets = X[:, :2].copy()
+    large, narrow, tiny = 100 * w[:, 1:10], X.astype(np.float32), (X * 1e-35, (X * 1e-35).astype(np.float32))
 
     def run() -> list[np.ndarray]:
         results = [F.exp(x), F.sigmoid(x), F.softmax(x), F.tanh(x), F.erf(x), F.dot(x, w), F.dropout(x, 0.3, seed=1)[0]]
@@ -179,6 +180,14 @@ def test_any_mode_of_the_process_gives_the_same_bits_and_is_put_back(bits: int, 
         model.finalize()  # draws the weights with NumPy's help, and that rounds as the process says
         model.layers[0].weights, model.layers[2].weights = w[:3], w[3:15, :2]
         model.train(X, targets, epochs=5, batch_size=6, shuffle=True)
+        sinking = Model([Dense(3, 12, activation="relu"), Dense(12, 9), Dense(9, 2)])  # to subnormals, without biases
+        sinking.finalize()
+        for layer, weights in zip(sinking.layers, (w[:3], large[:12], large[:9, :2]), strict=True):
+            layer.weights = weights
+        for each, rows in ((model, (X, narrow)), (sinking, tiny)):
+            session = each.session()
+            for r in rows:
+                results += [session(r), session(r[0]), session(r[:1]), each.predict(r)]
         return [*results, model.plan.params.copy(), *model.plan.states, model.predict(X)]
 
     want = run()

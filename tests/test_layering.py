@@ -240,6 +240,18 @@ DRIVERS = {
     *("gemm", "opt_constants", "opt_step_shared", "schedule_rate", "average_shared", "gather_shared", "batch_norm_fwd"),
     *("batch_norm_bwd", "fnn_uniform", "fnn_normal", "fnn_sin", "fnn_cos", "fnn_schedule_rate", "fnn_opt_constants"),
 }
+BRACKETED_IN_C = ("net_row", "net_run")  # of session.c: who calls them need not set the mode
+
+
+def drivers(session_c: str) -> set[str]:
+    """The drivers that run kernels in whatever mode they find."""
+
+    def sets_it(name: str) -> bool:
+        body = re.search(rf"^int fnn_{name}\(.*?^}}$", session_c, re.M | re.S)
+        bracket = r"fnn_fp_state (\w+) = fnn_fp_enter\(\);.*fnn_fp_leave\(\1\);"
+        return body is not None and re.search(bracket, body[0], re.S) is not None
+
+    return DRIVERS | {name for name in BRACKETED_IN_C if not sets_it(name)}
 
 
 def functions_of(code: str) -> list[tuple[str, bool, str]]:
@@ -252,15 +264,16 @@ def functions_of(code: str) -> list[tuple[str, bool, str]]:
     return found
 
 
-def without_brackets(code: dict[str, str]) -> list[str]:
+def without_brackets(code: dict[str, str], session_c: str) -> list[str]:
     """What Python can call, of these files, and reaches a kernel in whatever mode the process has set."""
+    bare = drivers(session_c)
     functions = [(file, *f) for file, text in code.items() for f in functions_of(text) if "fnn_fp_enter()" not in f[2]]
     at_home = {(file, name) for file, text in code.items() for name, _, _ in functions_of(text)}
     inside: dict[str, set[str]] = {}  # functions in C that leave the bracket to their callers, with their files
 
     def reaches(file: str, body: str) -> bool:
         for dot, name in re.findall(r"(self\.|\.|)\b(\w+)(?:\[[^\]]*\])?\(", body):
-            if name in (KERNELS if dot == "." else DRIVERS):
+            if name in (KERNELS if dot == "." else bare):
                 return True
             if file in inside.get(name, ()) or (name in inside and (file, name) not in at_home):
                 return True
@@ -277,11 +290,15 @@ def without_brackets(code: dict[str, str]) -> list[str]:
 
 def test_what_python_calls_runs_kernels_in_their_own_mode() -> None:
     code = {p.relative_to(PACKAGE).as_posix(): p.read_text(encoding="utf-8") for p in PACKAGE.rglob("*.pyx")}
+    c = (CSRC / "session.c").read_text(encoding="ascii")
     assert {"act_fwd", "sum", "argmax_rows", "gather"} <= KERNELS
-    assert without_brackets(code) == []
+    assert without_brackets(code, c) == []
     for file, name in [("kernels/metrics.pyx", "argmax_rows"), ("engine/loop.pyx", "regularization_loss"),
                        ("engine/lbfgs.pyx", "__init__"), ("kernels/losses.pyx", "quick_mean")]:  # fmt: skip
-        assert f"{file}: {name}" in without_brackets(code | {file: code[file].replace("fnn_fp_enter()", "0")})
+        assert f"{file}: {name}" in without_brackets(code | {file: code[file].replace("fnn_fp_enter()", "0")}, c)
+    for place in ("fnn_fp_enter();", "fnn_fp_leave(found);"):
+        for once in (c.replace(place, "0;", 1), "0;".join(c.rsplit(place, 1))):  # of a row; of many
+            assert "engine/session.pyx: run" in without_brackets(code, once)
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if p.suffix == ".py"], ids=lambda p: str(p.relative_to(PACKAGE)))
