@@ -1,7 +1,7 @@
 """Whole networks in float64 NumPy, from the formulas alone: nothing here calls a kernel of fastnn.
 
 A network is read from the model's description (its layers) and runs forward, backward and through the
-optimizer's formula. Derivatives are written out for the activations and losses of the book and taken by differences for
+optimizer's rule. Derivatives are written out for the activations and losses of the book and taken by differences for
 any other.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from compare import Array, gradient
 from norm_formulas import moments, normalize, normalize_backward
+from optimizer_rules import RULES
 
 from fastnn import BatchNorm, Dense, Dropout, Input, LayerNorm, Model, Normalization, Rescale
 from fastnn._core import ACTIVATION_SHAPE
@@ -197,6 +198,7 @@ class Network:
         if not self.states:
             zeros = {key: np.zeros_like(w) for key, w in self.params.items()}
             self.states = [{k: v.copy() for k, v in zeros.items()} for _ in range(optimizer.state_count)]
+        rule = RULES[optimizer.kernel]
         rate = optimizer.learning_rate / (1 + optimizer.decay * (t - 1))
         tape = self.forward(X)[1]
         for index, moving in self.moving.items():
@@ -206,4 +208,4 @@ class Network:
                 for old, new in zip(moving, moments(tape[index][0], 0), strict=True)
             ]
         for key, g in self.gradients(X, y).items():
-            self.params[key] = optimizer.formula(self.params[key], g, [s[key] for s in self.states], t, rate)
+            self.params[key] = rule(optimizer, self.params[key], g, [s[key] for s in self.states], t, rate)

@@ -1,13 +1,15 @@
-"""Every registered optimizer: ten steps against its formula, bits, subnormal state, penalties."""
+"""Every registered optimizer: ten steps against its paper's rule, bits, subnormal state, penalties."""
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from compare import Array, assert_near, assert_same_bits, assert_varies, assert_within, gradient, use
+from optimizer_rules import RULES
 
 import fastnn.functional as F
 from fastnn import Dense, Model, _core, num_threads
@@ -33,14 +35,14 @@ def step(kernel: str, w: Array, g: Array, states: tuple[Array, ...], t: int, lr:
 
 
 def test_every_kernel_has_its_class_and_its_parameters() -> None:
-    assert set(OBJECTS) == set(_core.OPTIMIZERS)
+    assert set(OBJECTS) == set(_core.OPTIMIZERS) == set(RULES)
     for kernel, optimizer in OBJECTS.items():
         assert len(optimizer.parameters()) == _core.OPTIMIZER_PARAMETERS[kernel]
         assert optimizer.state_count == _core.OPTIMIZER_STATES[kernel]
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_ten_steps_follow_the_formula(kernel: str, isa: str, dtype: Any, rng: np.random.Generator) -> None:
+def test_ten_steps_follow_the_papers_rule(kernel: str, isa: str, dtype: Any, rng: np.random.Generator) -> None:
     for n in SIZES:
         w = rng.standard_normal(n).astype(dtype)
         assert_varies(w)
@@ -49,11 +51,29 @@ def test_ten_steps_follow_the_formula(kernel: str, isa: str, dtype: Any, rng: np
         for t in range(1, 11):
             g = (rng.standard_normal(n) * 10.0 ** rng.integers(-3, 2)).astype(dtype)
             step(kernel, w, g, states, t)
-            want = OBJECTS[kernel].formula(want, g.astype(np.float64), want_states, t, 0.01)
+            want = RULES[kernel](OBJECTS[kernel], want, g.astype(np.float64), want_states, t, 0.01)
         tolerance = 1e-13 if dtype == np.float64 else 3e-6
         assert_near(w, want, tolerance, f"{kernel}, {n}")
         for got, wide in zip(states, want_states, strict=True):
             assert_near(got, wide, tolerance, f"state of {kernel}, {n}")
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_formula_of_the_class_is_the_papers_rule(kernel: str, decay: float, rng: np.random.Generator) -> None:
+    """Its own, which other tests go by; the decay too, which is 0 unless it is asked for."""
+    made = copy.copy(OBJECTS[kernel])
+    if hasattr(made, "weight_decay"):
+        made.weight_decay = decay
+    got, want = (rng.standard_normal(50),) * 2
+    mine, papers = ([np.zeros(50) for _ in range(made.state_count)] for _ in range(2))
+    for t in range(1, 31):
+        g = rng.standard_normal(50)
+        got = made.formula(got, g, mine, t, 0.01)
+        want = RULES[kernel](made, want, g, papers, t, 0.01)
+        assert_near(got, want, 1e-14, f"{kernel}, step {t}")
+        for one, other in zip(mine, papers, strict=True):
+            assert_near(one, other, 1e-14, f"state of {kernel}, step {t}")
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
