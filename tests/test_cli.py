@@ -543,6 +543,33 @@ def test_bench_is_handed_its_peers(run, monkeypatch: pytest.MonkeyPatch) -> None
     assert asked == [[], ["torch", "jax"]]
 
 
+def test_bench_measures_and_prints_its_table(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is called, but of one small case, and each line for the least time."""
+    from fastnn._bench import measure
+
+    start = measure.run_single_threaded
+    brief = """if True:
+        import runpy
+        from fastnn._bench import layers, report
+        report.SECONDS, report.short_cases = 1e-3, lambda: [layers.dot(8, 8, 8)]
+        runpy.run_module("fastnn._bench", run_name="__main__")"""
+
+    def briefly(*arguments: str) -> int:
+        assert arguments == ("-m", "fastnn._bench")
+        return start("-c", brief)
+
+    monkeypatch.setattr(measure, "run_single_threaded", briefly)
+    out = run("bench")
+    assert (
+        f"fastnn {fastnn.__version__} on {fastnn.active_isa()}, one thread; NumPy {np.__version__}, its BLAS held"
+        in out
+    )
+    time, ratio, rate = r" +\d+(?:\.\d+)? [mun]?s", r" +\d+\.\d\d", r" +\d+\.\d G\S+ +\d+%"
+    lines = re.findall(rf"^(\w.*?\S)(?:{time} ?){{4}}{ratio}{rate}$", out, re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["dot", "dot", "dense", "relu", "sgd"], out
+    assert re.search(r"above, geometric mean \d+\.\d, smallest \d+\.\d\d\.$", out, re.MULTILINE)
+
+
 def test_doctor(run) -> None:
     out = run("doctor")
     for text in (
