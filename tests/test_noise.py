@@ -1,5 +1,5 @@
-"""GaussianNoise, GaussianDropout and AlphaDropout: the streams they draw, their moments, and that predictions go
-without."""
+"""Dropout, GaussianNoise, GaussianDropout and AlphaDropout: the streams they draw, their moments, and that predictions
+go without."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from norm_formulas import halves, normals
 import fastnn
 from fastnn import AlphaDropout, Dense, Dropout, GaussianDropout, GaussianNoise, Model, custom
 from fastnn.engine import plan
+from fastnn.kernels.arrays import dropout_forward
 from fastnn.optimizers import SGD
 
 SELU_LEFT = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
@@ -65,6 +66,37 @@ def test_noise_is_box_and_mullers_of_the_stream(shape: tuple[int, int], dtype: n
     scaled = through(GaussianDropout(0.2), X, dtype)[0]
     z = normals(X.size, 77, 8192 + 1, 1, dtype).reshape(shape)
     assert_within(scaled, X * (1 + math.sqrt(0.25) * z), tolerance * (1 + np.abs(X)))
+
+
+@pytest.mark.parametrize("rate", [1e-5, 0.1, 0.5, 0.9, 0.999999])
+@pytest.mark.parametrize("step", [1, 2, 2**32 + 5, 2**63 + 3])
+def test_a_mask_is_the_streams_halves_below_the_rate(rate: float, step: int, isa: str, dtype: np.dtype[Any]) -> None:
+    for n in (1, 63, 64, 65, 255, 256, 257, 700):
+        x, mask, y = np.full(n, 3, dtype), np.empty(n, dtype), np.empty(n, dtype)
+        dropout_forward(y, mask, x, rate, 77 << 40, 8192 + 3, step)
+        dropped = halves(n, 77 << 40, 8192 + 3, step) < min(round(rate * 65536), 65535)
+        assert_same_bits(mask, np.where(dropped, 0, 1 / (1 - rate)).astype(dtype))
+        assert_same_bits(y, x * mask)
+
+
+@pytest.mark.parametrize("beside", [-0.6, -0.4, 0.4, 0.6])
+def test_a_rate_is_rounded_to_the_nearest(beside: float, isa: str, dtype: np.dtype[Any]) -> None:
+    """A rate beside an element's own 16 bits: that element tells to which side it went."""
+    half = halves(100, 77, 8192, 1)
+    for e in (0, 17, 64, 99):
+        x, mask = np.ones(100, dtype), np.empty(100, dtype)
+        dropout_forward(np.empty_like(x), mask, x, (half[e] + beside) / 65536, 77, 8192, 1)
+        np.testing.assert_array_equal(mask == 0, half < half[e] + (beside > 0.5) - (beside < -0.5))
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_in_training_has_a_mask_of_its_own_in_each_step(rate: float, dtype: np.dtype[Any], isa: str) -> None:
+    X = np.random.default_rng(2).standard_normal((15, 21)).astype(dtype)
+    seen = through(Dropout(rate), X, dtype, steps=2)
+    for step, got in enumerate(seen, 1):
+        dropped = (halves(X.size, 77, 8192 + 1, step) < round(rate * 65536)).reshape(X.shape)
+        assert_same_bits(got, X * np.where(dropped, 0, 1 / (1 - rate)).astype(dtype))
+        assert 0 < dropped.sum() < X.size
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
