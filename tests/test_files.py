@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import errno
 import io
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +288,48 @@ def test_what_a_killed_process_left_goes_and_what_is_being_written_stays(tmp_pat
     assert found == {"m.fnn", written.name, f".m.fnn.{'2' * 16}.tmp", *others}
     model.save(path)
     assert not written.exists()
+
+
+SAVES = """
+import fcntl, os, sys, time
+sys.path.insert(0, sys.argv[1])
+from small import classifier
+from fastnn import Model
+me, path = int(sys.argv[2]), sys.argv[3]
+model = classifier(seed=me)
+model.finalize(4)
+lock = fcntl.flock
+os.fsync = lambda handle: time.sleep(0.001)  # the others run while a file is half made, on one processor too
+fcntl.flock = lambda *how: (time.sleep(0.0005), lock(*how))
+print("ready", flush=True)
+sys.stdin.readline()
+for turn in range(50):
+    model.save(path)
+    assert Model.load(path).seed in range(4)  # a whole one, whoever's
+print("saved", flush=True)
+"""
+
+
+@POSIX
+def test_several_processes_save_to_one_path(tmp_path: Path) -> None:
+    path = tmp_path / "m.fnn"
+    env = os.environ | {"PYTHONPATH": str(Path(fastnn.__file__).resolve().parents[1])}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": env}
+    command = [sys.executable, "-c", SAVES, str(Path(__file__).parent)]
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(subprocess.Popen([*command, str(i), str(path)], **pipes)) for i in range(4)]
+        assert [p.stdout.readline() for p in processes if p.stdout] == ["ready\n"] * 4
+        for p in processes:
+            assert p.stdin is not None
+            p.stdin.write("go\n")
+            p.stdin.flush()
+        told = [p.communicate(timeout=300)[0] for p in processes]
+    assert told == ["saved\n"] * 4
+    assert [p.name for p in tmp_path.iterdir()] == ["m.fnn"]
+    model = Model.load(path)
+    whole = classifier(seed=model.seed)
+    whole.finalize(4)
+    assert bits(model) == bits(whole)
 
 
 # --- elsewhere and later ---
