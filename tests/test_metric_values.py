@@ -13,7 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastnn import Dense, Input, Model, callbacks, metrics
-from fastnn.metrics import F1, MAE, MSE, R2, RMSE, ROCAUC, Metric, Precision, Recall, TopKAccuracy
+from fastnn.metrics import (
+    F1,
+    MAE,
+    MSE,
+    R2,
+    RMSE,
+    ROCAUC,
+    BalancedAccuracy,
+    MatthewsCorrelation,
+    Metric,
+    Precision,
+    Recall,
+    TopKAccuracy,
+)
 
 AVERAGES: list[Any] = ["macro", "micro", "weighted", None]
 SCORES = {"precision": metrics.precision_score, "recall": metrics.recall_score, "f1": metrics.f1_score}
@@ -40,10 +53,38 @@ def probabilities(rng: np.random.Generator, rows: int, classes: int, levels: int
 # --- classes ---
 
 
-def test_every_registered_metric_is_tested_here() -> None:
-    tested = {"precision", "recall", "f1", "balanced_accuracy", "matthews_correlation", "top_k_accuracy", "roc_auc",
-              "mse", "rmse", "mae", "r2"}  # fmt: skip
-    assert {cls.names[0] for cls in Metric.registry.values()} == tested
+# by the name that each is registered under: (the metric, its value from the predictions p and the classes or targets y)
+VALUES: dict[str, tuple[Metric, Any]] = {
+    "precision": (
+        Precision("macro"),
+        lambda p, y: oracle.averaged("precision", "macro", y, p.argmax(axis=1), range(4)),
+    ),
+    "recall": (Recall("macro"), lambda p, y: oracle.averaged("recall", "macro", y, p.argmax(axis=1), range(4))),
+    "f1": (F1("macro"), lambda p, y: oracle.averaged("f1", "macro", y, p.argmax(axis=1), range(4))),
+    "balanced_accuracy": (BalancedAccuracy(), lambda p, y: oracle.balanced_accuracy(y, p.argmax(axis=1))),
+    "matthews_correlation": (MatthewsCorrelation(), lambda p, y: oracle.matthews(y, p.argmax(axis=1), range(4))),
+    "top_k_accuracy": (TopKAccuracy(2), lambda p, y: oracle.top_k(p, y, 2)),
+    "roc_auc": (ROCAUC("macro"), lambda p, y: np.mean([oracle.auc(p[:, c], y == c) for c in range(4)])),
+    "mse": (MSE(), lambda p, y: oracle.regression("mse", p, y).mean()),
+    "rmse": (RMSE(), lambda p, y: oracle.regression("rmse", p, y).mean()),
+    "mae": (MAE(), lambda p, y: oracle.regression("mae", p, y).mean()),
+    "r2": (R2(), lambda p, y: oracle.regression("r2", p, y).mean()),
+}
+
+
+def test_every_registered_metric_is_in_the_table() -> None:
+    assert {cls.names[0]: cls for cls in Metric.registry.values()} == {n: type(m) for n, (m, _) in VALUES.items()}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_value_of(name: str, rng: np.random.Generator) -> None:
+    metric, want = VALUES[name]
+    regression = name in ("mse", "rmse", "mae", "r2")
+    p = rng.standard_normal((90, 4)) if regression else probabilities(rng, 90, 4)
+    y = p + rng.standard_normal((90, 4)) if regression else rng.integers(0, 4, 90)
+    (got,) = judge(4, "mse" if regression else "cce", [metric]).evaluate(p, y).metrics.values()
+    near(got, want(p, y))
+    assert got not in (0, 1)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10, 40])
