@@ -17,9 +17,11 @@ def tasks():
     return len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else threading.active_count()
 
 def rounding():
-    # subnormals are kept and thirds round to nearest where MXCSR/FPCR is as it was
-    tiny = np.float32(1e-38) / np.float32(10)
-    return tiny.tobytes() + (np.float32(1) / np.float32(3)).tobytes() + np.nextafter(np.float64(0), 1).tobytes()
+    # subnormals are kept and thirds round to nearest where MXCSR/FPCR is as it was. A third of either sign, as float32
+    # rounds 1/3 up: to nearest and upward are the same there
+    tiny, third = np.float32(1e-38) / np.float32(10), np.float32(1) / np.float32(3)
+    minus_third = np.float32(-1) / np.float32(3)
+    return b"".join(x.tobytes() for x in (tiny, third, minus_third, np.nextafter(np.float64(0), 1)))
 
 def state():
     return {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,34 @@ def test_a_write_on_a_canary_and_a_watcher_that_sleeps_are_seen(
     monkeypatch.setattr(g07, "guard", lambda full: good(full, *how))
     figure = proof("g07_bounds")
     assert not figure.passed, figure.text
+
+
+# where fegetenv puts the modes of floats in Linux (a word of 32 bits), and the bits of each
+MODES = {
+    "x86_64": (
+        7,
+        {"down": 1 << 13, "up": 1 << 14, "to zero": 3 << 13, "results flushed": 1 << 15, "operands flushed": 1 << 6},
+    ),
+    "aarch64": (0, {"down": 2 << 22, "up": 1 << 22, "to zero": 3 << 22, "results flushed": 1 << 24}),
+}
+LEAK = """
+import ctypes
+libc, env = ctypes.CDLL(None), (ctypes.c_uint32 * 64)()
+libc.fegetenv(env)
+env[{word}] |= {bits}
+libc.fesetenv(env)
+found["rounding after use"] = before["rounding"] == rounding().hex()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() not in MODES, reason="knows where Linux has them")
+@pytest.mark.parametrize("mode", ["none", *MODES.get(platform.machine(), (0, {}))[1]])
+def test_each_mode_of_rounding_that_is_left_behind_is_seen(mode: str) -> None:
+    import g14_side_effects as g14
+
+    word, bits = MODES[platform.machine()]
+    found = g14.look(LEAK.format(word=word, bits=bits.get(mode, 0)))
+    assert found["rounding after use"] == (mode == "none"), mode
 
 
 @pytest.mark.parametrize("defect", ["none", "one bit", "a kernel is missing", "a kernel is new"])
