@@ -1,7 +1,7 @@
 """G15. No processor meets an instruction that it does not have.
 
-Quick form: the machine code of the extension, function by function: a table has the instructions of its own set and no
-more, all the rest has none beyond the oldest x86-64; and an instruction set that is not there, or does not exist, is
+Quick form: the machine code of every extension, function by function: a table has the instructions of its own set and
+no more, all the rest has none beyond the oldest x86-64; and an instruction set that is not there, or does not exist, is
 refused in words where it is forced. Full form: the same refusal, every kernel over 200 shapes, and a small training
 under emulation of an x86-64 without AVX (qemu-x86_64 -cpu Nehalem), on the sse2 table: the very bits that sse2 gives
 natively, and near those of the contract; a table of AVX2 there is stopped, so the emulator would have told.
@@ -15,11 +15,15 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 from typing import Any
 
 import elsewhere
 from promise import Figure, NotHereError, python
 
+import fastnn
 from fastnn import _core
 
 PROMISE = "never an illegal instruction, and a refusal in words where an absent instruction set is forced"
@@ -60,7 +64,8 @@ layers = [Dense(32, activation="relu"), Dropout(0.1), Dense(16, activation="gelu
 model = Model(layers, seed=4, dtype="float64")
 model.set(loss="categorical_crossentropy", optimizer="adam")
 model.train(X, y, epochs=3, batch_size=32, shuffle=True)
-print(fastnn.active_isa(), *model.predict(X).ravel()[::7])
+session = model.session()
+print(fastnn.active_isa(), *model.predict(X).ravel()[::7], *session(X).ravel()[::7], *session(X[:1]).ravel())
 """
 
 
@@ -80,21 +85,30 @@ def owners(library: str) -> list[tuple[int, int, str]]:
     return sorted(set(found))
 
 
-def foreign_instructions() -> tuple[int, dict[str, int]]:
-    """(instructions that their table must not have, how many each has)."""
-    ranges = owners(_core.__file__)
+def libraries() -> list[Path]:
+    """Every extension of the package, for this Python: some have flags of their own in setup.py."""
+    return sorted(Path(fastnn.__file__).parent.rglob(f"*{EXTENSION_SUFFIXES[0]}"))
+
+
+def foreign_instructions(files: Iterable[Path]) -> tuple[dict[str, int], dict[str, int]]:
+    """(instructions that their table must not have, by the extension's name, and how many each table has). The tables
+    are in the core; all the rest is for any processor."""
     counts: dict[str, int] = dict.fromkeys(FOREIGN, 0)
-    wrong = i = 0
-    for line in _tool("objdump", "-d", "--no-show-raw-insn", _core.__file__).splitlines():
-        match = CODE.match(line)
-        if match is None:
-            continue
-        at = int(match[1], 16)
-        while i + 1 < len(ranges) and ranges[i][1] <= at:
-            i += 1
-        table = ranges[i][2] if ranges and ranges[i][0] <= at < ranges[i][1] else "other"
-        counts[table] += 1
-        wrong += FOREIGN[table].search(match[2]) is not None
+    wrong: dict[str, int] = {}
+    for file in files:
+        ranges = owners(str(file)) if file.samefile(_core.__file__) else []
+        i = 0
+        for line in _tool("objdump", "-d", "--no-show-raw-insn", str(file)).splitlines():
+            match = CODE.match(line)
+            if match is None:
+                continue
+            at = int(match[1], 16)
+            while i + 1 < len(ranges) and ranges[i][1] <= at:
+                i += 1
+            table = ranges[i][2] if ranges and ranges[i][0] <= at < ranges[i][1] else "other"
+            counts[table] += 1
+            if FOREIGN[table].search(match[2]):
+                wrong[file.name] = wrong.get(file.name, 0) + 1
     return wrong, counts
 
 
@@ -110,13 +124,16 @@ def refused(isa: str) -> bool:
 def natively() -> tuple[bool, str]:
     if platform.machine() != "x86_64" or sys.platform != "linux" or not all(map(shutil.which, ("readelf", "objdump"))):
         raise NotHereError("Linux on x86-64 with binutils: the machine code is read there")
-    wrong, counts = foreign_instructions()
+    files = libraries()
+    wrong, counts = foreign_instructions(files)
     if not all(counts[table] for table in FOREIGN):
         raise NotHereError("an extension with its symbols: this one was stripped")
     absent = [isa for isa in _core.ISAS if isa not in _core.available_isas()]
     spoke = [refused(isa) for isa in (*absent, "neon", "avx99")]
-    text = f"{wrong} of {sum(counts.values()):,} instructions foreign to their table"
-    return wrong == 0 and all(spoke), f"{text}; {len(spoke)} of {len(spoke)} forced refused" if all(spoke) else text
+    text = f"{sum(wrong.values())} of {sum(counts.values()):,} instructions foreign to their table"
+    text += f", of {len(files)} extensions"
+    text += f", in {', '.join(wrong)}" if wrong else ""
+    return not wrong and all(spoke), f"{text}; {len(spoke)} of {len(spoke)} forced refused" if all(spoke) else text
 
 
 def far(a: elsewhere.Results, b: elsewhere.Results) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import platform
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,20 @@ def test_a_write_on_a_canary_and_a_watcher_that_sleeps_are_seen(
     monkeypatch.setattr(g07, "guard", lambda full: good(full, *how))
     figure = proof("g07_bounds")
     assert not figure.passed, figure.text
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or not shutil.which("objdump"), reason="reads x86-64's machine code")
+def test_a_foreign_instruction_in_any_extension_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    import g15_illegal_instruction as g15
+
+    others, good = [file for file in g15.libraries() if not file.name.startswith("_core.")], g15._tool
+    assert len(others) > 15
+    assert g15.foreign_instructions(others)[0] == {}
+    vector = "\n  10:\tvaddps %ymm0,%ymm1,%ymm2\n"
+    monkeypatch.setattr(g15, "_tool", lambda *a: good(*a) + vector * Path(a[-1]).name.startswith("session."))
+    (name, count), = g15.foreign_instructions(others)[0].items()  # fmt: skip
+    assert name.startswith("session.")
+    assert count == 1
 
 
 # where fegetenv puts the modes of floats in Linux (a word of 32 bits), and the bits of each
