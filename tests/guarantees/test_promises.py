@@ -52,6 +52,18 @@ def test_a_write_on_a_canary_and_a_watcher_that_sleeps_are_seen(
     assert not figure.passed, figure.text
 
 
+@pytest.mark.parametrize("other", ["huge((-1,), np.float32)", "None[0]"])
+def test_a_size_refused_in_words_that_are_not_ours_is_seen(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import g13_sizes as g13
+
+    good = g13.run
+    one = f"attempts = {{'other': lambda: {other}}}; bad = []"
+    monkeypatch.setattr(g13, "run", lambda code: good(code.replace("bad = []", one)))
+    figure = proof("g13_sizes")
+    assert figure.text.startswith("1 of 1 ")
+    assert not figure.passed
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64" or not shutil.which("objdump"), reason="reads x86-64's machine code")
 def test_a_foreign_instruction_in_any_extension_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     import g15_illegal_instruction as g15
