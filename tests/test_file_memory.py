@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from bad_files import DESCRIPTIONS
-from file_mutants import changed, put_together, take_apart
+from file_mutants import changed, mutant, put_together, take_apart
 from small import python, trained
 
 from fastnn import Dense, Model
@@ -198,35 +200,61 @@ def test_the_measure_sees_memory(tmp_path: Path) -> None:
 AUDIT = """
 import sys
 import difflib, hashlib, json
+from pathlib import Path
 from fastnn import FormatError, Model
 try: Model.from_bytes(b"not a model")  # what is imported at the first use, now
 except FormatError: pass
-Model.load(sys.argv[1])
+paths = [str(path) for path in sorted(Path(sys.argv[1]).iterdir())]
+for path in paths:
+    if "/good-" not in path: continue
+    try: Model.load(path)
+    except FormatError: pass
 seen = []
 sys.addaudithook(lambda event, arguments: seen.append((event, arguments)))
-for path in sys.argv[1:]:
+for path in paths:
     del seen[:]
     try: Model.load(path)
     except FormatError: pass
     events = list(seen)
     opened = [str(arguments[0]) for event, arguments in events if event == "open"]
-    bad = [e for e in events if e[0] in ("exec", "compile", "import", "marshal.loads", "pickle.find_class", "os.system",
-                                         "subprocess.Popen", "socket.connect", "ctypes.dlopen", "os.listdir")]
-    print(opened == [path], bad)
+    bad = [f"{event} {arguments!r:.80}" for event, arguments in events
+           if event in ("exec", "compile", "import", "marshal.loads", "pickle.find_class", "os.system",
+                        "subprocess.Popen", "socket.connect", "ctypes.dlopen", "os.listdir")]
+    print(opened == [path] and not bad, path, opened, bad)
 """
+STORED = sorted((Path(__file__).parent / "files" / "v1").glob("*.fnn"))
+MUTANTS = 400
+
+
+def watched(folder: Path, audit: str = AUDIT) -> list[str]:
+    """What the watcher saw in each file of the folder that it should not have, one after the other in one process."""
+    lines = python(audit, folder).split("\n")
+    assert len(lines) == len(list(folder.iterdir()))
+    return [line for line in lines if not line.startswith("True ")]
 
 
 def test_loading_opens_one_path_once_and_runs_nothing(tmp_path: Path) -> None:
-    """Of a good file, and of some that go wrong at different depths."""
-    paths = [tmp_path / "good.fnn"]
+    """Of every stored file and a model of our own, of changes that go wrong at different depths, and of mutants."""
     good = trained().to_bytes()
-    paths[0].write_bytes(good)
+    (tmp_path / "good-own.fnn").write_bytes(good)
+    for file in STORED:
+        (tmp_path / f"good-{file.name}").write_bytes(file.read_bytes())
     for i, (_, change, _) in enumerate(DESCRIPTIONS):
-        paths.append(tmp_path / f"{i}.fnn")
-        try:
-            paths[-1].write_bytes(changed(good, change))
-        except (KeyError, IndexError, TypeError):  # that model has no such place
-            paths.pop()
-    assert len(paths) > 25
-    assert python(AUDIT, *paths).split("\n") == ["True []"] * len(paths)
-    assert "False" in python(AUDIT.replace("try: Model.load(path)", "try: open(path); Model.load(path)"), *paths)
+        with contextlib.suppress(KeyError, IndexError, TypeError):  # that model has no such place
+            (tmp_path / f"change-{i}.fnn").write_bytes(changed(good, change))
+    blobs, rng = [file.read_bytes() for file in STORED], random.Random(5)
+    for i in range(MUTANTS):
+        (tmp_path / f"mutant-{i}.fnn").write_bytes(mutant(blobs[i % len(blobs)], rng))
+    assert len(list(tmp_path.iterdir())) > MUTANTS + 60 + 25
+    assert watched(tmp_path) == []
+
+
+@pytest.mark.parametrize("more", ["open(path).close()", "import colorsys", "eval('1')", "__import__('os').listdir()"])
+def test_the_watcher_sees_what_loading_must_not_do(more: str, tmp_path: Path) -> None:
+    """Negative control: beside the loading of one file."""
+    for name in ("good-a", "good-b", "mutant-c"):
+        (tmp_path / name).write_bytes(trained().to_bytes())
+    assert watched(tmp_path) == []
+    one = f"try:\n        if 'mutant-c' in path: {more}\n        Model.load(path)"
+    seen = watched(tmp_path, one.join(AUDIT.rsplit("try: Model.load(path)", 1)))
+    assert [Path(line.split()[1]).name for line in seen] == ["mutant-c"]
