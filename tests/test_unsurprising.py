@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +316,25 @@ def test_the_precision_of_a_regression_comes_from_the_first_training_alone() -> 
     with pytest.raises(ValueError, match=r"validation_data\[1\]: expected"):
         stream.train_stream([(X, TARGETS * 1000)], validation_data=(X, TARGETS[:3]))
     assert stream.precision is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
+def test_targets_without_a_finite_deviation_say_nothing_of_the_precision(bad: float) -> None:
+    """They are trained on where they are let in, and the next training finds the precision."""
+    odd = np.array(TARGETS, np.float64)
+    odd[3] = bad
+    trains: tuple[Callable[[Model], Any], ...] = (
+        lambda m: m.train(X, odd, check_finite=False),
+        lambda m: m.train_on_batch(X, odd, check_finite=False),
+        lambda m: m.train_stream([(X, odd)], check_finite=False),
+    )
+    for train in trains:
+        model = Model([Dense(1)], seed=3, dtype="float64")
+        model.set(loss="mse", optimizer=SGD(0.01))
+        train(model)
+        assert model.precision is None
+        model.train(X, TARGETS, check_finite=False)
+        assert model.precision == pytest.approx(TARGETS.std() / 250)
 
 
 def test_a_probe_that_fails_does_not_fix_the_width() -> None:

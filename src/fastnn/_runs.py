@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Iterable
@@ -124,10 +125,12 @@ def make_head(model: Model, measures: _measures.Measures | None = None, precisio
 
 def precision_of(model: Model, known: float | None, targets: Array) -> float | None:
     """Of the regression accuracy: the one that is known, or where there is none yet that of these targets. Targets that
-    are all equal say nothing of it: then None, and the next may."""
+    are all equal, or have no finite deviation, say nothing of it: then None, and the next may."""
     accuracy = model.accuracy_object
     if accuracy is not None and accuracy.kernel == "regression" and known is None:
-        return regression_precision(targets) or None
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = regression_precision(targets)
+        return found if 0 < found < math.inf else None
     return known
 
 
