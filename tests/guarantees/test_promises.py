@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from promise import NotHereError
+
+from fastnn import _core
 
 HERE = Path(__file__).parent
 ROWS = sorted(path.stem for path in HERE.glob("g[0-9][0-9]_*.py"))
@@ -50,6 +53,48 @@ def test_a_write_on_a_canary_and_a_watcher_that_sleeps_are_seen(
     monkeypatch.setattr(g07, "guard", lambda full: good(full, *how))
     figure = proof("g07_bounds")
     assert not figure.passed, figure.text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "softmax forward", "log_softmax backward at 1", "categorical_crossentropy of p", "log", "dense", "dot",
+        "dense backward by dy", "batch_norm by x", "layer_norm backward by x", "dropout", "gaussian noise",
+        "adam step by g", "bounded norm of g",
+    ],
+)  # fmt: skip
+def test_one_bit_beside_a_special_value_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import g10_special_values as g10
+
+    good, kernels = g10.evaluate, g10.kernels
+    last = [isa for isa in g10.CONTRACT if isa in _core.available_isas()][-1]
+
+    def flipped(kernel: Any, x: Any) -> Any:
+        y = np.ascontiguousarray(good(kernel, x))
+        if _core.active_isa() == last and not np.isnan(x).any():
+            bits = y.reshape(-1).view(np.uint8).reshape(y.size, -1)
+            bits[np.flatnonzero(np.isfinite(y))[-1], 0] ^= 1
+        return y
+
+    monkeypatch.setattr(g10, "kernels", lambda dtype: [k for k in kernels(dtype) if k.name == name])
+    assert proof("g10_special_values").passed
+    monkeypatch.setattr(g10, "evaluate", flipped)
+    figure = proof("g10_special_values")
+    assert not figure.passed
+    assert f"{name} differs" in figure.text
+
+
+def test_flushed_subnormals_are_seen_in_what_is_stated() -> None:
+    import g10_special_values as g10
+
+    seen = []
+    with np.errstate(all="ignore"):
+        for name, got, want, most in g10.stated(np.float32):
+            small = (got != 0) & (abs(got) < np.finfo(np.float32).tiny)
+            assert g10.as_stated(got, want, most), name
+            assert g10.as_stated(np.where(small, got * 0, got), want, most) == (not small.any()), name
+            seen += [name] * bool(small.any())
+    assert {"linear", "relu", "elu", "silu", "tanh", "erf", "dot, 1 columns", "dense, 9 columns"} <= set(seen)
 
 
 @pytest.mark.parametrize("other", ["huge((-1,), np.float32)", "None[0]"])
