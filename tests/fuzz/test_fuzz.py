@@ -3,6 +3,7 @@ sees what it is there to see."""
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import random
@@ -24,6 +25,8 @@ import protobuf_mutants
 from file_mutants import mutant as file_mutant
 from harness import FindingError, RefusedError, behaves, inputs_of, refusal
 from small import python
+
+from fastnn import Dense, Model, Rescale
 
 TARGETS: dict[str, ModuleType] = {"model": fuzz_model, "onnx": fuzz_onnx, "csv": fuzz_csv, "npz": fuzz_npz}
 MUTATORS = {"model": file_mutant, "onnx": protobuf_mutants.mutant, "csv": fuzz_csv.mutator, "npz": fuzz_npz.mutator}
@@ -124,3 +127,47 @@ def test_a_target_sees_a_loader_that_lets_things_through(monkeypatch: pytest.Mon
     monkeypatch.setattr(fuzz_model.Session, "load", of_other_bits)
     with pytest.raises(FindingError, match="other bits"):
         fuzz_model.one(seed)
+
+
+@pytest.mark.parametrize(
+    ("text", "excused"),
+    [
+        ("ONNX: more than 20000 nodes", True),
+        ("scale: expected a finite number, got inf", True),
+        ("the layers would have 9 parameters, far more than came with them", False),
+        ("node 3 (Add): scales 9000 columns, each for itself, with no dense layer next to it", False),
+        ("node 3 (Add): expected more than 1 input(s)", False),
+    ],
+)
+def test_a_refusal_of_our_own_export_is_seen(text: str, excused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> Model:
+        raise ValueError(f"{path}: {text}")
+
+    model = Model([Dense(3, 2)], seed=0)
+    model.finalize()
+    fuzz_onnx.works(model)
+    monkeypatch.setattr(fuzz_onnx.fastnn, "import_onnx", refuse)
+    with contextlib.nullcontext() if excused else pytest.raises(FindingError, match="our own export is refused"):
+        fuzz_onnx.works(model)
+
+
+@pytest.mark.parametrize("scale", [1e200, -1e300])
+def test_two_scales_that_overflow_as_one_are_excused(scale: float) -> None:
+    model = Model([Rescale(scale), Rescale(1e200), Dense(2, 3)], seed=0, dtype="float64")
+    model.finalize()
+    fuzz_onnx.works(model)
+
+
+def test_what_is_not_finite_is_not_exported_and_nothing_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model([Dense(3, 2)], seed=0)
+    model.finalize()
+    model.layers[0].biases[:] = np.inf
+    fuzz_onnx.works(model)
+    model.layers[0].biases[:] = 0.0
+
+    def refuse(model: Model) -> bytes:
+        raise ValueError("layer 0 (Dense): the biases hold NaN or infinity: nothing is exported")
+
+    monkeypatch.setattr(fuzz_onnx._onnx, "to_bytes", refuse)
+    with pytest.raises(FindingError, match="the export refuses"):
+        fuzz_onnx.works(model)
