@@ -297,9 +297,7 @@ def test_a_variance_that_the_type_does_not_hold_is_refused() -> None:
     small = X * np.array([1.0, 1.0, 1e-27, 1.0])
     model = make(Normalization())
     model.finalize(4)
-    with pytest.raises(
-        ValueError, match=r"the variance \S*e-5\d of column 2 is beyond float32: change the unit"
-    ):
+    with pytest.raises(ValueError, match=r"the variance \S*e-5\d of column 2 is beyond float32: change the unit"):
         model.layers[0].adapt(small)
     assert not model.layers[0].adapted
     given = Normalization(mean=0.0, variance=1e60)
