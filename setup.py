@@ -19,7 +19,7 @@ from setuptools.command.build_py import build_py
 
 if sys.platform == "win32":
     sys.exit("fastnn: csrc/ needs GCC or clang and POSIX threads, so there is no Windows yet; it builds within WSL")
-# not all of a machine's processors where only some are ours, as in a container
+# not all of a machine's processors where only some are ours
 JOBS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SANITIZE = os.environ.get("FASTNN_SANITIZE") == "1"
 # in a folder of its own: what one kind of build has left, the other would take for up to date
@@ -41,7 +41,8 @@ C_FLAGS = [
 # but for what is called again and again with a single row
 LANES_FLAGS, GLUE_FLAGS = ([], []) if SANITIZE else (["-O3"], ["-O1"])
 CALL_FLAGS = {} if SANITIZE else {"fastnn.engine.session": ["-O2"]}
-LINK_FLAGS = ["-fno-fast-math"]  # else the linker adds what turns on flush-to-zero for the whole process
+# else CFLAGS of -Ofast and the like make the linker add what turns on flush-to-zero for the whole process
+LINK_FLAGS = ["-O2", "-fno-fast-math", "-fno-unsafe-math-optimizations"]
 if SANITIZE:
     C_FLAGS.remove("-g0")
     C_FLAGS += [

@@ -135,6 +135,7 @@ CASES |= {
         ],
         optimizer=lambda: Adam(0.02, use_ema=True, ema_momentum=0.9, clip_tensor_norm=0.5),
     ),
+    "frozen": Case(lambda: [Dense(5, trainable=False), Dense(4, activation="tanh"), Dense(2, trainable=False)]),
     "batch-norm": Case(
         lambda: [
             Dense(5),

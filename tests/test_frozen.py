@@ -380,3 +380,21 @@ def test_a_file_with_impossible_counts_is_refused(entry: Any) -> None:
     assert take_apart(blob)[1]["frozen"] == [[0, 0, 0]]
     with pytest.raises(ValueError, match="frozen: "):
         Model.from_bytes(changed(blob, lambda header, description: description.update(frozen=[entry])))
+    with pytest.raises(ValueError, match="frozen: layer 0 is there twice"):
+        Model.from_bytes(
+            changed(blob, lambda header, description: description.update(frozen=[[0, 0, 0], [0, 1, None]]))
+        )
+
+
+def test_a_step_count_that_is_set_back_takes_the_others_back() -> None:
+    model = make(optimizer=Adam())
+    for trainable in (False, True, False, True):
+        model.layers[0].trainable = trainable
+        model.train(X, Y, epochs=3)
+        model.steps_done = 1
+    model.train(X, Y, epochs=1)
+    assert model.plan.missed == {0: 1}
+    assert np.isfinite(model.plan.params).all()
+    model.steps_done = 0
+    model.train_on_batch(X, Y)
+    Model.from_bytes(model.to_bytes()).train_on_batch(X, Y)

@@ -268,7 +268,7 @@ def test_a_gradient_that_stops_the_optimizer_for_good_is_an_error(cls: Any) -> N
     """The square of -2e21 does not fit into float32: the mean of squares is infinite from then on, each step 0."""
     model = Model([Dense(1)], seed=0)
     model.set(loss="mean_squared_error", optimizer=cls(0.1))
-    with pytest.raises(FloatingPointError, match=r"what the optimizer keeps of the weights of layer 0 .* clip_norm"):
+    with pytest.raises(FloatingPointError, match=r"too large for float32: .* the weights of layer 0 .* would stay"):
         model.train_on_batch(np.array([[1e9]]), np.array([[1e12]]))
     bounded = Model([Dense(1)], seed=0)
     bounded.set(loss="mean_squared_error", optimizer=cls(0.1, clip_norm=1.0))

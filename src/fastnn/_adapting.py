@@ -38,7 +38,9 @@ def find(model: Model, X: Any) -> Found:
             if X is None or source is None:
                 why = "only train and fit find them" if X is None else "train finds them only of what comes in"
                 raise ValueError(f"{layer.label()} has no mean and variance yet, and {why}: call its adapt(X) before")
-            found.append((layer, *moments("X", _checks.as_rows("X", X)[:, source])))
+            mean, variance = moments("X", _checks.as_rows("X", X)[:, source])
+            layer.fits(variance, model.dtype)
+            found.append((layer, mean, variance))
     return found
 
 

@@ -327,6 +327,8 @@ def _fill(model: Any, d: dict[str, Any], contents: Contents) -> None:
     with within("frozen"):
         for i, missed, since in a_list(d.get("frozen", []), len(model.numbered)):
             layer = _checks.whole("layer", i, 0, len(model.numbered) - 1)
+            if layer in plan.missed:
+                raise FormatError(f"layer {layer} is there twice")
             plan.missed[layer] = _checks.whole("steps missed", missed, 0, model.steps_done)
             if since is not None:
                 plan.frozen[layer] = _checks.whole("step count", since, missed, model.steps_done)

@@ -64,6 +64,7 @@ class Optimizer(HasRate):
 
     kind = "optimizer"
     kernels: ClassVar[tuple[str, ...]] = ()
+    keeps_squares: ClassVar[bool] = False  # of gradients, in the last of its arrays
     clip_value: float | None = None
     clip_tensor_norm: float | None = None
     clip_norm: float | None = None

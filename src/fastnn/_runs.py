@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from fastnn import _adapting, _checks, _measures, _resume
-from fastnn._training import Control, Run, check_callbacks, need_finite_parameters, not_finite, nothing
+from fastnn._training import (
+    Control,
+    Run,
+    check_callbacks,
+    need_finite_parameters,
+    need_finite_squares,
+    not_finite,
+    nothing,
+)
 from fastnn._updates import need_all_rows, need_arenas
 from fastnn._weights import row_weights
 from fastnn.engine import feed, loop
@@ -204,6 +212,7 @@ def train_on_batch(
         raise FloatingPointError(not_finite(model, trainer))
     if check_finite:
         need_finite_parameters(model)
+        need_finite_squares(model)
     return Evaluation(*trainer.last_step()[:2], None if measures is None else measures.values())
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from fastnn import _checks, _measures, _resume
-from fastnn._core import OPTIMIZER_STATES
 from fastnn.callbacks._base import CallbackSet, Logs
 from fastnn.engine import loop
 from fastnn.history import KEYS
@@ -20,7 +19,9 @@ from fastnn.metrics._objects import Metric
 from fastnn.optimizers import LBFGS
 
 if TYPE_CHECKING:
+    from fastnn._checks import Array
     from fastnn.engine import feed
+    from fastnn.engine.plan import Plan
     from fastnn.model import Model
 
 
@@ -152,6 +153,8 @@ class Run:
                 self.callbacks.epoch_end(model.epochs_done, self._logs())
                 self.callbacks.end(self._logs())
             settled = True
+            if self.check_finite:
+                need_finite_squares(model)
         finally:
             try:
                 if not settled:
@@ -345,31 +348,34 @@ def not_finite(model: Model, trainer: loop.Trainer) -> str:
 ADVICE = "a smaller learning_rate often helps, check_finite=False trains on regardless"
 
 
-def spoilt(model: Model) -> str | None:
-    """What says which parameters are not finite any more, or what a native optimizer keeps of them: None where all
-    are."""
-    plan, optimizer = model.plan, model.optimizer_object
-    kept = plan.states if optimizer.kernel in OPTIMIZER_STATES else []
-    for arena, what in [(plan.params, "the {} of {} are not finite any more"), *((state, OF_STATE) for state in kept)]:
-        if all_finite(arena):
-            continue
-        for (layer, name), (first, _) in plan.tensors.items():
-            if first < len(arena) and not np.isfinite(plan.view(arena, layer, name)).all():
-                return what.format(name, model.numbered[layer].label())
+def spoilt(plan: Plan, arena: Array) -> tuple[int, str] | None:
+    """(layer, name) of the first tensor in an arena that is not finite any more, None where all are."""
+    if all_finite(arena):
+        return None
+    for (layer, name), (first, _) in plan.tensors.items():
+        if first < len(arena) and not np.isfinite(plan.view(arena, layer, name)).all():
+            return layer, name
     return None  # what lies between the tensors is no parameter
-
-
-OF_STATE = (
-    "what the optimizer keeps of the {} of {} is not finite any more, and would hold them where they are: "
-    "a gradient was too large, which clip_value or clip_norm bounds"
-)
 
 
 def need_finite_parameters(model: Model) -> None:
     """A step is refused where its loss is not finite; whether the last one was good shows only in what it made."""
-    culprit = spoilt(model)
-    if culprit is not None:
-        raise FloatingPointError(f"the last step was too long: {culprit}; {ADVICE}")
+    found = spoilt(model.plan, model.plan.params)
+    if found is not None:
+        where = f"the {found[1]} of {model.numbered[found[0]].label()}"
+        raise FloatingPointError(f"the last step was too long: {where} are not finite any more; {ADVICE}")
+
+
+def need_finite_squares(model: Model) -> None:
+    """A square that overflows makes the mean of squares infinite for good, and each further step 0, which no loss
+    shows."""
+    found = spoilt(model.plan, model.plan.states[-1]) if model.optimizer_object.keeps_squares else None
+    if found is not None:
+        raise FloatingPointError(
+            f"a gradient was too large for {model.dtype}: its squares, which the optimizer keeps, are infinite, and "
+            f"the {found[1]} of {model.numbered[found[0]].label()} would stay where they are. clip_value or clip_norm "
+            f"bounds it; model.set(optimizer=...) begins the squares anew"
+        )
 
 
 def _figures(loss: float, penalty: float, accuracy: float) -> str:

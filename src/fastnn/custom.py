@@ -241,9 +241,10 @@ class Optimizer(optimizers.Optimizer):
             return w - lr * np.sign(states[0])
 
     w and g are all parameters and their gradients in one flat array of the model's type, padded with zeros (with layers
-    that are frozen or have their own learning rate, those that lie together, one call for each such piece); states are
-    ``state_count`` arrays of the same length, zero at the start, changed in place; t counts steps from 1; lr is
-    learning_rate / (1 + decay (t - 1)), or a schedule's. They are saved with the model.
+    that are or were frozen or have their own learning rate, those that lie together, one call for each such piece);
+    states are ``state_count`` arrays of the same length, zero at the start, changed in place; t counts the steps that
+    the parameters took part in from 1; lr is learning_rate / (1 + decay (t - 1)), with t of the whole model, or a
+    schedule's. They are saved with the model.
     """
 
     state_count: ClassVar[int] = 0

@@ -76,6 +76,7 @@ class AdaGrad(Optimizer):
 
     names = ("adagrad",)
     kernels = ("adagrad",)
+    keeps_squares = True
 
     def __init__(
         self,
@@ -103,6 +104,7 @@ class RMSprop(Optimizer):
 
     names = ("rmsprop",)
     kernels = ("rmsprop",)
+    keeps_squares = True
 
     def __init__(
         self,
@@ -174,6 +176,7 @@ class Adam(_Moments):
 
     names = ("adam",)
     kernels = ("adam", "amsgrad")
+    keeps_squares = True
 
     def __init__(
         self,
@@ -211,6 +214,7 @@ class AdamW(_Moments):
 
     names = ("adamw",)
     kernels = ("adamw",)
+    keeps_squares = True
 
     def __init__(
         self,
@@ -244,6 +248,7 @@ class NAdam(_Moments):
 
     names = ("nadam",)
     kernels = ("nadam",)
+    keeps_squares = True
 
     def formula(self, w: Array, g: Array, states: list[Array], t: int, lr: float) -> Array:
         self.take_in(g, states)

@@ -128,9 +128,11 @@ cdef class Plan:
 
     def count_missed(self, frozen, steps_done):
         """Count the steps that layers sit out: an optimizer's correction of its averages goes by those that a layer
-        took part in. frozen: the layers that do so from here on."""
+        took part in. frozen: the layers that do so from here on. A count that was set back takes those back with it."""
+        self.frozen = {layer: min(since, steps_done) for layer, since in self.frozen.items()}
         for layer in [i for i in self.frozen if i not in frozen]:
             self.missed[layer] = self.missed.get(layer, 0) + steps_done - self.frozen.pop(layer)
+        self.missed = {layer: min(missed, steps_done) for layer, missed in self.missed.items()}
         for layer in frozen:
             self.frozen.setdefault(layer, steps_done)
 

@@ -99,21 +99,24 @@ class Normalization(Layer):
         else:
             self.take(*found)
 
-    def take(self, mean: NDArray[Any], variance: NDArray[Any]) -> None:
-        """Normalize by these, which fit, from now on. ValueError, and nothing changed, where the model's type does not
-        hold a variance."""
-        mine = view(self, "variance")
+    def fits(self, variance: NDArray[Any], dtype: Any) -> None:
+        """ValueError for a variance of which the type makes 0, a constant feature, or infinity."""
         with np.errstate(over="ignore", under="ignore"):
-            held = variance.astype(mine.dtype)
-        lost = ((held < np.finfo(mine.dtype).tiny) & (variance > 0)) | np.isinf(held)
+            held = variance.astype(dtype)
+        lost = ((held == 0) & (variance > 0)) | np.isinf(held)
         if lost.any():
             column = int(lost.argmax())
             raise ValueError(
-                f"{self.label()}: the variance {variance.flat[column]:.3g} of column {column} is beyond {mine.dtype}: "
+                f"{self.label()}: the variance {variance.flat[column]:.3g} of column {column} is beyond {dtype}: "
                 f"change the unit of that feature, or make the model with dtype='float64'"
             )
+
+    def take(self, mean: NDArray[Any], variance: NDArray[Any]) -> None:
+        """Normalize by these, which fit, from now on; ValueError where they do not, and nothing is changed then."""
+        mine = view(self, "variance")
+        self.fits(variance, mine.dtype)
         view(self, "mean")[...] = mean
-        mine[...] = held
+        mine[...] = variance
 
     @property
     def adapted(self) -> bool:
