@@ -5,18 +5,19 @@ layers in the order in which they were added or called, those that a layer holds
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fastnn import _checks
 from fastnn.base import Layer, Node
+from fastnn.engine.record import Record
 from fastnn.engine.spec import INPUT, MOST_LAYERS, MOST_SOURCES, AffineSpec, ColumnsSpec, Sources, Spec
 from fastnn.layers._input import Input
 from fastnn.layers._sizes import MOST
 
 
-class Call(NamedTuple):
+class Call(Record):
     """A layer at work. number: of its parameters, random streams and in messages. sources: the places, in the list of
     calls, of those whose outputs it reads; INPUT for the rows that come in. held: how deep it lies in other layers."""
 

@@ -160,27 +160,40 @@ def read_header(stream: IO[bytes], size: int) -> Header:
     return Header(tensors, metadata, 8 + length)
 
 
-SPACE = re.compile(rb"[ \t\r\n]*")
-STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)  # possessive: nothing is kept to go back to
+# compiled at their first use: most that import the package read no file
+@cache
+def _space() -> re.Pattern[bytes]:
+    return re.compile(rb"[ \t\r\n]*")
+
+
+@cache
+def _string() -> re.Pattern[bytes]:
+    return re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)  # possessive: nothing is kept to go back to
+
+
+@cache
+def _usual() -> re.Pattern[bytes]:
+    """A tensor as all writers put it; what is written otherwise is read by the rules of JSON."""
+    return re.compile(
+        rb'"(?!__metadata__")([\w.-]{1,100})":\{"dtype":"([A-Z]+\d*)","shape":\[((?:NUMBER(?:,NUMBER){0,7})?)\],'
+        rb'"data_offsets":\[(NUMBER),(NUMBER)\]\}(,(?="))?'.replace(b"NUMBER", NUMBER),
+        re.ASCII,
+    )
+
+
 MOST_ENTRY = 1000  # bytes of what a header says of one tensor
 NUMBER = rb"(?:0|[1-9]\d{0,17})"
-# a tensor as all writers put it; what is written otherwise is read by the rules of JSON
-USUAL = re.compile(
-    rb'"(?!__metadata__")([\w.-]{1,100})":\{"dtype":"([A-Z]+\d*)","shape":\[((?:NUMBER(?:,NUMBER){0,7})?)\],'
-    rb'"data_offsets":\[(NUMBER),(NUMBER)\]\}(,(?="))?'.replace(b"NUMBER", NUMBER),
-    re.ASCII,
-)
 
 
 def _members(text: bytearray) -> Iterator[tuple[str, int, int, Entry | None]]:
     """(key, begin and end of the value, None) of each member of the header, or the value itself in place of the None
     where it is a tensor in the usual spelling. The header is a dict of dicts of no more dicts, gone through one at a
     time, for as a whole it would take a dozen times its size."""
-    at, more = _token(text, 0, b"{"), True
+    (at, more), pattern = (_token(text, 0, b"{"), True), _usual()
     if text[at : at + 1] == b"}":
         at, more = at + 1, False
     while more:
-        usual = USUAL.match(text, at)
+        usual = pattern.match(text, at)
         if usual:
             key, code, shape, begin, stop, comma = usual.groups()
             name, end = key.decode(), usual.end()
@@ -199,7 +212,7 @@ def _members(text: bytearray) -> Iterator[tuple[str, int, int, Entry | None]]:
                     f"the header, byte {at}: expected what {name!r:.80} is, in {{}} and {MOST_ENTRY} bytes"
                 )
             yield name, at, end, None
-        at = SPACE.match(text, end).end()  # type: ignore[union-attr]
+        at = _space().match(text, end).end()  # type: ignore[union-attr]
         more = text[at : at + 1] == b","
         at = _token(text, at, b"," if more else b"}")
     if at != len(text):
@@ -208,15 +221,15 @@ def _members(text: bytearray) -> Iterator[tuple[str, int, int, Entry | None]]:
 
 def _token(text: bytearray, at: int, token: bytes) -> int:
     """Where it goes on after the token and what space is around it."""
-    at = SPACE.match(text, at).end()  # type: ignore[union-attr]
+    at = _space().match(text, at).end()  # type: ignore[union-attr]
     if text[at : at + 1] != token:
         raise FormatError(f"the header, byte {at}: expected {token.decode()!r}, got {bytes(text[at : at + 1])!r}")
-    return SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
+    return _space().match(text, at + 1).end()  # type: ignore[union-attr]
 
 
 def _string_end(text: bytearray, at: int) -> int:
     """The end of the string that begins here."""
-    found = STRING.match(text, at)
+    found = _string().match(text, at)
     if found is None:
         raise FormatError(f"the header, byte {at}: expected a text in quotes")
     return found.end()
@@ -226,7 +239,7 @@ def _end_of_metadata(text: bytearray, at: int) -> int:
     at = _token(text, at, b"{")
     while text[at : at + 1] != b"}":
         at = _token(text, _string_end(text, at), b":")
-        at = SPACE.match(text, _string_end(text, at)).end()  # type: ignore[union-attr]
+        at = _space().match(text, _string_end(text, at)).end()  # type: ignore[union-attr]
         at = _token(text, at, b",") if text[at : at + 1] == b"," else at
         if at >= len(text):
             raise FormatError(f"the header, byte {at}: it ends within {METADATA}")

@@ -10,6 +10,7 @@ import numpy as np
 from fastnn import _checks
 from fastnn._dlpack import unmasked
 from fastnn._model_file import parameter_name
+from fastnn.engine.record import Record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,7 +100,7 @@ def _a_list(name: str, values: Any, count: int, what: str) -> list[Any]:
 # --- by name ---
 
 
-class Given(NamedTuple):
+class Given(Record):
     """Tensors to load: their shapes by name, and what reads one."""
 
     shapes: dict[str, Shape]

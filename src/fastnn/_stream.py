@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fastnn import _adapting, _checks, _measures, _resume
 from fastnn._runs import make_data, make_trainer, make_validation, precision_of
 from fastnn._training import Control, Run, check_callbacks
 from fastnn._updates import need_arenas
+from fastnn.engine.record import Record
 
 if TYPE_CHECKING:
     from fastnn.engine import feed
@@ -96,7 +97,7 @@ class Source:
             self.running, self.ahead, self.taken = self._start(), None, 0
 
 
-class Settings(NamedTuple):
+class Settings(Record):
     """What a training on a stream goes by, whatever comes in."""
 
     epochs: int

@@ -6,13 +6,14 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from fastnn import _checks, _measures, _resume
 from fastnn.callbacks._base import CallbackSet, Logs
 from fastnn.engine import loop
+from fastnn.engine.record import Record
 from fastnn.history import KEYS
 from fastnn.kernels.arrays import all_finite
 from fastnn.metrics._objects import Metric
@@ -21,7 +22,6 @@ from fastnn.optimizers import LBFGS
 if TYPE_CHECKING:
     from fastnn._checks import Array
     from fastnn.engine import feed
-    from fastnn.engine.plan import Plan
     from fastnn.model import Model
 
 
@@ -38,7 +38,7 @@ def nothing() -> None:
     """Between native calls the interpreter looks for Ctrl-C by itself."""
 
 
-class Control(NamedTuple):
+class Control(Record):
     """What goes beside the data of a training: who is told, and when it ends."""
 
     callbacks: CallbackSet
@@ -331,10 +331,12 @@ def check_callbacks(
 
 def not_finite(model: Model, trainer: loop.Trainer) -> str:
     """Where the loss went wrong: the epoch, the step, and the first layer that shows it."""
-    culprit = spoilt(model)
+    culprit = spoilt(model, model.plan.params)
     loss = trainer.last_step()[0] + trainer.regularization_loss()
     what = "gradient" if math.isfinite(loss) else "loss"
-    if culprit is None:
+    if culprit is not None:
+        culprit += " are not finite any more"
+    else:
         index = trainer.first_not_finite()
         culprit = (
             f"in the {what} itself" if index is None else f"first in the output of {model.numbered[index].label()}"
@@ -348,33 +350,33 @@ def not_finite(model: Model, trainer: loop.Trainer) -> str:
 ADVICE = "a smaller learning_rate often helps, check_finite=False trains on regardless"
 
 
-def spoilt(plan: Plan, arena: Array) -> tuple[int, str] | None:
-    """(layer, name) of the first tensor in an arena that is not finite any more, None where all are."""
+def spoilt(model: Model, arena: Array) -> str | None:
+    """Which tensor of an arena is not finite any more, None where all are."""
+    plan = model.plan
     if all_finite(arena):
         return None
     for (layer, name), (first, _) in plan.tensors.items():
         if first < len(arena) and not np.isfinite(plan.view(arena, layer, name)).all():
-            return layer, name
+            return f"the {name} of {model.numbered[layer].label()}"
     return None  # what lies between the tensors is no parameter
 
 
 def need_finite_parameters(model: Model) -> None:
     """A step is refused where its loss is not finite; whether the last one was good shows only in what it made."""
-    found = spoilt(model.plan, model.plan.params)
-    if found is not None:
-        where = f"the {found[1]} of {model.numbered[found[0]].label()}"
-        raise FloatingPointError(f"the last step was too long: {where} are not finite any more; {ADVICE}")
+    culprit = spoilt(model, model.plan.params)
+    if culprit is not None:
+        raise FloatingPointError(f"the last step was too long: {culprit} are not finite any more; {ADVICE}")
 
 
 def need_finite_squares(model: Model) -> None:
     """A square that overflows makes the mean of squares infinite for good, and each further step 0, which no loss
     shows."""
-    found = spoilt(model.plan, model.plan.states[-1]) if model.optimizer_object.keeps_squares else None
-    if found is not None:
+    culprit = spoilt(model, model.plan.states[-1]) if model.optimizer_object.keeps_squares else None
+    if culprit is not None:
         raise FloatingPointError(
             f"a gradient was too large for {model.dtype}: its squares, which the optimizer keeps, are infinite, and "
-            f"the {found[1]} of {model.numbered[found[0]].label()} would stay where they are. clip_value or clip_norm "
-            f"bounds it; model.set(optimizer=...) begins the squares anew"
+            f"{culprit} would stay where they are. clip_value or clip_norm bounds it; model.set(optimizer=...) begins "
+            f"the squares anew"
         )
 
 
