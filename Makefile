@@ -22,7 +22,7 @@ test-slow: $(VENV)/test.stamp  ## the long proofs: every float32 input of every 
 # PEERS_FROM: options for pip. PyTorch's wheels for Linux bring a GPU's libraries; those for the CPU alone are a tenth of them:
 # make test-peers PEERS_FROM='--extra-index-url <the CPU index that pytorch.org names>'
 test-peers: $(VENV)/peers.stamp  ## results against other libraries, in float64
-	$(BIN)/python -m pytest tests/peers
+	$(BIN)/python -m pytest tests/peers 'tests/test_examples.py::test_example[serve.py]'
 
 # Wants gcc, clang and valgrind, and what tests/emulation/setup.sh has set up, in build/emulation or where FASTNN_EMULATION
 # says.

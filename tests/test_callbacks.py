@@ -398,30 +398,6 @@ def test_without_tensorboard_the_error_names_the_extra(monkeypatch: pytest.Monke
         cb.TensorBoard("logs")
 
 
-def test_tensorboard_reads_what_was_written(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard.compat.proto")
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-
-    model = classifier()
-    board = cb.TensorBoard(tmp_path, update_freq=2, histograms=2)
-    model.train(X[:60], Y[:60], epochs=4, batch_size=20, validation_data=HELD, callbacks=[board])
-
-    def scalars(run: str, tag: str) -> dict[int, float]:
-        (path,) = (tmp_path / run).iterdir()
-        found = {}
-        for event in EventFileLoader(str(path)).Load():
-            for value in event.summary.value:
-                if value.tag == tag:
-                    found[event.step] = value.tensor.float_val[0] if value.tensor.float_val else value.tensor
-        return found
-
-    for run, tag, key in (("train", "loss", "loss"), ("validation", "loss", "val_loss")):
-        want = {i: pytest.approx(v, rel=1e-6) for i, v in enumerate(model.history[key])}
-        assert scalars(run, tag) == want
-    assert list(scalars("train", "batch_loss")) == [2, 4, 6, 8, 10, 12]
-    assert list(scalars("train", "layer0_Dense/weights")) == [0, 2]
-
-
 def test_bits_are_the_same_with_every_callback_there_is(tmp_path: Path) -> None:
     watched, plain = classifier(), classifier()
     all_of_them = [

@@ -26,7 +26,7 @@ TOKEN = {"authorization": "Bearer t"}
 
 @pytest.fixture(scope="module")
 def serve() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "examples" / "serve.py"
+    path = Path(__file__).resolve().parents[2] / "examples" / "serve.py"
     spec = importlib.util.spec_from_file_location("serve_example", path)
     assert spec is not None
     assert spec.loader is not None
