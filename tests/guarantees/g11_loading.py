@@ -54,7 +54,8 @@ def fuzz() -> tuple[bool, str]:
         command = [sys.executable, str(TESTS / "fuzz" / f"fuzz_{target}.py"), "--seconds", str(FUZZ_SECONDS)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
-            found.append(f"{target}: {(done.stderr.strip().splitlines() or ['?'])[-1][:200]}")
+            lines = done.stderr.strip().splitlines() or ["?"]  # the last is a statistic
+            found.append(f"{target}: {next((line for line in lines if 'Error' in line), lines[-1])[:200]}")
     return not found, "; ".join(found) or f"4 fuzzers of {FUZZ_SECONDS} s each find nothing"
 
 

@@ -51,25 +51,27 @@ def read_csv(
     ValueError that names the file and the line and column at fault, or TypeError for names that are not texts.
     """
     if task not in (None, CLASSIFICATION, REGRESSION):
-        raise ValueError(f"task must be 'classification' or 'regression', got {task!r}")
+        raise ValueError(f"task must be 'classification' or 'regression', got {task!r:.80}")
     feature_names, class_names = _texts("feature_names", feature_names), _texts("class_names", class_names)
     if feature_names is not None and target in feature_names:
-        raise ValueError(f"feature_names: {target!r} is the target")
+        raise ValueError(f"feature_names: {target!r:.80} is the target")
     if feature_names is not None and len(set(feature_names)) < len(feature_names):
         again = next(name for name in feature_names if feature_names.count(name) > 1)
-        raise ValueError(f"feature_names: expected different columns, got {again!r} more than once")
+        raise ValueError(f"feature_names: expected different columns, got {again!r:.80} more than once")
     if class_names is not None:
         twice = [name for name in class_names if class_names.count(name) > 1]
         if twice:
-            raise ValueError(f"class_names: expected different classes, got {twice[0]!r} more than once")
+            raise ValueError(f"class_names: expected different classes, got {twice[0]!r:.80} more than once")
         if task is not None and (task == REGRESSION) == bool(class_names):
             got = _some(class_names) or "none"
-            raise ValueError(f"class_names: expected {'none' if class_names else 'some'} with task={task!r}, got {got}")
+            raise ValueError(
+                f"class_names: expected {'none' if class_names else 'some'} with task={task!r:.80}, got {got}"
+            )
     sheet = _Sheet(Path(path), delimiter)
     at = sheet.column(target, "target")
     names = tuple(n for n in sheet.header if n != target) if feature_names is None else feature_names
     if not names:
-        raise ValueError(f"{path}: no column is left beside the target {target!r}")
+        raise ValueError(f"{path}: no column is left beside the target {target!r:.80}")
     X = sheet.numbers([sheet.column(name, "feature") for name in names])
     cells = [row[at].strip() for row in sheet.rows]
     if class_names is None:
@@ -100,7 +102,7 @@ class _Sheet:
 
     def __init__(self, path: Path, delimiter: str) -> None:
         if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
-            raise ValueError(f"delimiter must be one character, no quote or end of line, got {delimiter!r}")
+            raise ValueError(f"delimiter must be one character, no quote or end of line, got {delimiter!r:.80}")
         self.path, self.delimiter = path, delimiter
         self.rows: list[list[str]] = []
         self.lines: list[int] = []
@@ -134,7 +136,7 @@ class _Sheet:
             )
         twice = sorted({name for name in self.header if self.header.count(name) > 1})
         if twice:
-            raise ValueError(f"{self.path}: column {twice[0]!r} stands in the header more than once")
+            raise ValueError(f"{self.path}: column {twice[0]!r:.80} stands in the header more than once")
         for row in cells:
             if len(row) != len(self.header):
                 raise ValueError(
@@ -147,8 +149,8 @@ class _Sheet:
 
     def column(self, name: str, role: str) -> int:
         if name not in self.header:
-            hint = f" (is the delimiter not {self.delimiter!r}?)" if len(self.header) == 1 else ""
-            raise ValueError(f"{self.path}: no {role} column {name!r}; the columns are {_some(self.header)}{hint}")
+            hint = f" (is the delimiter not {self.delimiter!r:.80}?)" if len(self.header) == 1 else ""
+            raise ValueError(f"{self.path}: no {role} column {name!r:.80}; the columns are {_some(self.header)}{hint}")
         return self.header.index(name)
 
     def numbers(self, columns: list[int]) -> NDArray[np.float32]:
@@ -171,16 +173,16 @@ class _Sheet:
             for c in columns:
                 value = _number(row[c])
                 if value is None or not abs(value) <= most:
-                    got = repr(row[c]) if row[c].strip() else "an empty cell"
+                    got = f"{row[c]!r:.80}" if row[c].strip() else "an empty cell"
                     raise ValueError(
-                        f"{self.path}, line {line}, column {self.header[c]!r}: expected a finite number, got {got}"
+                        f"{self.path}, line {line}, column {self.header[c]!r:.80}: expected a finite number, got {got}"
                     )
         raise AssertionError("no cell at fault")  # the caller found one
 
 
 def _some(names: Sequence[str], most: int = 12) -> str:
     more = f", … ({len(names)} in all)" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(name if len(name) <= 80 else f"{name[:79]}…" for name in names[:most]) + more
 
 
 def _texts(name: str, given: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -250,12 +252,12 @@ def _labels(sheet: _Sheet, cells: list[str], target: str, classes: tuple[str, ..
             label = None if whole is None else number_of.get(str(whole))
         if label is None:
             raise ValueError(
-                f"{sheet.path}, line {sheet.lines[i]}, column {target!r}: "
-                f"{cell!r} is none of the classes {_some(classes)}"
+                f"{sheet.path}, line {sheet.lines[i]}, column {target!r:.80}: "
+                f"{cell!r:.80} is none of the classes {_some(classes)}"
             )
         y[i] = label
     if "" in number_of:
-        raise ValueError(f"{sheet.path}, line {sheet.lines[cells.index('')]}, column {target!r}: the cell is empty")
+        raise ValueError(f"{sheet.path}, line {sheet.lines[cells.index('')]}, column {target!r:.80}: the cell is empty")
     return y
 
 
