@@ -51,6 +51,7 @@ FLOORS = [
     ("fastnn._adapting", 4),
     ("fastnn._runs", 4),
     ("fastnn._forks", 1),
+    ("fastnn._collector", 1),
     ("fastnn._training", 4),
     ("fastnn._online", 4),
     ("fastnn._gradcheck", 4),

@@ -220,3 +220,18 @@ def test_the_package_does_without_safetensors_until_a_file_is_touched() -> None:
         "print(fastnn.Model([fastnn.Dense(2, 1)]).predict([[1, 2]]).shape)"
     )
     assert python(code).stdout.strip() == "(1, 1)"
+
+
+@pytest.mark.parametrize("before", ["enable", "disable"])
+@pytest.mark.parametrize("broken", [False, True])
+def test_the_collector_is_as_it_was_before_the_import(before: str, broken: bool) -> None:
+    """It is off for that long; also where the import fails, as that of a module of ours does here."""
+    code = f"import gc, sys\ngc.{before}()\nsys.modules['fastnn.history'] = {'None' if broken else 'sys'}\n"
+    code += "" if broken else "del sys.modules['fastnn.history']\n"
+    code += (
+        "try:\n    import fastnn\n    print('imported', end=' ')\nexcept ImportError:\n    print('failed', end=' ')\n"
+    )
+    assert python(code + "print(gc.isenabled())").stdout.split() == [
+        "failed" if broken else "imported",
+        str(before == "enable"),
+    ]

@@ -10,50 +10,53 @@ model.train(X, y, epochs=100, batch_size=32, shuffle=True)
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastnn._core import active_isa, available_isas
-from fastnn._threads import get_num_threads, num_threads, set_default, set_num_threads
-from fastnn.activations import (
-    ELU,
-    GELU,
-    SELU,
-    Activation,
-    Exponential,
-    GELUTanh,
-    HardSigmoid,
-    HardSwish,
-    LeakyReLU,
-    Linear,
-    LogSoftmax,
-    Mish,
-    ReLU,
-    ReLU6,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Step,
-    Tanh,
-)
-from fastnn.checkpoint import FormatError
-from fastnn.history import History
-from fastnn.layers import (
-    Add,
-    AlphaDropout,
-    BatchNorm,
-    Concatenate,
-    Dense,
-    Dropout,
-    GaussianDropout,
-    GaussianNoise,
-    Input,
-    Layer,
-    LayerNorm,
-    Multiply,
-    Normalization,
-    Rescale,
-    Residual,
-)
-from fastnn.model import Model
+from fastnn._collector import no_collection
+
+with no_collection():
+    from fastnn._core import active_isa, available_isas
+    from fastnn._threads import get_num_threads, num_threads, set_default, set_num_threads
+    from fastnn.activations import (
+        ELU,
+        GELU,
+        SELU,
+        Activation,
+        Exponential,
+        GELUTanh,
+        HardSigmoid,
+        HardSwish,
+        LeakyReLU,
+        Linear,
+        LogSoftmax,
+        Mish,
+        ReLU,
+        ReLU6,
+        Sigmoid,
+        SiLU,
+        Softmax,
+        Softplus,
+        Step,
+        Tanh,
+    )
+    from fastnn.checkpoint import FormatError
+    from fastnn.history import History
+    from fastnn.layers import (
+        Add,
+        AlphaDropout,
+        BatchNorm,
+        Concatenate,
+        Dense,
+        Dropout,
+        GaussianDropout,
+        GaussianNoise,
+        Input,
+        Layer,
+        LayerNorm,
+        Multiply,
+        Normalization,
+        Rescale,
+        Residual,
+    )
+    from fastnn.model import Model
 
 if TYPE_CHECKING:  # what _LAZY below names, for type checkers and editors
     from fastnn import callbacks, constraints, custom, data, functional, nnfs

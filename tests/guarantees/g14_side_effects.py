@@ -10,7 +10,7 @@ from promise import Figure, none_of, python
 PROMISE = "no side effects: threads at import, rounding mode, environment, signal handlers, NumPy's generator"
 
 CODE = """
-import json, os, signal, sys, threading
+import gc, json, os, signal, sys, threading
 import numpy as np
 
 def tasks():
@@ -33,6 +33,7 @@ def state():
         "folder": os.getcwd(),
         "switch": sys.getswitchinterval(),
         "limit": sys.getrecursionlimit(),
+        "collector": str([gc.isenabled(), gc.get_threshold(), gc.get_freeze_count(), gc.callbacks]),
         "hooks": str([sys.excepthook, threading.excepthook, sys.displayhook]),
     }
 
