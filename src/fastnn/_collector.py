@@ -10,7 +10,7 @@ from contextlib import contextmanager
 @contextmanager
 def no_collection() -> Iterator[None]:
     """Off while the block runs, and then as it was, whatever the block raises. Imports make many objects and hardly any
-    garbage: looking for it, and through all that NumPy has made, takes an eighth of the time."""
+    garbage: looking for it, and through all that NumPy has made, takes a twelfth of the time."""
     was = gc.isenabled()
     gc.disable()
     try:

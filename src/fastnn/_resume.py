@@ -94,7 +94,7 @@ class Saved:
             surplus[...] = 0
         if saved.plan.average is not None:
             model.plan.need_average()[...] = saved.plan.average
-        for name in ("averaged", "pairs", "ended", "missed", "frozen"):
+        for name in (*_model_file.UPDATES, "missed", "frozen"):
             setattr(model.plan, name, getattr(saved.plan, name))
         _model_file.take_counters(model, saved)
         return at

@@ -49,14 +49,14 @@ def available_threads(cgroup: str = CGROUP, membership: str = MEMBERSHIP) -> int
 def _quota(cgroup: str, membership: str = MEMBERSHIP) -> float | None:
     """Processors' worth of time that this process's cgroup and those above it grant, None where they grant all. In a
     container its own is the root; outside of one a service's lies in a folder below."""
-    found = []
+    places: set[tuple[str, ...]] = set()  # the roots belong to several: each is read once
     for number, controllers, path in _memberships(membership):
         if number == "0":
-            found += [_share(f"{folder}/cpu.max") for folder in _upwards(cgroup, path)]
+            places |= {(f"{folder}/cpu.max",) for folder in _upwards(cgroup, path)}
         elif "cpu" in controllers.split(","):
             folders = _upwards(f"{cgroup}/cpu", path)
-            found += [_share(f"{folder}/cpu.cfs_quota_us", f"{folder}/cpu.cfs_period_us") for folder in folders]
-    return min((quota for quota in found if quota is not None), default=None)
+            places |= {(f"{folder}/cpu.cfs_quota_us", f"{folder}/cpu.cfs_period_us") for folder in folders}
+    return min((quota for files in places if (quota := _share(*files)) is not None), default=None)
 
 
 def _memberships(file: str) -> list[list[str]]:

@@ -129,6 +129,8 @@ cdef class Plan:
     def count_missed(self, frozen, steps_done):
         """Count the steps that layers sit out: an optimizer's correction of its averages goes by those that a layer
         took part in. frozen: the layers that do so from here on. A count that was set back takes those back with it."""
+        if not (frozen or self.frozen or self.missed):
+            return
         self.frozen = {layer: min(since, steps_done) for layer, since in self.frozen.items()}
         for layer in [i for i in self.frozen if i not in frozen]:
             self.missed[layer] = self.missed.get(layer, 0) + steps_done - self.frozen.pop(layer)
